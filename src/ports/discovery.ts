@@ -1,0 +1,52 @@
+/** The discovery port: ways to hear of peers. What it says is a hint; who a peer is, the handshake decides. */
+import type { MeshError } from "../errors.ts";
+import type { Clock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
+import type { Random } from "./random.ts";
+
+/** What a node says of itself. */
+export type Announcement = {
+  readonly mesh: string;
+  readonly nodeId: string;
+  readonly service: string;
+  readonly epoch: number;
+  /** Dialable addresses, best first: "zmq://127.0.0.1:41234". */
+  readonly addresses: readonly string[];
+  /** True when every listener is bound to loopback: multicast then stays on the loopback interface. */
+  readonly loopbackOnly: boolean;
+};
+
+export type PeerHint = {
+  /** Absent where only an address is known (static peers). */
+  readonly nodeId?: string;
+  readonly epoch?: number;
+  readonly addresses: readonly string[];
+  /** Name of the discovery that said so. */
+  readonly source: string;
+};
+
+export type DiscoveryEvents = {
+  /** A peer of the same mesh may be there. May repeat. Never the node itself where its id is known. */
+  found(peer: PeerHint): void;
+  /** The peer said goodbye or its record ran out. */
+  lost(nodeId: string): void;
+  /** Something does not work (no multicast, no route). Reported, never thrown. */
+  problem(error: MeshError): void;
+};
+
+export type DiscoveryContext = {
+  readonly self: Announcement;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  count(name: string): void;
+};
+
+export interface Discovery {
+  /** Short name for logs and peers(): "mdns", "static". */
+  readonly name: string;
+  /** Resolves quickly, whatever the network does: failures go to `events.problem`. */
+  start(context: DiscoveryContext, events: DiscoveryEvents): Promise<void>;
+  /** Says goodbye where the method has one. Idempotent. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,74 @@
+/**
+ * The transport port: frames in, frames out, over connections.
+ *
+ * A connection delivers whole frames in order or closes; it never re-opens by itself, never drops a
+ * frame silently and never hands frames of an earlier connection to a later one. Identity, sessions,
+ * flow control and heartbeats live above it.
+ */
+import type { MeshError } from "../errors.ts";
+import type { Clock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
+
+export type ConnectionEvents = {
+  /** One whole frame. The bytes belong to the receiver and stay valid for as long as it holds them. */
+  frame(bytes: Uint8Array): void;
+  /** `bufferedBytes` fell to zero after having been above it. */
+  drained(): void;
+  /** Exactly once, after which no other event comes. `reason` is absent for an orderly close. */
+  closed(reason?: MeshError): void;
+};
+
+export interface Connection {
+  /** Where the peer is, for logs only; never an identity. */
+  readonly remote: string;
+  /** Bytes given to `send` that the operating system or the library has not taken yet. */
+  readonly bufferedBytes: number;
+  /**
+   * Sends one frame and takes ownership of the bytes: the caller must not change them afterwards.
+   * Never throws, never blocks; frames sent after `closed` are discarded. The caller watches `bufferedBytes`.
+   */
+  send(frame: Uint8Array): void;
+  /** Closes in order: frames already given to `send` are delivered if the peer reads on (at most 500 ms). Idempotent. */
+  close(): void;
+  /** Installs the receiver of events. Called exactly once, synchronously when the connection is handed over. */
+  open(events: ConnectionEvents): void;
+}
+
+export type ListenOptions = {
+  readonly host: string;
+  /** 0 asks for a free port. */
+  readonly port: number;
+};
+
+export interface Listener {
+  /** The full address peers may dial, with the real port: "zmq://127.0.0.1:41234". */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+export type TransportContext = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Largest frame either side may send; a larger one closes the connection without being read into memory. */
+  readonly frameBytesMax: number;
+  /** Counts something that went wrong, by name: "transport.malformed". */
+  count(name: string): void;
+};
+
+export interface Transport {
+  /** Address scheme without "://": "zmq". */
+  readonly scheme: string;
+  /** Larger is better; a pair uses the best both have. */
+  readonly preference: number;
+  /** Called once before anything else. */
+  start(context: TransportContext): Promise<void>;
+  /** @throws MeshError ADDRESS_IN_USE, INVALID_OPTIONS */
+  listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  /**
+   * Starts connecting. Resolves when the connection is up (both sides can send).
+   * @throws MeshError PEER_LOST when it cannot be reached within `timeoutMs`, ABORTED when the signal fired.
+   */
+  dial(address: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Connection>;
+  /** Closes every connection and listener and frees the library. Idempotent. */
+  stop(): Promise<void>;
+}
