@@ -1,0 +1,268 @@
+/**
+ * The consumer's side of credit: one budget per subscription, shared among the links that send to it.
+ *
+ * Problem: every producer needs leave to send before it sends, leave once given cannot be taken back, and all
+ * leave together must fit the consumer's memory. A link that hoards unused leave must not starve the others.
+ * Approach: count what is pledged, and never let one link have more than three quarters of what the
+ * others have left (a dynamic threshold): a lone link gets 3/4 of the budget, n busy links settle at
+ * 3/(3n+1) of it each, and behind k links that fell idle with full windows 1/4^k is still free. Every
+ * link, idle ones too, may always hold `minShare`, on top of the budget where it must.
+ *
+ * In messages, with granted = the limit told, and
+ *   pledged(link) = max(granted, delivered) - consumed    while the link lives,
+ *                   delivered - consumed                  after it was removed:
+ *   sum of pledged <= messages + n * (minShare + 1)
+ * and in bytes, with minShareBytes = max(1, floor(bytes * minShare / messages)):
+ *   sum of pledged <= bytes + n * (minShareBytes + messageBytesMax)
+ * where n is the largest number of links that lived at once. The `+ 1` and `+ messageBytesMax` are the one
+ * message that may go with nothing in flight, whatever the limits. What is queued or running here is a part
+ * of what is pledged.
+ *
+ * Invariants: limits told to a link never fall; consumed <= delivered; a removed link's messages count until
+ * they are consumed, so that a flapping link gains nothing.
+ * Rejected: equal shares of the budget (after k bursts of different links k windows stand unused and
+ * either nothing is left or the budget is overdrawn k-fold); credit per link (memory grows with the links).
+ * Source: Choudhury & Hahne 1998, "Dynamic Queue Length Thresholds"; DESIGN section 4, "Credit".
+ */
+import { MeshError } from "../errors.ts";
+
+export type CreditBudget = {
+  /** Messages the subscription may have outstanding over all links, >= 1. */
+  readonly messages: number;
+  /** Envelope bytes likewise, >= 1. */
+  readonly bytes: number;
+  /** Messages that every link may hold at any time, 1..messages. */
+  readonly minShare: number;
+};
+
+/** Absolute: a link may send deliveries up to this number and this many bytes since its session began. */
+export type CreditLimits = { readonly numberLimit: number; readonly bytesLimit: number };
+
+type LinkCredit = {
+  live: boolean;
+  active: boolean;
+  numberLimit: number;
+  bytesLimit: number;
+  delivered: number;
+  deliveredBytes: number;
+  consumed: number;
+  consumedBytes: number;
+};
+
+/** `Link` is the key of a link in one session; the next session of the same peer is another link. */
+export class CreditGrant<Link> {
+  readonly #budget: CreditBudget;
+  readonly #minShareBytes: number;
+  readonly #links = new Map<Link, LinkCredit>();
+  #live = 0;
+  #pledged = 0;
+  #pledgedBytes = 0;
+
+  /** @throws MeshError INVALID_OPTIONS */
+  constructor(budget: CreditBudget) {
+    const { messages, bytes, minShare } = budget;
+    const valid = [messages, bytes, minShare].every((n) => Number.isSafeInteger(n) && n >= 1);
+    if (!valid || minShare > messages) {
+      throw new MeshError(
+        "INVALID_OPTIONS",
+        `credit of ${messages} messages, ${bytes} bytes and minShare ${minShare}: ` +
+          "all must be integers >= 1, and minShare at most messages",
+      );
+    }
+    this.#budget = budget;
+    this.#minShareBytes = Math.max(1, Math.floor((bytes / messages) * minShare));
+  }
+
+  /** Messages that are here, or may come without further leave. */
+  get pledged(): number {
+    return this.#pledged;
+  }
+
+  /** Their envelope bytes. */
+  get pledgedBytes(): number {
+    return this.#pledgedBytes;
+  }
+
+  /** A new, idle link. Adding one that is there changes nothing. */
+  addLink(link: Link): void {
+    if (this.#links.has(link)) return;
+    this.#live++;
+    this.#links.set(link, {
+      live: true,
+      active: false,
+      numberLimit: 0,
+      bytesLimit: 0,
+      delivered: 0,
+      deliveredBytes: 0,
+      consumed: 0,
+      consumedBytes: 0,
+    });
+  }
+
+  /** The link has ended: what it did not use is free; what it delivered counts until it is consumed. */
+  removeLink(link: Link): void {
+    const credit = this.#links.get(link);
+    if (credit?.live !== true) return;
+    this.#live--;
+    this.#unpledge(credit);
+    credit.live = false;
+    this.#pledge(credit);
+    if (credit.consumed === credit.delivered) this.#links.delete(link);
+  }
+
+  /**
+   * A message arrived; the link is active from now on. False when it had no leave to come: nothing is
+   * recorded, and the caller drops the link.
+   */
+  onDelivered(link: Link, bytes: number): boolean {
+    const credit = this.#links.get(link);
+    if (credit?.live !== true || credit.numberLimit === 0) return false;
+    const within =
+      credit.delivered < credit.numberLimit && credit.deliveredBytes + bytes <= credit.bytesLimit;
+    if (!within && credit.delivered > credit.consumed) return false;
+    this.#unpledge(credit);
+    credit.delivered++;
+    credit.deliveredBytes += bytes;
+    credit.active = true;
+    this.#pledge(credit);
+    return true;
+  }
+
+  /**
+   * A message of this link has left memory here. Call it before its settle is sent. More than was delivered
+   * is not counted, so that a caller's mistake cannot widen the bound.
+   */
+  onConsumed(link: Link, bytes: number): void {
+    const credit = this.#links.get(link);
+    if (credit === undefined || credit.consumed === credit.delivered) return;
+    credit.consumed++;
+    const taken = Math.min(bytes, credit.deliveredBytes - credit.consumedBytes);
+    credit.consumedBytes += taken;
+    this.#pledged--;
+    this.#pledgedBytes -= taken;
+    if (!credit.live && credit.consumed === credit.delivered) this.#links.delete(link);
+  }
+
+  /** The link has something to send. `onDelivered` says so too. */
+  markActive(link: Link): void {
+    const credit = this.#links.get(link);
+    if (credit !== undefined) credit.active = true;
+  }
+
+  /** The link has had nothing to send for a while: it keeps what it has and is not given more than `minShare`. */
+  markIdle(link: Link): void {
+    const credit = this.#links.get(link);
+    if (credit !== undefined) credit.active = false;
+  }
+
+  /** Raises the link's limits as far as the budget allows and returns them: what is returned is pledged. */
+  limitsFor(link: Link): CreditLimits {
+    const credit = this.#links.get(link);
+    if (credit?.live !== true) return { numberLimit: 0, bytesLimit: 0 };
+    const number = this.#numberRise(credit);
+    const bytes = this.#bytesRise(credit);
+    this.#unpledge(credit);
+    // A message that went beyond the limits has used up the part it went beyond.
+    if (number > 0) credit.numberLimit = Math.max(credit.numberLimit, credit.delivered) + number;
+    if (bytes > 0) credit.bytesLimit = Math.max(credit.bytesLimit, credit.deliveredBytes) + bytes;
+    this.#pledge(credit);
+    return { numberLimit: credit.numberLimit, bytesLimit: credit.bytesLimit };
+  }
+
+  /**
+   * True when telling new limits is worth a frame: they would rise by at least half of the window that the
+   * link may have now. In steady flow that is when half of the last grant has been consumed. Ask after
+   * consuming for that link, and for every link at each heartbeat, because another link's consuming frees
+   * budget too.
+   */
+  needsUpdate(link: Link): boolean {
+    const credit = this.#links.get(link);
+    if (credit?.live !== true) return false;
+    const number = this.#numberRise(credit);
+    const bytes = this.#bytesRise(credit);
+    return (
+      (number > 0 && number >= pledgedOf(credit)) || (bytes > 0 && bytes >= pledgedBytesOf(credit))
+    );
+  }
+
+  #numberRise(credit: LinkCredit): number {
+    // The first leave of a link lets it send one message of any size: not while bytes are used up.
+    if (credit.numberLimit === 0 && this.#bytesRise(credit) === 0) return 0;
+    const { messages, minShare } = this.#budget;
+    const mine = pledgedOf(credit);
+    return this.#riseOf(credit.active, mine, this.#pledged, messages, minShare);
+  }
+
+  #bytesRise(credit: LinkCredit): number {
+    const mine = pledgedBytesOf(credit);
+    const share = this.#minShareBytes;
+    return this.#riseOf(credit.active, mine, this.#pledgedBytes, this.#budget.bytes, share);
+  }
+
+  /** By how much a link's pledge of `mine` may rise, of `pledged` over all links. */
+  #riseOf(active: boolean, mine: number, pledged: number, budget: number, share: number): number {
+    const free = budget - (pledged - mine);
+    const window = active ? Math.max(share, Math.floor((free * 3) / 4)) : share;
+    return Math.max(0, Math.min(window - mine, budget + this.#live * share - pledged));
+  }
+
+  #pledge(credit: LinkCredit): void {
+    this.#pledged += pledgedOf(credit);
+    this.#pledgedBytes += pledgedBytesOf(credit);
+  }
+
+  #unpledge(credit: LinkCredit): void {
+    this.#pledged -= pledgedOf(credit);
+    this.#pledgedBytes -= pledgedBytesOf(credit);
+  }
+}
+
+const pledgedOf = ({ live, numberLimit, delivered, consumed }: LinkCredit): number =>
+  (live ? Math.max(numberLimit, delivered) : delivered) - consumed;
+
+const pledgedBytesOf = (credit: LinkCredit): number => {
+  const { live, bytesLimit, deliveredBytes, consumedBytes } = credit;
+  return (live ? Math.max(bytesLimit, deliveredBytes) : deliveredBytes) - consumedBytes;
+};
+
+/**
+ * The producer's side: what it may send over one link, in one session.
+ *
+ * Invariant: `sent <= numberLimit` and `sentBytes <= bytesLimit`, but for one message when nothing is in
+ * flight, so that a message larger than any window still passes.
+ */
+export class CreditUse {
+  #numberLimit = 0;
+  #bytesLimit = 0;
+  #sent = 0;
+  #sentBytes = 0;
+  #inFlight = 0;
+
+  /** Messages sent and not settled. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Takes limits from the wire; lower ones than before (late or repeated frames) change nothing. */
+  update(numberLimit: number, bytesLimit: number): void {
+    if (numberLimit > this.#numberLimit) this.#numberLimit = numberLimit;
+    if (bytesLimit > this.#bytesLimit) this.#bytesLimit = bytesLimit;
+  }
+
+  /** True when a message of that many bytes may go: within both limits, or with nothing in flight. */
+  canSend(bytes: number): boolean {
+    if (this.#inFlight === 0) return this.#numberLimit > 0;
+    return this.#sent < this.#numberLimit && this.#sentBytes + bytes <= this.#bytesLimit;
+  }
+
+  onSent(bytes: number): void {
+    this.#sent++;
+    this.#sentBytes += bytes;
+    this.#inFlight++;
+  }
+
+  /** `count` messages were settled. More than are in flight count as all of them. */
+  onSettled(count: number): void {
+    this.#inFlight = Math.max(0, this.#inFlight - count);
+  }
+}
