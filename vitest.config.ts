@@ -7,6 +7,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     passWithNoTests: false,
+    // The JSON is where .ci/run takes its counts from.
+    reporters: ["default", ["json", { outputFile: ".build/test-results.json" }]],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
