@@ -13,6 +13,12 @@
 import { type HybridTime, hybridTimeFrom } from "./hybrid-time.ts";
 import { WireError } from "./wire-error.ts";
 
+/**
+ * Most nested messages in one frame. An empty one takes 2 bytes on the wire and over 100 in memory:
+ * without a bound of its own a large frame of them could exhaust the heap.
+ */
+export const MESSAGES_MAX = 262_144;
+
 const VARINT_BYTES_MAX = 10;
 /** Up to this many characters building a string by hand beats a call into the runtime. */
 const SHORT_TEXT = 16;
@@ -24,6 +30,7 @@ export class ByteReader {
   position: number;
   /** Index in `bytes` of the first byte that must not be read. */
   limit: number;
+  #messages = 0;
 
   /** Reads `bytes` from `start` (default 0) to `end` (default, and at most, its length). */
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
@@ -116,6 +123,9 @@ export class ByteReader {
 
   /** Narrows the reader to the nested message that starts here; returns what `leave` needs. */
   enter(): number {
+    if (++this.#messages > MESSAGES_MAX) {
+      throw new WireError(`more than ${MESSAGES_MAX} nested messages`);
+    }
     const end = this.end();
     const outer = this.limit;
     this.limit = end;
@@ -128,10 +138,27 @@ export class ByteReader {
     this.limit = outer;
   }
 
-  /** Appends the numbers of a packed repeated field. */
+  /**
+   * A nested message, read by `read` up to its end.
+   */
+  message<Value>(read: (reader: ByteReader) => Value): Value {
+    const outer = this.enter();
+    const value = read(this);
+    this.leave(outer);
+    return value;
+  }
+
+  /** Appends the numbers of a packed repeated uint64. */
   packed(into: number[]): void {
     const outer = this.enter();
     while (this.position < this.limit) into.push(this.uint64());
+    this.leave(outer);
+  }
+
+  /** Appends the numbers of a packed repeated uint32. */
+  packed32(into: number[]): void {
+    const outer = this.enter();
+    while (this.position < this.limit) into.push(this.uint32());
     this.leave(outer);
   }
 

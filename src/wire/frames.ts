@@ -1,0 +1,302 @@
+/**
+ * Frames: what two nodes say to each other, one per transport message.
+ *
+ * Problem: a frame comes from a peer that may be newer, older, broken or hostile. Approach: a tagged
+ * union with everything decoded; a body that this version does not know is "unknown", to be counted and
+ * ignored; anything malformed is a WireError, after which the link has no use.
+ *
+ * Invariants: `decodeFrame` returns or throws WireError, in time and memory proportional to the bytes;
+ * `decodeFrame(encodeFrame(frame))` equals `frame`. Byte fields are views of the frame. Batch is
+ * encoded here for tests and tools; links use BatchWriter.
+ */
+import { type BatchFrame, readBatch } from "./batch.ts";
+import { BatchWriter } from "./batch-writer.ts";
+import { ByteReader } from "./byte-reader.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import {
+  type CreditFrame,
+  type PingFrame,
+  readCredit,
+  readPing,
+  writeCredit,
+  writePing,
+} from "./credit.ts";
+import {
+  type DeclaredFrame,
+  type DeclareFrame,
+  readDeclare,
+  readDeclared,
+  writeDeclare,
+  writeDeclared,
+} from "./declare.ts";
+import {
+  type ByeFrame,
+  type HelloFrame,
+  type RejectFrame,
+  readFarewell,
+  readHello,
+  readWelcome,
+  type WelcomeFrame,
+  writeFarewell,
+  writeHello,
+  writeWelcome,
+} from "./handshake.ts";
+import {
+  type CancelFrame,
+  type ReplyFrame,
+  type RequestFrame,
+  readCancel,
+  readReply,
+  readRequest,
+  writeCancel,
+  writeReply,
+  writeRequest,
+} from "./request.ts";
+import {
+  type AcceptedFrame,
+  type AskFrame,
+  type ResyncFrame,
+  readAccepted,
+  readAsk,
+  readResync,
+  readSettle,
+  type SettleFrame,
+  writeAccepted,
+  writeAsk,
+  writeResync,
+  writeSettle,
+} from "./settle.ts";
+import { WireError } from "./wire-error.ts";
+
+/** A frame without a body that this version knows. */
+export type UnknownFrame = {
+  readonly type: "unknown";
+  readonly session: number;
+  /** The body's field number; 0: there was none. */
+  readonly field: number;
+};
+
+export type KnownFrame =
+  | HelloFrame
+  | WelcomeFrame
+  | RejectFrame
+  | DeclareFrame
+  | DeclaredFrame
+  | BatchFrame
+  | SettleFrame
+  | AcceptedFrame
+  | CreditFrame
+  | ResyncFrame
+  | RequestFrame
+  | ReplyFrame
+  | PingFrame
+  | ByeFrame
+  | CancelFrame
+  | AskFrame;
+
+export type Frame = KnownFrame | UnknownFrame;
+
+/** Field number of each body in `Frame`. */
+const FIELDS = Object.freeze({
+  hello: 2,
+  welcome: 3,
+  reject: 4,
+  declare: 5,
+  declared: 6,
+  batch: 7,
+  settle: 8,
+  accepted: 9,
+  credit: 10,
+  resync: 11,
+  request: 12,
+  reply: 13,
+  ping: 14,
+  bye: 15,
+  cancel: 16,
+  ask: 17,
+}) satisfies Record<KnownFrame["type"], number>;
+
+const FIELD_MIN = FIELDS.hello;
+const FIELD_MAX = FIELDS.ask;
+/** Room for the small frames; larger ones say more or grow. */
+const FRAME_BYTES = 192;
+
+/**
+ * Reads one frame. Batches and byte fields keep `bytes` alive.
+ * @throws WireError
+ */
+export const decodeFrame = (bytes: Uint8Array): Frame => {
+  // One shape of byte array throughout keeps the readers fast.
+  const source = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const reader = new ByteReader(source);
+  let session = 0;
+  let body = 0;
+  let bodyStart = 0;
+  let bodyEnd = 0;
+  let unknown = 0;
+  while (reader.position < reader.limit) {
+    const tag = reader.tag();
+    const field = tag >>> 3;
+    if (tag === 0x0d) session = reader.fixed32();
+    else if (field >= FIELD_MIN && field <= FIELD_MAX && (tag & 7) === 2) {
+      if (body !== 0) throw new WireError(`two bodies in one frame: fields ${body} and ${field}`);
+      body = field;
+      bodyEnd = reader.end();
+      bodyStart = reader.position;
+      reader.position = bodyEnd;
+    } else {
+      reader.skip(tag, 0x3_fffe);
+      if (unknown === 0) unknown = field;
+    }
+  }
+  if (body === 0) return { type: "unknown", session, field: unknown };
+  reader.position = bodyStart;
+  reader.limit = bodyEnd;
+  return readBody(reader, body, session);
+};
+
+/**
+ * Writes one frame.
+ * @param writer where to write it; default: one of its own. Give one to save an allocation per frame;
+ *   it must be empty.
+ * @throws WireError when a number or name does not fit the wire
+ */
+export const encodeFrame = (
+  frame: KnownFrame,
+  writer: ByteWriter = new ByteWriter(FRAME_BYTES + extraBytes(frame)),
+): Uint8Array => {
+  if (frame.type === "batch") return encodeBatch(frame);
+  if (frame.session !== 0) {
+    writer.byte(0x0d);
+    writer.fixed32(frame.session);
+  }
+  writer.tag((FIELDS[frame.type] << 3) | 2);
+  const start = writer.open(1);
+  writeBody(writer, frame);
+  writer.close(start, 1);
+  return writer.take();
+};
+
+const readBody = (reader: ByteReader, field: number, session: number): KnownFrame => {
+  switch (field) {
+    case FIELDS.hello:
+      return readHello(reader, session);
+    case FIELDS.welcome:
+      return readWelcome(reader, session);
+    case FIELDS.reject:
+      return readFarewell(reader, "reject", session);
+    case FIELDS.declare:
+      return readDeclare(reader, session);
+    case FIELDS.declared:
+      return readDeclared(reader, session);
+    case FIELDS.batch:
+      return readBatch(reader, session);
+    case FIELDS.settle:
+      return readSettle(reader, session);
+    case FIELDS.accepted:
+      return readAccepted(reader, session);
+    case FIELDS.credit:
+      return readCredit(reader, session);
+    case FIELDS.resync:
+      return readResync(reader, session);
+    case FIELDS.request:
+      return readRequest(reader, session);
+    case FIELDS.reply:
+      return readReply(reader, session);
+    case FIELDS.ping:
+      return readPing(reader, session);
+    case FIELDS.bye:
+      return readFarewell(reader, "bye", session);
+    case FIELDS.cancel:
+      return readCancel(reader, session);
+    default:
+      return readAsk(reader, session);
+  }
+};
+
+const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): void => {
+  switch (frame.type) {
+    case "hello":
+      writeHello(writer, frame);
+      break;
+    case "welcome":
+      writeWelcome(writer, frame);
+      break;
+    case "reject":
+    case "bye":
+      writeFarewell(writer, frame);
+      break;
+    case "declare":
+      writeDeclare(writer, frame);
+      break;
+    case "declared":
+      writeDeclared(writer, frame);
+      break;
+    case "settle":
+      writeSettle(writer, frame);
+      break;
+    case "accepted":
+      writeAccepted(writer, frame);
+      break;
+    case "credit":
+      writeCredit(writer, frame);
+      break;
+    case "resync":
+      writeResync(writer, frame);
+      break;
+    case "request":
+      writeRequest(writer, frame);
+      break;
+    case "reply":
+      writeReply(writer, frame);
+      break;
+    case "ping":
+      writePing(writer, frame);
+      break;
+    case "cancel":
+      writeCancel(writer, frame);
+      break;
+    case "ask":
+      writeAsk(writer, frame);
+      break;
+  }
+};
+
+const encodeBatch = (frame: BatchFrame): Uint8Array => {
+  const writer = new BatchWriter();
+  writer.begin(frame.session);
+  for (const section of frame.sections) {
+    writer.beginSection(section);
+    for (const {
+      seq,
+      keyHash,
+      attempts,
+      skip,
+      remainingMs,
+      resume,
+      ...where
+    } of section.deliveries) {
+      const { bytes, envelopeStart, envelopeEnd } = where;
+      writer.delivery(
+        seq,
+        keyHash,
+        attempts,
+        skip,
+        remainingMs,
+        resume,
+        bytes,
+        envelopeStart,
+        envelopeEnd,
+      );
+    }
+  }
+  return writer.finish();
+};
+
+const extraBytes = (frame: KnownFrame): number => {
+  if (frame.type === "request") return frame.envelope.length;
+  if (frame.type === "reply") return frame.payload.length;
+  return 0;
+};
