@@ -1,0 +1,63 @@
+/**
+ * Which packets are worth decoding. Anyone on the link can send any bytes at any rate.
+ *
+ * Approach, cheapest check first: size and header (a packet that cannot hold the records it claims is
+ * malformed), then whether one of our names occurs at all (most mDNS traffic is about printers and
+ * televisions), then a rate for each sender and one for all. The bound on size matters beyond memory: a
+ * chain of name pointers costs the decoder quadratic time in it.
+ *
+ * Invariants: at most 400 + 200 t packets pass in any t seconds, at most 200 + 100 t of one remote
+ * sender; at most 256 senders are remembered.
+ */
+import { HEADER_BYTES } from "./dns-record.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** Largest packet read: ours stay below 1,300 B, and others' fit an Ethernet frame. */
+export const PACKET_BYTES_MAX = 1_500;
+
+export type GateVerdict = "pass" | "foreign" | "malformed" | "limited";
+
+const SENDERS_MAX = 256;
+const NAMES = ["_meshbus", "_services"];
+const QUESTION_BYTES_MIN = 5;
+const RECORD_BYTES_MIN = 11;
+/** Operation and result code: anything but zero must be ignored (RFC 6762 section 18). */
+const OPERATION_AND_RESULT = 0x780f;
+
+export class PacketGate {
+  readonly #all = new TokenBucket(400, 200);
+  readonly #senders = new Map<string, TokenBucket>();
+  readonly #names: readonly string[];
+
+  /** @param nodeId occurs in queries for the node's own host name. */
+  constructor(nodeId: string) {
+    this.#names = [...NAMES, nodeId];
+  }
+
+  /** `local` senders are bound by the rate for all only: every process of this host is one sender. */
+  judge(packet: Buffer, sender: string, local: boolean, nowMs: number): GateVerdict {
+    if (packet.length < HEADER_BYTES) return "malformed";
+    if ((packet.readUInt16BE(2) & OPERATION_AND_RESULT) !== 0) return "foreign";
+    const questions = packet.readUInt16BE(4);
+    const records = packet.readUInt16BE(6) + packet.readUInt16BE(8) + packet.readUInt16BE(10);
+    const bytesMin = HEADER_BYTES + questions * QUESTION_BYTES_MIN + records * RECORD_BYTES_MIN;
+    if (bytesMin > packet.length) return "malformed";
+    if (!this.#names.some((name) => packet.includes(name, HEADER_BYTES, "latin1")))
+      return "foreign";
+    if (packet.length > PACKET_BYTES_MAX) return "malformed";
+    if (!local && !this.#sender(sender).take(nowMs)) return "limited";
+    return this.#all.take(nowMs) ? "pass" : "limited";
+  }
+
+  #sender(address: string): TokenBucket {
+    const known = this.#senders.get(address);
+    if (known !== undefined) return known;
+    if (this.#senders.size >= SENDERS_MAX) {
+      const [oldest] = this.#senders.keys();
+      if (oldest !== undefined) this.#senders.delete(oldest);
+    }
+    const bucket = new TokenBucket(200, 100);
+    this.#senders.set(address, bucket);
+    return bucket;
+  }
+}

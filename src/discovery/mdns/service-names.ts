@@ -1,0 +1,56 @@
+/**
+ * The DNS names of a node and of its mesh.
+ *
+ * The instance is the node's id, which is unique by construction, so the probing of RFC 6762 section
+ * 8.1 is left out. Meshes are told apart by a subtype (RFC 6763 section 7.1), so that a query reaches
+ * only nodes of the same mesh; its label is a hash, because a mesh's name may be long or hold dots. A
+ * collision of that hash is harmless: the name itself is in the TXT record and decides.
+ */
+
+/** The service type every meshbus node announces. */
+export const SERVICE_TYPE = "_meshbus._tcp.local";
+/** The meta-query of browsers (RFC 6763 section 9). */
+export const META_QUERY = "_services._dns-sd._udp.local";
+
+const NODE_ID = /^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/;
+const encoder = new TextEncoder();
+
+/** True when the id can be one DNS label: letters, digits, '-' and '_', at most 63. */
+export function isNodeLabel(nodeId: string): boolean {
+  return NODE_ID.test(nodeId);
+}
+
+export function instanceName(nodeId: string): string {
+  return `${nodeId}.${SERVICE_TYPE}`;
+}
+
+/** The host name the SRV record points to: one per node, so that it never conflicts with the machine's own. */
+export function hostName(nodeId: string): string {
+  return `${nodeId}.local`;
+}
+
+export function meshQueryName(mesh: string): string {
+  return `_m${fnv1a32(encoder.encode(mesh)).toString(16).padStart(8, "0")}._sub.${SERVICE_TYPE}`;
+}
+
+/** The node id in an instance name, or undefined when it is not one of ours. */
+export function nodeIdOfInstance(name: string): string | undefined {
+  const cut = name.length - SERVICE_TYPE.length - 1;
+  if (cut < 1 || name[cut] !== ".") return undefined;
+  if (name.slice(cut + 1).toLowerCase() !== SERVICE_TYPE) return undefined;
+  const nodeId = name.slice(0, cut);
+  return isNodeLabel(nodeId) ? nodeId : undefined;
+}
+
+/** True for any name at or below the service type. */
+export function isServiceName(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower === SERVICE_TYPE || lower.endsWith(`.${SERVICE_TYPE}`);
+}
+
+/** FNV-1a, 32 bits. A label, not a secret. */
+function fnv1a32(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,83 @@
+/**
+ * Addresses of peers as text: "zmq://host:port", "tcp://", "grpc://", "unix:///path", bare "host:port".
+ *
+ * Problem: operators type addresses and strangers on the network send them; both must be checked before
+ * a transport is asked to dial. Approach: one strict parser for both. It checks the form only: whether
+ * a transport of that scheme exists is known further up.
+ * Invariant: a parsed address, formatted again, parses to the same value.
+ */
+
+export type PeerAddress = {
+  /** Without "://": "zmq". */
+  readonly scheme: string;
+  /** Host name or IP literal without brackets; the path for "unix". */
+  readonly host: string;
+  /** 1 to 65,535; absent for "unix". */
+  readonly port?: number;
+};
+
+/** Longest address accepted, in bytes: with its key it fits one TXT string of 255. */
+export const ADDRESS_BYTES_MAX = 240;
+
+const SCHEME = /^([a-z][a-z0-9+.-]{0,15}):\/\/(.+)$/;
+const HOST = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
+const IPV6 = /^[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]{1,16})?$/;
+const PRINTABLE = /^[\x21-\x7e]+$/;
+const DEFAULT_SCHEME = "zmq";
+
+/** The address, or undefined when it is not one. A missing scheme means "zmq". */
+export function parsePeerAddress(text: string): PeerAddress | undefined {
+  if (text.length > ADDRESS_BYTES_MAX || !PRINTABLE.test(text)) return undefined;
+  const match = SCHEME.exec(text);
+  if (match === null) {
+    return text.includes("://") ? undefined : parseHostPort(DEFAULT_SCHEME, text);
+  }
+  const [, scheme = "", rest = ""] = match;
+  if (scheme === "unix") return rest.startsWith("/") ? { scheme, host: rest } : undefined;
+  return parseHostPort(scheme, rest);
+}
+
+/** The canonical text of an address: "zmq://[::1]:7400". */
+export function formatPeerAddress(address: PeerAddress): string {
+  const { scheme, host, port } = address;
+  if (port === undefined) return `${scheme}://${host}`;
+  return host.includes(":") ? `${scheme}://[${host}]:${port}` : `${scheme}://${host}:${port}`;
+}
+
+/** True for 0.0.0.0 and ::, which name every interface of the listener and nothing a peer can dial. */
+export function isWildcard(address: PeerAddress): boolean {
+  return address.host === "0.0.0.0" || address.host === "::";
+}
+
+/** True when only processes of the same host can reach it. */
+export function isHostLocal(address: PeerAddress): boolean {
+  if (address.scheme === "unix") return true;
+  const host = address.host.toLowerCase();
+  return isIpv4(host)
+    ? host.startsWith("127.")
+    : host === "::1" || host === "localhost" || host.startsWith("::ffff:127.");
+}
+
+/** True for a dotted quad without leading zeros. */
+export function isIpv4(text: string): boolean {
+  return /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/.test(text)
+    ? !/^0\d/.test(text)
+    : false;
+}
+
+function parseHostPort(scheme: string, text: string): PeerAddress | undefined {
+  const colon = text.lastIndexOf(":");
+  if (colon <= 0) return undefined;
+  const portText = text.slice(colon + 1);
+  const port = /^[1-9]\d{0,4}$/.test(portText) ? Number(portText) : 0;
+  if (port < 1 || port > 65_535) return undefined;
+  const bracketed = text.slice(0, colon);
+  if (bracketed.startsWith("[") && bracketed.endsWith("]")) {
+    const host = bracketed.slice(1, -1);
+    return IPV6.test(host) && host.includes(":") ? { scheme, host, port } : undefined;
+  }
+  if (!HOST.test(bracketed)) return undefined;
+  // "1.2.3" and "300.1.1.1" would be read as host names and fail much later, in the resolver.
+  if (/^[\d.]+$/.test(bracketed) && !isIpv4(bracketed)) return undefined;
+  return { scheme, host: bracketed, port };
+}
