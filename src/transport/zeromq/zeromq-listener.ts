@@ -1,0 +1,222 @@
+/**
+ * The accepting side: one ROUTER socket shared by all peers that dial in.
+ *
+ * A ROUTER names each peer by a routing id that it invents (a zero byte and a 32-bit counter) and never
+ * gives twice. The first message of a peer is `[id, ""]`, the last `[id, gone]` (see zeromq-sockets.ts);
+ * between them lie its frames. libzmq cannot cut off a single peer: a connection closed here stays in the
+ * map, its frames dropped and counted, until libzmq reports it gone.
+ *
+ * Fairness: each peer has its own outbox. One that is at its high-water mark is offered its frame again
+ * by a timer with backoff (or when it is heard of) and delays nobody.
+ *
+ * Refused: peers that chose their own routing id, and peers beyond `connectionsMax`. They get the close
+ * marker; what they send is dropped and counted.
+ */
+import type { Router } from "zeromq";
+import { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
+import { fromTcpEndpoint } from "./zeromq-address.ts";
+import { CLOSE_MS, ZeromqConnection } from "./zeromq-connection.ts";
+import {
+  type GoneMessage,
+  ListenSocket,
+  readSocket,
+  type SocketLimits,
+  watchSocket,
+} from "./zeromq-sockets.ts";
+
+export type ListenPlan = {
+  /** "tcp://127.0.0.1:0" */
+  readonly tcp: string;
+  readonly limits: SocketLimits;
+  readonly connectionsMax: number;
+  readonly context: TransportContext;
+  readonly accept: (connection: Connection) => void;
+};
+
+const RETRY_MIN_MS = 1;
+const RETRY_MAX_MS = 16;
+const MARKER = Buffer.alloc(0);
+
+type Peer = { readonly connection: ZeromqConnection };
+
+export class ZeromqListener implements Listener {
+  readonly address: string;
+  readonly #plan: ListenPlan;
+  readonly #socket: Router;
+  readonly #gone: GoneMessage;
+  readonly #released: Promise<void>;
+  readonly #peers = new Map<number, Peer>();
+  readonly #blocked = new Set<ZeromqConnection>();
+  #retryTimer: Timer | undefined;
+  #retryMs = RETRY_MIN_MS;
+  #closing: Promise<void> | undefined;
+  #whenEmpty: (() => void) | undefined;
+
+  /** @throws the error of zeromq.js */
+  static async bind(plan: ListenPlan): Promise<ZeromqListener> {
+    const { socket, gone } = ListenSocket.create(plan.limits);
+    const released = watchSocket(socket.events, (event) => {
+      // No peer is known yet whose connection could be closed: libzmq has done so.
+      if (event.type.startsWith("handshake:error")) plan.context.count("transport.malformed");
+    }).catch((error) => plan.context.logger.error("zeromq monitor failed", { error }));
+    try {
+      await socket.bind(plan.tcp);
+    } catch (error) {
+      socket.close();
+      await released;
+      throw error;
+    }
+    return new ZeromqListener(plan, socket, gone, released);
+  }
+
+  private constructor(
+    plan: ListenPlan,
+    socket: Router,
+    gone: GoneMessage,
+    released: Promise<void>,
+  ) {
+    this.#plan = plan;
+    this.#socket = socket;
+    this.#gone = gone;
+    this.#released = released;
+    this.address = fromTcpEndpoint(socket.lastEndpoint as string);
+    readSocket(socket, (parts) => this.#received(parts)).catch((error) => {
+      plan.context.logger.error("zeromq listener failed", { address: this.address, error });
+      for (const peer of this.#peers.values()) peer.connection.lost(error);
+      void this.close();
+    });
+  }
+
+  /** Closes every accepted connection in order, then the socket, and waits until the port is free. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const peer of this.#peers.values()) peer.connection.close();
+    if (this.#peers.size > 0) await this.#untilEmpty();
+    for (const peer of this.#peers.values()) peer.connection.lost();
+    this.#peers.clear();
+    const { clock } = this.#plan.context;
+    if (this.#retryTimer !== undefined) clock.clearTimer(this.#retryTimer);
+    this.#socket.close();
+    await this.#released;
+  }
+
+  #untilEmpty(): Promise<void> {
+    const { clock } = this.#plan.context;
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(CLOSE_MS, resolve);
+      this.#whenEmpty = () => {
+        clock.clearTimer(timer);
+        resolve();
+      };
+    });
+  }
+
+  #received(parts: Buffer[]): void {
+    const id = parts[0] as Buffer;
+    const bytes = parts[1] as Buffer;
+    if (id.length !== 5 || id[0] !== 0) {
+      this.#refuse(id, bytes);
+      return;
+    }
+    const key = id.readUInt32BE(1);
+    const peer = this.#peers.get(key);
+    if (peer === undefined) {
+      if (parts.length === 2 && bytes.length === 0) this.#connected(key, id);
+      else if (!this.#gone.matches(bytes)) this.#plan.context.count("transport.discarded");
+      return;
+    }
+    const { connection } = peer;
+    if (parts.length !== 2) {
+      connection.malformed(`a message of ${parts.length - 1} parts instead of 1`);
+    } else if (this.#gone.matches(bytes)) {
+      this.#disconnected(key, connection);
+    } else if (connection.isEnded) {
+      this.#plan.context.count("transport.discarded");
+    } else {
+      if (this.#blocked.size > 0 && this.#blocked.has(connection)) this.#retrySoon();
+      connection.received(bytes);
+    }
+  }
+
+  #connected(key: number, id: Buffer): void {
+    if (this.#closing !== undefined || this.#peers.size >= this.#plan.connectionsMax) {
+      this.#plan.context.count("transport.refused");
+      this.#goodbye(id);
+      return;
+    }
+    const { context } = this.#plan;
+    const remote = `peer ${key} of ${this.address}`;
+    const connection: ZeromqConnection = new ZeromqConnection(remote, context, {
+      answersMarker: true,
+      attempt: (frame) => this.#socket.send([id, frame as Buffer]),
+      blocked: () => this.#waitForRoom(connection),
+      resumed: () => {
+        this.#blocked.delete(connection);
+        this.#retryMs = RETRY_MIN_MS;
+      },
+      opened: () => {},
+      release: () => this.#blocked.delete(connection),
+    });
+    this.#peers.set(key, { connection });
+    try {
+      this.#plan.accept(connection);
+    } catch (error) {
+      context.logger.error("accept threw", { address: this.address, error });
+      connection.close();
+    }
+  }
+
+  #disconnected(key: number, connection: ZeromqConnection): void {
+    this.#peers.delete(key);
+    connection.lost();
+    if (this.#peers.size === 0) this.#whenEmpty?.();
+  }
+
+  #refuse(id: Buffer, bytes: Buffer | undefined): void {
+    this.#plan.context.count("transport.malformed");
+    if (bytes?.length === 0) this.#goodbye(id);
+  }
+
+  #goodbye(id: Buffer): void {
+    this.#socket.send([id, MARKER]).catch(() => this.#plan.context.count("transport.discarded"));
+  }
+
+  #waitForRoom(connection: ZeromqConnection): void {
+    this.#blocked.add(connection);
+    if (this.#retryTimer !== undefined) return;
+    this.#retryTimer = this.#plan.context.clock.setTimer(this.#retryMs, () => this.#retryAll());
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
+  }
+
+  /** The peer reads, so there may be room soon: forget the backoff. */
+  #retrySoon(): void {
+    if (this.#retryTimer === undefined || this.#retryMs <= RETRY_MIN_MS * 2) return;
+    const { clock } = this.#plan.context;
+    clock.clearTimer(this.#retryTimer);
+    this.#retryMs = RETRY_MIN_MS;
+    this.#retryTimer = clock.setTimer(this.#retryMs, () => this.#retryAll());
+  }
+
+  #retryAll(): void {
+    this.#retryTimer = undefined;
+    const blocked = [...this.#blocked];
+    this.#blocked.clear();
+    for (const connection of blocked) connection.retry();
+  }
+}
+
+/** Maps what `bind` can fail with. */
+export function listenError(error: unknown, wanted: string): MeshError {
+  const code = (error as { code?: unknown }).code;
+  if (code === "EADDRINUSE") {
+    return new MeshError("ADDRESS_IN_USE", `address ${wanted} is in use`, { cause: error });
+  }
+  const message = `cannot listen on ${wanted}: ${(error as Error).message}`;
+  return new MeshError("INVALID_OPTIONS", message, { cause: error });
+}

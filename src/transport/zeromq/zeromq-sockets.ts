@@ -1,0 +1,101 @@
+/**
+ * The libzmq sockets behind the transport, with every option that the rest relies on.
+ *
+ * libzmq reports the end of a connection only through its monitor, out of order with the data and without
+ * saying which peer of a ROUTER it was. Three raw options put that news into the stream of messages itself:
+ * - ROUTER_NOTIFY (connect): `[id, ""]` is the first message of a new peer;
+ * - DISCONNECT_MSG (ROUTER) and HICCUP_MSG (DEALER): a message of our choosing is the last one of a
+ *   connection, also after SIGKILL of the peer, and it is not subject to the high-water mark. It is 16
+ *   random bytes of this socket, so no peer can forge it.
+ *
+ * No socket ever reconnects: the interval is a day, and the socket is closed at the hiccup.
+ */
+import { randomBytes } from "node:crypto";
+import { Dealer, type Observer, Router } from "zeromq";
+
+/** ZMQ_ROUTER_NOTIFY, ZMQ_DISCONNECT_MSG, ZMQ_HICCUP_MSG: not named by zeromq.js. */
+const ROUTER_NOTIFY = 97;
+const NOTIFY_CONNECT = 1;
+const DISCONNECT_MSG = 111;
+const HICCUP_MSG = 114;
+
+const DAY_MS = 86_400_000;
+const GONE_BYTES = 16;
+
+export type SocketLimits = {
+  readonly frameBytesMax: number;
+  /** Messages libzmq may hold per connection and direction, on each side. */
+  readonly highWaterFrames: number;
+  readonly handshakeTimeoutMs: number;
+  readonly ipv6: boolean;
+};
+
+function socketOptions(limits: SocketLimits) {
+  return {
+    linger: 0,
+    sendTimeout: 0,
+    maxMessageSize: limits.frameBytesMax,
+    sendHighWaterMark: limits.highWaterFrames,
+    receiveHighWaterMark: limits.highWaterFrames,
+    handshakeInterval: limits.handshakeTimeoutMs,
+    ipv6: limits.ipv6,
+  };
+}
+
+/** A DEALER for one connection. It sets no routing id: the ROUTER gives one. */
+export class DialSocket extends Dealer {
+  static create(limits: SocketLimits): { socket: Dealer; gone: GoneMessage } {
+    const gone = new GoneMessage();
+    const socket = new DialSocket({ ...socketOptions(limits), reconnectInterval: DAY_MS });
+    socket.setStringOption(HICCUP_MSG, gone.bytes);
+    return { socket, gone };
+  }
+}
+
+/** The ROUTER of one listener. `mandatory` makes it refuse instead of dropping silently. */
+export class ListenSocket extends Router {
+  static create(limits: SocketLimits): { socket: Router; gone: GoneMessage } {
+    const gone = new GoneMessage();
+    const options = { ...socketOptions(limits), mandatory: true, handover: false };
+    const socket = new ListenSocket(options);
+    socket.setInt32Option(ROUTER_NOTIFY, NOTIFY_CONNECT);
+    socket.setStringOption(DISCONNECT_MSG, gone.bytes);
+    return { socket, gone };
+  }
+}
+
+/** The message that libzmq puts at the end of a connection. */
+export class GoneMessage {
+  readonly bytes: Buffer = randomBytes(GONE_BYTES);
+
+  matches(message: Uint8Array): boolean {
+    return message.length === GONE_BYTES && this.bytes.equals(message);
+  }
+}
+
+/** Reads monitor events until the socket is closed and libzmq has let go of it. */
+export async function watchSocket(
+  events: Observer,
+  each: (event: { type: string; error?: unknown }) => void,
+): Promise<void> {
+  try {
+    while (!events.closed) each(await events.receive());
+  } catch (error) {
+    if (!events.closed) throw error;
+  }
+}
+
+/**
+ * Reads messages until the socket is closed. zeromq.js resolves up to 512 messages without leaving the
+ * turn and then lets timers and other sockets run, so a flood starves nobody.
+ */
+export async function readSocket(
+  socket: Dealer | Router,
+  each: (parts: Buffer[]) => void,
+): Promise<void> {
+  try {
+    while (!socket.closed) each(await socket.receive());
+  } catch (error) {
+    if (!socket.closed) throw error;
+  }
+}

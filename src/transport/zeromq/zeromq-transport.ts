@@ -1,0 +1,212 @@
+/**
+ * The transport over ZeroMQ: `zeromq` 6 (libzmq 4.3.5), one ROUTER for each listener and one DEALER for
+ * each dial.
+ *
+ * This file holds the options, the start and stop of the whole, and the time limits of a dial; what makes
+ * connections out of sockets is in zeromq-connection.ts, zeromq-dialer.ts and zeromq-listener.ts.
+ *
+ * Memory: libzmq holds at most `highWaterFrames` frames per connection, direction and side. The default,
+ * 256, is 16 MiB with the 64 KiB frames that the layer above cuts; it is lowered where `frameBytesMax`
+ * is larger, down to 32. The flow control above is meant to keep far below it.
+ *
+ * Source: RFC 23 (ZMTP 3.0), RFC 28 (REQ/REP, for ROUTER and DEALER), the libzmq 4.3.5 sources.
+ */
+import { context as zeromqContext } from "zeromq";
+import { MeshError } from "../../errors.ts";
+import type {
+  Connection,
+  Listener,
+  ListenOptions,
+  Transport,
+  TransportContext,
+} from "../../ports/transport.ts";
+import {
+  formatZeromqAddress,
+  parseZeromqAddress,
+  resolveEndpoint,
+  ZEROMQ_SCHEME,
+} from "./zeromq-address.ts";
+import { type DialedLink, dialZeromq } from "./zeromq-dialer.ts";
+import { listenError, ZeromqListener } from "./zeromq-listener.ts";
+import type { SocketLimits } from "./zeromq-sockets.ts";
+
+export type ZeromqOptions = {
+  /**
+   * Frames libzmq may hold per connection, direction and side; 1 to 100,000. Default: 16 MiB divided by
+   * `frameBytesMax`, at least 32, at most 256. More: more memory; less: more waiting for room.
+   */
+  readonly highWaterFrames?: number;
+  /** Milliseconds a peer may take for libzmq's handshake; 100 to 60,000. Default 5,000. */
+  readonly handshakeTimeoutMs?: number;
+  /** Connections a listener accepts at a time; 1 to 65,535. Default 4,096. */
+  readonly connectionsMax?: number;
+};
+
+type Resolved = { readonly [Name in keyof ZeromqOptions]-?: ZeromqOptions[Name] | undefined };
+
+const QUEUED_BYTES = 16 * 2 ** 20;
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** @throws MeshError INVALID_OPTIONS */
+export function zeromq(options: ZeromqOptions = {}): Transport {
+  return new ZeromqTransport(checked(options));
+}
+
+type Dialing = { readonly abort: (error: MeshError) => void };
+
+class ZeromqTransport implements Transport {
+  readonly scheme = ZEROMQ_SCHEME;
+  readonly preference = 50;
+  readonly #options: Resolved;
+  readonly #listeners = new Set<ZeromqListener>();
+  readonly #links = new Set<DialedLink>();
+  readonly #dialing = new Set<Dialing>();
+  #context: TransportContext | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: Resolved) {
+    this.#options = options;
+  }
+
+  async start(context: TransportContext): Promise<void> {
+    this.#context = context;
+    // Each dial takes three of libzmq's sockets (two are its monitor's). Effective before the first one.
+    zeromqContext.maxSockets = zeromqContext.maxSocketsLimit;
+  }
+
+  async listen(
+    options: ListenOptions,
+    accept: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const context = this.#running();
+    const wanted = formatZeromqAddress(options);
+    const portOk = Number.isInteger(options.port) && options.port >= 0 && options.port <= 65_535;
+    if (options.host === "" || !portOk) {
+      throw new MeshError("INVALID_OPTIONS", `cannot listen on ${wanted}: host or port is invalid`);
+    }
+    let listener: ZeromqListener;
+    try {
+      const { tcp, ipv6 } = await resolveEndpoint(options);
+      const limits = this.#limits(context, ipv6);
+      const connectionsMax = this.#options.connectionsMax ?? 4096;
+      listener = await ZeromqListener.bind({ tcp, limits, connectionsMax, context, accept });
+    } catch (error) {
+      throw listenError(error, wanted);
+    }
+    if (this.#stopping !== undefined) {
+      await listener.close();
+      throw stopped();
+    }
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  async dial(
+    address: string,
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Connection> {
+    const context = this.#running();
+    const at = parseZeromqAddress(address);
+    const { signal, timeoutMs } = options;
+    let abort: (error: MeshError) => void = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      abort = reject;
+    });
+    aborted.catch(() => {});
+    const onAbort = () => abort(new MeshError("ABORTED", `the dial of ${address} was aborted`));
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer = context.clock.setTimer(Math.min(timeoutMs, TIMER_MAX_MS), () => {
+      abort(new MeshError("PEER_LOST", `${address} was not reached within ${timeoutMs} ms`));
+    });
+    const dialing: Dialing = { abort };
+    this.#dialing.add(dialing);
+    try {
+      return await this.#connect(address, at, aborted);
+    } finally {
+      this.#dialing.delete(dialing);
+      context.clock.clearTimer(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    for (const dialing of this.#dialing) dialing.abort(stopped());
+    const links = [...this.#links];
+    for (const link of links) link.connection.close();
+    await Promise.all([
+      ...links.map((link) => link.gone),
+      ...[...this.#listeners].map((listener) => listener.close()),
+    ]);
+    this.#listeners.clear();
+  }
+
+  async #connect(
+    address: string,
+    at: { host: string; port: number },
+    aborted: Promise<never>,
+  ): Promise<Connection> {
+    const context = this.#running();
+    const { tcp, ipv6 } = await Promise.race([
+      aborted,
+      resolveEndpoint(at).catch((cause: unknown) => {
+        throw new MeshError("PEER_LOST", `host of ${address} cannot be resolved`, { cause });
+      }),
+    ]);
+    const limits = this.#limits(context, ipv6);
+    const { link, ready } = dialZeromq({ address, tcp, limits, context });
+    this.#links.add(link);
+    void link.gone.then(() => this.#links.delete(link));
+    try {
+      await Promise.race([aborted, ready]);
+    } catch (error) {
+      link.destroy();
+      throw error;
+    }
+    return link.connection;
+  }
+
+  #limits(context: TransportContext, ipv6: boolean): SocketLimits {
+    const { frameBytesMax } = context;
+    const byBytes = Math.floor(QUEUED_BYTES / frameBytesMax);
+    return {
+      frameBytesMax,
+      highWaterFrames: this.#options.highWaterFrames ?? Math.max(32, Math.min(256, byBytes)),
+      handshakeTimeoutMs: this.#options.handshakeTimeoutMs ?? 5_000,
+      ipv6,
+    };
+  }
+
+  #running(): TransportContext {
+    if (this.#context === undefined || this.#stopping !== undefined) throw stopped();
+    return this.#context;
+  }
+}
+
+function stopped(): MeshError {
+  return new MeshError("STOPPED", "the ZeroMQ transport is not running");
+}
+
+function checked(options: ZeromqOptions): Resolved {
+  const ranges = {
+    highWaterFrames: [1, 100_000],
+    handshakeTimeoutMs: [100, 60_000],
+    connectionsMax: [1, 65_535],
+  } as const;
+  const problems: string[] = [];
+  for (const [name, [min, max]] of Object.entries(ranges)) {
+    const value = options[name as keyof ZeromqOptions];
+    if (value === undefined) continue;
+    if (!Number.isInteger(value) || value < min || value > max) {
+      problems.push(`zeromq.${name} ${String(value)} is not a whole number of ${min}..${max}`);
+    }
+  }
+  if (problems.length > 0) throw new MeshError("INVALID_OPTIONS", problems.join("; "));
+  const { highWaterFrames, handshakeTimeoutMs, connectionsMax } = options;
+  return { highWaterFrames, handshakeTimeoutMs, connectionsMax };
+}
