@@ -20,8 +20,10 @@ import { WireError } from "./wire-error.ts";
 export const MESSAGES_MAX = 262_144;
 
 const VARINT_BYTES_MAX = 10;
-/** Up to this many characters building a string by hand beats a call into the runtime. */
-const SHORT_TEXT = 16;
+/** Up to this many bytes building a string by hand beats a call into the runtime. */
+const SHORT_TEXT = 8;
+/** Up to this many bytes looking for a non-ASCII one and decoding as Latin-1 beats a UTF-8 decoder. */
+const ASCII_TEXT = 256;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class ByteReader {
@@ -235,9 +237,20 @@ export const readText = (bytes: Uint8Array, start: number, end: number): string 
     }
     if (at === end) return text;
   }
+  if (end - start <= ASCII_TEXT && Buffer.isBuffer(bytes) && isAscii(bytes, start, end)) {
+    return bytes.toString("latin1", start, end);
+  }
   try {
     return utf8.decode(bytes.subarray(start, end));
   } catch {
     throw new WireError(`text of ${end - start} bytes is not valid UTF-8`);
   }
+};
+
+/** True when every byte is below 128. */
+export const isAscii = (bytes: Uint8Array, start: number, end: number): boolean => {
+  for (let at = start; at < end; at++) {
+    if ((bytes[at] as number) > 0x7f) return false;
+  }
+  return true;
 };

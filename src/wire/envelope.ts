@@ -11,7 +11,7 @@
  * Invariants: what is written is a valid `meshbus.v1.Envelope`; a getter returns what the bytes say or
  * throws WireError, and when one throws, all do. Of a repeated singular field the last one holds.
  */
-import { ByteReader, readFixed32, readText } from "./byte-reader.ts";
+import { ByteReader, isAscii, readFixed32, readText } from "./byte-reader.ts";
 import { ByteWriter, putVarint } from "./byte-writer.ts";
 import {
   CONTENT_TYPE_DEFAULT,
@@ -296,13 +296,7 @@ const putTime = (buffer: Uint8Array, at: number, time: HybridTime): number => {
 /** Reads a length, checks that the text behind it is UTF-8, and returns where it ends. */
 const checkedTextEnd = (reader: ByteReader): number => {
   const end = reader.end();
-  const bytes = reader.bytes;
-  for (let at = reader.position; at < end; at++) {
-    if ((bytes[at] as number) > 0x7f) {
-      readText(bytes, reader.position, end);
-      break;
-    }
-  }
+  if (!isAscii(reader.bytes, reader.position, end)) readText(reader.bytes, reader.position, end);
   return end;
 };
 
