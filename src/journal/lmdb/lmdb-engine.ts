@@ -1,0 +1,152 @@
+/**
+ * The journal engine on lmdb: opens a data folder, or refuses it with a clear error.
+ *
+ * Order: folder (0700), lock, data file, environment. A new data file is made under another name and
+ * gets its own only when it is complete and synced, so that a crash while creating it leaves no
+ * half-made store, and a file under the final name that is not whole is damage.
+ * Layout: `journal.lmdb` and `journal.lmdb-lock` (lmdb), `lock.sock` and `lock.pid` (FolderLock).
+ */
+
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { open as openFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { MeshError } from "../../errors.ts";
+import type { JournalEngine, JournalStore, OpenStoreOptions } from "../../ports/journal-store.ts";
+import { DataFile } from "./data-file.ts";
+import { FolderLock } from "./folder-lock.ts";
+import { LmdbEnvironment } from "./lmdb-environment.ts";
+import { LmdbStore } from "./lmdb-store.ts";
+
+const FILE_NAME = "journal.lmdb";
+const FIRST_ROOM_BYTES = 2 * 1024 * 1024;
+const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG", 28, 122, 27]);
+const IO_FAILURES = new Set<unknown>(["EIO", 5]);
+
+/**
+ * Durable engine for one process per folder, on a local file system (not NFS).
+ *
+ * `bytesMax` bounds the pages in use: past it commits fail with StoreError "full", small ones a little
+ * later than large ones. The file itself can grow past it by pages that are free but do not fit, and
+ * never shrinks. Keys: 1 to 511 B. Values: up to 4 GiB in lmdb, tried to 64 MiB.
+ */
+export function lmdbEngine(): JournalEngine {
+  return { name: "lmdb", open: openStore };
+}
+
+async function openStore(options: OpenStoreOptions): Promise<JournalStore> {
+  const dataDir = resolve(options.dataDir);
+  try {
+    await makeFolder(dataDir);
+    const lock = await FolderLock.acquire(dataDir);
+    try {
+      return await openLocked(dataDir, lock, options.bytesMax);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  } catch (error) {
+    throw asMeshError(error, dataDir);
+  }
+}
+
+async function openLocked(dataDir: string, lock: FolderLock, bytesMax: number) {
+  const path = join(dataDir, FILE_NAME);
+  if (!existsSync(path)) await createFile(path, bytesMax);
+  const file = DataFile.open(path);
+  try {
+    chmodSync(path, 0o600);
+    const environment = openEnvironment(path, bytesMax);
+    return new LmdbStore({ environment, file, lock, bytesMax });
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** The header was sound, so what lmdb itself refuses (beyond the system's errors) is damage. */
+function openEnvironment(path: string, bytesMax: number): LmdbEnvironment {
+  try {
+    return new LmdbEnvironment({ path, bytesMax });
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: string };
+    if (typeof code === "number" && code > 0) throw error;
+    throw new MeshError(
+      "JOURNAL_DAMAGED",
+      `the journal file ${path} cannot be opened: ${message}`,
+      {
+        cause: error,
+        details: { path, reason: message },
+      },
+    );
+  }
+}
+
+async function createFile(path: string, bytesMax: number): Promise<void> {
+  const draft = `${path}.new`;
+  removeDraft(draft);
+  try {
+    const environment = new LmdbEnvironment({ path: draft, bytesMax });
+    await environment.close();
+    const file = DataFile.open(draft);
+    try {
+      await file.extend(FIRST_ROOM_BYTES);
+      await file.sync();
+    } finally {
+      file.close();
+    }
+    renameSync(draft, path);
+  } finally {
+    removeDraft(draft);
+  }
+  await syncFolder(dirname(path));
+}
+
+function removeDraft(draft: string): void {
+  rmSync(draft, { force: true });
+  rmSync(`${draft}-lock`, { force: true });
+}
+
+/** Creates the folder and what is missing above it; each new name is synced in its parent. */
+async function makeFolder(dataDir: string): Promise<void> {
+  const first = mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let folder = dataDir; folder.length >= first.length; folder = dirname(folder)) {
+    await syncFolder(dirname(folder));
+    if (folder === dirname(folder)) return;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === "win32") return; // a folder cannot be opened there
+  const handle = await openFile(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function asMeshError(error: unknown, dataDir: string): MeshError {
+  if (MeshError.is(error)) return error;
+  const { code, message } = error as { code?: unknown; message?: string };
+  if (FULL_NAMES.has(code)) {
+    return new MeshError("DISK_FULL", `no room to open the journal in ${dataDir}: ${message}`, {
+      cause: error,
+      details: { dataDir },
+    });
+  }
+  if (IO_FAILURES.has(code)) {
+    return new MeshError(
+      "JOURNAL_DAMAGED",
+      `the journal in ${dataDir} cannot be read: ${message}`,
+      {
+        cause: error,
+        details: { path: dataDir, reason: message },
+      },
+    );
+  }
+  return new MeshError("INVALID_OPTIONS", `dataDir ${dataDir} cannot be used: ${message}`, {
+    cause: error,
+    details: { dataDir },
+  });
+}
