@@ -1,12 +1,14 @@
 /**
- * The consumer's side of credit: one budget per subscription, shared among the links that send to it.
+ * The consumer's side of credit: one budget per subscription, shared among the links that send to
+ * it.
  *
- * Problem: every producer needs leave to send before it sends, leave once given cannot be taken back, and all
- * leave together must fit the consumer's memory. A link that hoards unused leave must not starve the others.
- * Approach: count what is pledged, and never let one link have more than three quarters of what the
- * others have left (a dynamic threshold): a lone link gets 3/4 of the budget, n busy links settle at
- * 3/(3n+1) of it each, and behind k links that fell idle with full windows 1/4^k is still free. Every
- * link, idle ones too, may always hold `minShare`, on top of the budget where it must.
+ * Problem: every producer needs leave to send before it sends, leave once given cannot be taken
+ * back, and all leave together must fit the consumer's memory. A link that hoards unused leave must
+ * not starve the others. Approach: count what is pledged, and never let one link have more than
+ * three quarters of what the others have left (a dynamic threshold): a lone link gets 3/4 of the
+ * budget, n busy links settle at 3/(3n+1) of it each, and behind k links that fell idle with full
+ * windows 1/4^k is still free. Every link, idle ones too, may always hold `minShare`, on top of the
+ * budget where it must.
  *
  * In messages, with granted = the limit told, and
  *   pledged(link) = max(granted, delivered) - consumed    while the link lives,
@@ -14,14 +16,15 @@
  *   sum of pledged <= messages + n * (minShare + 1)
  * and in bytes, with minShareBytes = max(1, floor(bytes * minShare / messages)):
  *   sum of pledged <= bytes + n * (minShareBytes + messageBytesMax)
- * where n is the largest number of links that lived at once. The `+ 1` and `+ messageBytesMax` are the one
- * message that may go with nothing in flight, whatever the limits. What is queued or running here is a part
- * of what is pledged.
+ * where n is the largest number of links that lived at once. The `+ 1` and `+ messageBytesMax` are
+ * the one message that may go with nothing in flight, whatever the limits. What is queued or
+ * running here is a part of what is pledged.
  *
- * Invariants: limits told to a link never fall; consumed <= delivered; a removed link's messages count until
- * they are consumed, so that a flapping link gains nothing.
- * Rejected: equal shares of the budget (after k bursts of different links k windows stand unused and
- * either nothing is left or the budget is overdrawn k-fold); credit per link (memory grows with the links).
+ * Invariants: limits told to a link never fall; consumed <= delivered; a removed link's messages
+ * count until they are consumed, so that a flapping link gains nothing.
+ * Rejected: equal shares of the budget (after k bursts of different links k windows stand unused
+ * and either nothing is left or the budget is overdrawn k-fold); credit per link (memory grows with
+ * the links).
  * Source: Choudhury & Hahne 1998, "Dynamic Queue Length Thresholds"; DESIGN section 4, "Credit".
  */
 import { MeshError } from "../errors.ts";
@@ -35,7 +38,10 @@ export type CreditBudget = {
   readonly minShare: number;
 };
 
-/** Absolute: a link may send deliveries up to this number and this many bytes since its session began. */
+/**
+ * Absolute: a link may send deliveries up to this number and this many bytes since its session
+ * began.
+ */
 export type CreditLimits = { readonly numberLimit: number; readonly bytesLimit: number };
 
 type LinkCredit = {
@@ -49,7 +55,9 @@ type LinkCredit = {
   consumedBytes: number;
 };
 
-/** `Link` is the key of a link in one session; the next session of the same peer is another link. */
+/**
+ * `Link` is the key of a link in one session; the next session of the same peer is another link.
+ */
 export class CreditGrant<Link> {
   readonly #budget: CreditBudget;
   readonly #minShareBytes: number;
@@ -99,7 +107,9 @@ export class CreditGrant<Link> {
     });
   }
 
-  /** The link has ended: what it did not use is free; what it delivered counts until it is consumed. */
+  /**
+   * The link has ended: what it did not use is free; what it delivered counts until it is consumed.
+   */
   removeLink(link: Link): void {
     const credit = this.#links.get(link);
     if (credit?.live !== true) return;
@@ -111,8 +121,8 @@ export class CreditGrant<Link> {
   }
 
   /**
-   * A message arrived; the link is active from now on. False when it had no leave to come: nothing is
-   * recorded, and the caller drops the link.
+   * A message arrived; the link is active from now on. False when it had no leave to come: nothing
+   * is recorded, and the caller drops the link.
    */
   onDelivered(link: Link, bytes: number): boolean {
     const credit = this.#links.get(link);
@@ -129,8 +139,8 @@ export class CreditGrant<Link> {
   }
 
   /**
-   * A message of this link has left memory here. Call it before its settle is sent. More than was delivered
-   * is not counted, so that a caller's mistake cannot widen the bound.
+   * A message of this link has left memory here. Call it before its settle is sent. More than was
+   * delivered is not counted, so that a caller's mistake cannot widen the bound.
    */
   onConsumed(link: Link, bytes: number): void {
     const credit = this.#links.get(link);
@@ -149,13 +159,19 @@ export class CreditGrant<Link> {
     if (credit !== undefined) credit.active = true;
   }
 
-  /** The link has had nothing to send for a while: it keeps what it has and is not given more than `minShare`. */
+  /**
+   * The link has had nothing to send for a while: it keeps what it has and is not given more than
+   * `minShare`.
+   */
   markIdle(link: Link): void {
     const credit = this.#links.get(link);
     if (credit !== undefined) credit.active = false;
   }
 
-  /** Raises the link's limits as far as the budget allows and returns them: what is returned is pledged. */
+  /**
+   * Raises the link's limits as far as the budget allows and returns them: what is returned is
+   * pledged.
+   */
   limitsFor(link: Link): CreditLimits {
     const credit = this.#links.get(link);
     if (credit?.live !== true) return { numberLimit: 0, bytesLimit: 0 };
@@ -170,10 +186,10 @@ export class CreditGrant<Link> {
   }
 
   /**
-   * True when telling new limits is worth a frame: they would rise by at least half of the window that the
-   * link may have now. In steady flow that is when half of the last grant has been consumed. Ask after
-   * consuming for that link, and for every link at each heartbeat, because another link's consuming frees
-   * budget too.
+   * True when telling new limits is worth a frame: they would rise by at least half of the window
+   * that the link may have now. In steady flow that is when half of the last grant has been
+   * consumed. Ask after consuming for that link, and for every link at each heartbeat, because
+   * another link's consuming frees budget too.
    */
   needsUpdate(link: Link): boolean {
     const credit = this.#links.get(link);
@@ -228,8 +244,8 @@ const pledgedBytesOf = (credit: LinkCredit): number => {
 /**
  * The producer's side: what it may send over one link, in one session.
  *
- * Invariant: `sent <= numberLimit` and `sentBytes <= bytesLimit`, but for one message when nothing is in
- * flight, so that a message larger than any window still passes.
+ * Invariant: `sent <= numberLimit` and `sentBytes <= bytesLimit`, but for one message when nothing
+ * is in flight, so that a message larger than any window still passes.
  */
 export class CreditUse {
   #numberLimit = 0;
@@ -243,13 +259,17 @@ export class CreditUse {
     return this.#inFlight;
   }
 
-  /** Takes limits from the wire; lower ones than before (late or repeated frames) change nothing. */
+  /**
+   * Takes limits from the wire; lower ones than before (late or repeated frames) change nothing.
+   */
   update(numberLimit: number, bytesLimit: number): void {
     if (numberLimit > this.#numberLimit) this.#numberLimit = numberLimit;
     if (bytesLimit > this.#bytesLimit) this.#bytesLimit = bytesLimit;
   }
 
-  /** True when a message of that many bytes may go: within both limits, or with nothing in flight. */
+  /**
+   * True when a message of that many bytes may go: within both limits, or with nothing in flight.
+   */
   canSend(bytes: number): boolean {
     if (this.#inFlight === 0) return this.#numberLimit > 0;
     return this.#sent < this.#numberLimit && this.#sentBytes + bytes <= this.#bytesLimit;

@@ -1,14 +1,15 @@
 /**
  * Names of nodes and messages.
  *
- * Problem: a node needs a name nobody else has without asking anyone, and a message one that repeats
- * neither across nodes nor across restarts. Approach: a node id is 100 random bits, given by the caller, in
- * 20 characters; a message id is made of the node id and the message's position, and is rendered only when
- * somebody reads it. Base32 in Crockford's alphabet has no letters that look like digits, needs no quoting in
- * file names, subjects or URLs, and sorts like the bits it stands for.
+ * Problem: a node needs a name nobody else has without asking anyone, and a message one that
+ * repeats neither across nodes nor across restarts. Approach: a node id is 100 random bits, given
+ * by the caller, in 20 characters; a message id is made of the node id and the message's position,
+ * and is rendered only when somebody reads it. Base32 in Crockford's alphabet has no letters that
+ * look like digits, needs no quoting in file names, subjects or URLs, and sorts like the bits it
+ * stands for.
  *
- * Invariants: every id has exactly one spelling (lower case, no leading zeros), so ids compare as strings;
- * `parseMessageId(messageId(n, e, s))` gives back n, e and s.
+ * Invariants: every id has exactly one spelling (lower case, no leading zeros), so ids compare as
+ * strings; `parseMessageId(messageId(n, e, s))` gives back n, e and s.
  * Rejected: UUIDs (longer, and a v4 as message id would have to be stored instead of derived).
  * Source: Douglas Crockford, "Base 32"; DESIGN section 4, "Envelope".
  */
@@ -17,7 +18,9 @@ import { EPOCH_MAX, SEQ_MAX } from "./position.ts";
 
 declare const brand: unique symbol;
 
-/** 20 characters of lower-case Crockford base32. Branded, so that no other string passes for one. */
+/**
+ * 20 characters of lower-case Crockford base32. Branded, so that no other string passes for one.
+ */
 export type NodeId = string & { readonly [brand]: "NodeId" };
 
 export type MessageIdParts = {
@@ -66,7 +69,9 @@ export const isNodeId = (text: string): text is NodeId => NODE_ID.test(text);
 export const messageId = (nodeId: NodeId, epoch: number, seq: number): string =>
   `${nodeId}-${epoch.toString(36)}-${seq.toString(36)}`;
 
-/** The parts of a derived message id; undefined for any other text, such as an id a caller chose. */
+/**
+ * The parts of a derived message id; undefined for any other text, such as an id a caller chose.
+ */
 export const parseMessageId = (text: string): MessageIdParts | undefined => {
   const parts = text.split("-", 4);
   const [nodeId, epochText, seqText] = parts;

@@ -1,24 +1,28 @@
 /**
  * What one consumer has handled of one producer's messages for one subscription.
  *
- * Problem: a message can arrive again (a settle got lost, a link broke, a shard came back); the second
- * arrival must have no second effect, for as long as the producer may still send it. Approach: the producer
- * states its durable floor, the position up to which everything is settled; above it this member keeps
- * marks of what it handled, as ranges per epoch of the producer. A mark covers the message and the positions
- * before it that do not concern the subscription, so that in-order traffic is one range.
+ * Problem: a message can arrive again (a settle got lost, a link broke, a shard came back); the
+ * second arrival must have no second effect, for as long as the producer may still send it.
+ * Approach: the producer states its durable floor, the position up to which everything is settled;
+ * above it this member keeps marks of what it handled, as ranges per epoch of the producer. A mark
+ * covers the message and the positions before it that do not concern the subscription, so that
+ * in-order traffic is one range.
  *
  * Invariants:
  * - the floor never falls, whatever is heard and in whatever order; marks are strictly above it;
  * - `isSettled(p)` once true stays true;
- * - `rangesCount <= rangesMax` and `epochsCount <= epochsMax`, but for a row stored under larger limits.
- * At the limit a mark is refused ("full"), nothing is forgotten instead: forgetting would turn a redelivery
- * into a second effect. Ask `hasRoom` before a handler starts; a message without room goes back unhandled.
+ * - `rangesCount <= rangesMax` and `epochsCount <= epochsMax`, but for a row stored under larger
+ *   limits.
+ * At the limit a mark is refused ("full"), nothing is forgotten instead: forgetting would turn a
+ * redelivery into a second effect. Ask `hasRoom` before a handler starts; a message without room
+ * goes back unhandled.
  *
- * Rejected: a set of message ids (grows with traffic instead of with gaps); a high-water mark alone (wrong as
- * soon as keys are handled in parallel); forgetting the oldest marks after a time.
+ * Rejected: a set of message ids (grows with traffic instead of with gaps); a high-water mark alone
+ * (wrong as soon as keys are handled in parallel); forgetting the oldest marks after a time.
  *
- * Bytes, big-endian: version (u8 = 1), floor epoch (u32), floor seq (u64), count of epochs (u32), then for
- * each epoch in ascending order: epoch (u32), length (u32), that many bytes of RangeSet.encode.
+ * Bytes, big-endian: version (u8 = 1), floor epoch (u32), floor seq (u64), count of epochs (u32),
+ * then for each epoch in ascending order: epoch (u32), length (u32), that many bytes of
+ * RangeSet.encode.
  * Source: DESIGN section 7, "Inbox".
  */
 import { MeshError } from "../errors.ts";
@@ -32,7 +36,10 @@ export type InboxLimits = {
   readonly epochsMax: number;
 };
 
-/** What meshbus runs with: 1 MiB of ranges, and more restarts than a producer sees before its floor moves. */
+/**
+ * What meshbus runs with: 1 MiB of ranges, and more restarts than a producer sees before its floor
+ * moves.
+ */
 export const INBOX_LIMITS: InboxLimits = Object.freeze({ rangesMax: 65_536, epochsMax: 1_024 });
 
 /** "known": it was settled before, nothing changed. "full": a limit is reached, nothing changed. */
@@ -80,8 +87,8 @@ export class Inbox {
   }
 
   /**
-   * True when a message of this epoch, and `running` others whose handlers have started, can all be marked
-   * later whatever order they end in.
+   * True when a message of this epoch, and `running` others whose handlers have started, can all be
+   * marked later whatever order they end in.
    */
   hasRoom(epoch: number, running: number): boolean {
     const { rangesMax, epochsMax } = this.#limits;
@@ -92,8 +99,8 @@ export class Inbox {
   }
 
   /**
-   * Marks from..to (a message and the positions skipped before it) as handled. What is at or below the floor
-   * is left out.
+   * Marks from..to (a message and the positions skipped before it) as handled. What is at or below
+   * the floor is left out.
    * @throws MeshError INVALID_OPTIONS unless 0 <= from <= to <= 2^53-1, integers
    */
   mark(epoch: number, from: number, to: number): MarkVerdict {
@@ -142,8 +149,8 @@ export class Inbox {
   }
 
   /**
-   * The inverse of `encode`. A row beyond the limits is read in full; new marks are then refused until the
-   * floor has moved. Takes memory in proportion to `bytes`.
+   * The inverse of `encode`. A row beyond the limits is read in full; new marks are then refused
+   * until the floor has moved. Takes memory in proportion to `bytes`.
    * @throws MeshError JOURNAL_DAMAGED
    */
   static decode(bytes: Uint8Array, limits: InboxLimits): Inbox {

@@ -1,14 +1,17 @@
 /**
  * The loss ledger of one subscription in one journal.
  *
- * Problem: "nothing is lost" has to be something that can be checked while the system runs. Approach: each
- * way a message can enter or leave a cursor is counted on its own, the row is committed together with the
- * cursor, and what is pending is known twice: derived from the counters, and counted by walking the cursor.
+ * Problem: "nothing is lost" has to be something that can be checked while the system runs.
+ * Approach: each way a message can enter or leave a cursor is counted on its own, the row is
+ * committed together with the cursor, and what is pending is known twice: derived from the
+ * counters, and counted by walking the cursor.
  *
- * Invariant: `accepted = acked + dead + expired + abandoned + damaged + pending`, with pending >= 0. It holds
- * between calls when every message is added once as accepted and at most once as something else.
+ * Invariant: `accepted = acked + dead + expired + abandoned + damaged + pending`, with pending >=
+ * 0. It holds between calls when every message is added once as accepted and at most once as
+ * something else.
  *
- * Bytes: version (1), then the six counters in the order of LEDGER_KINDS as unsigned 64-bit big-endian.
+ * Bytes: version (1), then the six counters in the order of LEDGER_KINDS as unsigned 64-bit
+ * big-endian.
  * Source: DESIGN section 1, "settle".
  */
 import { MeshError } from "../errors.ts";
@@ -56,7 +59,9 @@ export class Ledger {
     return this.#damaged;
   }
 
-  /** Accepted and not yet settled. Negative only if something was settled that was never accepted. */
+  /**
+   * Accepted and not yet settled. Negative only if something was settled that was never accepted.
+   */
   get pending(): number {
     const settled = this.#acked + this.#dead + this.#expired + this.#abandoned + this.#damaged;
     return this.#accepted - settled;

@@ -1,12 +1,13 @@
 /**
  * Where a message stands in its producer's journal.
  *
- * Problem: cursors, inboxes and receipts must name a message so that names never repeat, not even after a
- * restart that lost the tail of a sequence. Approach: a pair (epoch, seq); the epoch grows with every start
- * of the node and is stored before anything is accepted, the sequence counts from 1 inside it.
+ * Problem: cursors, inboxes and receipts must name a message so that names never repeat, not even
+ * after a restart that lost the tail of a sequence. Approach: a pair (epoch, seq); the epoch grows
+ * with every start of the node and is stored before anything is accepted, the sequence counts from
+ * 1 inside it.
  *
- * Invariants: total order, epoch before seq; `epoch` is an unsigned 32-bit integer and `seq` an integer in
- * 0..2^53-1, so that subtraction of either is exact; ZERO stands before every message.
+ * Invariants: total order, epoch before seq; `epoch` is an unsigned 32-bit integer and `seq` an
+ * integer in 0..2^53-1, so that subtraction of either is exact; ZERO stands before every message.
  * Source: DESIGN section 1, "journal, position".
  */
 

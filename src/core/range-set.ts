@@ -1,19 +1,19 @@
 /**
  * A set of whole numbers kept as closed ranges.
  *
- * Problem: what is settled out of order has to be remembered exactly, cheaply, and on disk. Nearly all of
- * it is contiguous. Approach: sorted, disjoint ranges in two parallel arrays with a moving head: adding at
- * the end and dropping at the front, which is what in-order traffic does, are O(1) amortised; anything else
- * is a binary search and a splice. The set does not bound itself: `size` is what the caller bounds.
+ * Problem: what is settled out of order has to be remembered exactly, cheaply, and on disk. Nearly
+ * all of it is contiguous. Approach: sorted, disjoint ranges in two parallel arrays with a moving
+ * head: adding at the end and dropping at the front, which is what in-order traffic does, are O(1)
+ * amortised; anything else is a binary search and a splice. The set does not bound itself: `size`
+ * is what the caller bounds.
  *
- * Invariants, for head <= i < ends.length: `0 <= starts[i] <= ends[i] <= 2^53-1` and
- * `ends[i] + 1 < starts[i+1]` (disjoint, not even adjacent), so that equal sets have equal ranges and
- * equal bytes.
- * Rejected: a bitmap (a single late message costs the whole span), a balanced tree (the common case is one
- * to a few dozen ranges, where the splice of a flat array is faster than any pointer).
+ * Invariants, for head <= i < ends.length: `0 <= starts[i] <= ends[i] <= 2^53-1` and `ends[i] + 1 <
+ * starts[i+1]` (disjoint, not even adjacent), so that equal sets have equal ranges and equal bytes.
+ * Rejected: a bitmap (a single late message costs the whole span), a balanced tree (the common case
+ * is one to a few dozen ranges, where the splice of a flat array is faster than any pointer).
  *
- * Bytes: LEB128 numbers: the count of ranges, then for each `start - previous end - 2` (the first: `start`)
- * and `end - start`. Every set has one encoding and no sequence of bytes has two meanings.
+ * Bytes: LEB128 numbers: the count of ranges, then for each `start - previous end - 2` (the first:
+ * `start`) and `end - start`. Every set has one encoding and no sequence of bytes has two meanings.
  */
 import { MeshError } from "../errors.ts";
 
@@ -162,7 +162,10 @@ export class RangeSet {
     this.#ends.splice(first, after - first, end);
   }
 
-  /** Index of the lowest range that ends at or above `n`; one past the last range when there is none. */
+  /**
+   * Index of the lowest range that ends at or above `n`; one past the last range when there is
+   * none.
+   */
   #indexOfEndFrom(n: number): number {
     let low = this.#head;
     let high = this.#ends.length;

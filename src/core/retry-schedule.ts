@@ -1,14 +1,15 @@
 /**
  * When a failed message is tried again.
  *
- * Problem: retries at fixed or plainly doubled intervals arrive together and keep the failing service down.
- * Approach: "full jitter": a delay uniform between zero and an exponentially growing ceiling. The random
- * fraction is an argument; `jitterFraction` makes one of the message and the attempt, so that a restarted or
- * simulated producer arrives at the same delay.
+ * Problem: retries at fixed or plainly doubled intervals arrive together and keep the failing
+ * service down. Approach: "full jitter": a delay uniform between zero and an exponentially growing
+ * ceiling. The random fraction is an argument; `jitterFraction` makes one of the message and the
+ * attempt, so that a restarted or simulated producer arrives at the same delay.
  *
- * Invariants: `0 <= delay <= min(capMs, baseMs * 2^(n-1))`, an integer; the ceiling never falls with n;
- * only doubling and comparing, so the result is the same on every engine.
- * Rejected: equal jitter (more work for the failing side), decorrelated jitter (needs the last delay stored).
+ * Invariants: `0 <= delay <= min(capMs, baseMs * 2^(n-1))`, an integer; the ceiling never falls
+ * with n; only doubling and comparing, so the result is the same on every engine.
+ * Rejected: equal jitter (more work for the failing side), decorrelated jitter (needs the last
+ * delay stored).
  * Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
  */
 import { mix32 } from "./shard-map.ts";
@@ -33,7 +34,7 @@ export const retryDelayMs = (
 ): number => {
   const { baseMs, capMs } = policy;
   let ceilingMs = baseMs;
-  // Ends after log2(cap / base) steps, however many attempts failed; zero would never reach the cap.
+  // Ends after log2(cap / base) steps however many attempts failed; zero never reaches the cap.
   for (let n = 1; n < failedAttempts && ceilingMs < capMs && ceilingMs > 0; n++) ceilingMs *= 2;
   return Math.floor(fraction * Math.min(capMs, ceilingMs));
 };

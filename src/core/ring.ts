@@ -1,11 +1,13 @@
 /**
  * A double-ended queue over a circular array.
  *
- * Problem: `Array.shift` moves every element once the array is long, and windows of messages are shifted
- * once per message. Approach: a power-of-two array with a moving head; the index is a mask, growing doubles.
+ * Problem: `Array.shift` moves every element once the array is long, and windows of messages are
+ * shifted once per message. Approach: a power-of-two array with a moving head; the index is a mask,
+ * growing doubles.
  *
- * Invariants: slot `(head + i) & mask` holds element i for i < length; every other slot holds undefined, so
- * that nothing taken out is kept alive. The array never shrinks but in `clear`: the caller bounds the length.
+ * Invariants: slot `(head + i) & mask` holds element i for i < length; every other slot holds
+ * undefined, so that nothing taken out is kept alive. The array never shrinks but in `clear`: the
+ * caller bounds the length.
  */
 import { MeshError } from "../errors.ts";
 

@@ -1,25 +1,28 @@
 /**
  * Which member should own which shard: weighted rendezvous hashing.
  *
- * Problem: every node must come to the same map from the same members, without agreement, and a member that
- * joins or leaves must move no shard but its own. Approach: each (member, shard) has a score that depends on
- * nothing else; the best score owns the shard. With u in (0,1) drawn by a hash, the smallest
- * `-ln(u) / weight` wins, which gives each member shards in proportion to its weight.
+ * Problem: every node must come to the same map from the same members, without agreement, and a
+ * member that joins or leaves must move no shard but its own. Approach: each (member, shard) has a
+ * score that depends on nothing else; the best score owns the shard. With u in (0,1) drawn by a
+ * hash, the smallest `-ln(u) / weight` wins, which gives each member shards in proportion to its
+ * weight.
  *
  * The map is part of the protocol, so its arithmetic is pinned to the bit:
  * - the hash is made of 32-bit integer operations;
- * - members of one weight are compared by the hash alone (`-ln` is monotone), so a group of equals, the usual
- *   case, needs no logarithm; only the best of each weight are compared by score;
- * - `Math.log` may differ between engines in its last bits (ECMA-262 leaves it implementation-approximated),
- *   so the logarithm is computed here from + - * / alone, which IEEE 754 defines exactly.
+ * - members of one weight are compared by the hash alone (`-ln` is monotone), so a group of equals,
+ *   the usual case, needs no logarithm; only the best of each weight are compared by score;
+ * - `Math.log` may differ between engines in its last bits (ECMA-262 leaves it
+ *   implementation-approximated), so the logarithm is computed here from + - * / alone, which IEEE
+ *   754 defines exactly.
  *
- * Invariants: the order of the argument does not matter; taking a member out changes only the shards it
- * owned, putting one in only those it gets; `scoreOf` is strictly decreasing in the hash, so both ways
- * of comparing agree.
- * Rejected: a ring of virtual nodes (uneven unless each has hundreds of points), jump hashing (members have to
- * be numbered), repeating members by weight (cost grows with the weight).
- * Source: Thaler & Ravishankar 1996 (rendezvous); Schindelhauer & Schomaker 2005, "logarithmic method";
- * the mix is MurmurHash3's fmix32 (Appleby). Spelled out with test vectors in docs/sharding.md.
+ * Invariants: the order of the argument does not matter; taking a member out changes only the
+ * shards it owned, putting one in only those it gets; `scoreOf` is strictly decreasing in the hash,
+ * so both ways of comparing agree.
+ * Rejected: a ring of virtual nodes (uneven unless each has hundreds of points), jump hashing
+ * (members have to be numbered), repeating members by weight (cost grows with the weight).
+ * Source: Thaler & Ravishankar 1996 (rendezvous); Schindelhauer & Schomaker 2005, "logarithmic
+ * method"; the mix is MurmurHash3's fmix32 (Appleby). Spelled out with test vectors in
+ * docs/sharding.md.
  */
 import { MeshError } from "../errors.ts";
 
@@ -57,8 +60,8 @@ export const drawOf = (memberHash: number, shard: number): number => {
 
 /**
  * The owner of each shard as an index into `members`; -1 everywhere when no member has a weight.
- * @throws MeshError INVALID_OPTIONS for more than 32,767 members, an id that occurs twice, or a weight that
- * is no integer from 0 to 2^32-1
+ * @throws MeshError INVALID_OPTIONS for more than 32,767 members, an id that occurs twice, or a
+ * weight that is no integer from 0 to 2^32-1
  */
 export const computeShardMap = (members: readonly ShardMember[]): Int16Array => {
   const owners = new Int16Array(SHARD_COUNT).fill(-1);
@@ -138,8 +141,8 @@ const drawBest = (
 };
 
 /**
- * Breaks a tie by id. Draws of one shard tie only where the hashes of two ids collide, and then on every
- * shard; alternating keeps the second of the two from getting nothing.
+ * Breaks a tie by id. Draws of one shard tie only where the hashes of two ids collide, and then on
+ * every shard; alternating keeps the second of the two from getting nothing.
  */
 const beats = (
   members: readonly ShardMember[],
@@ -152,11 +155,10 @@ const beats = (
   return smaller === (shard % 2 === 0);
 };
 
-const LN2 = 0.693_147_180_559_945_3;
-
 /**
- * ln(u) for u in (0,1], the same bits on every engine: u = m * 2^-k with m in [1/sqrt 2, sqrt 2), then
- * ln m = 2 artanh(s), s = (m-1)/(m+1), |s| < 0.172, by its series up to s^21 (the rest is below 2^-53).
+ * ln(u) for u in (0,1], the same bits on every engine: u = m * 2^-k with m in [1/sqrt 2, sqrt 2),
+ * then ln m = 2 artanh(s), s = (m-1)/(m+1), |s| < 0.172, by its series up to s^21 (the rest is
+ * below 2^-53).
  */
 const naturalLog = (u: number): number => {
   let m = u;
@@ -166,5 +168,5 @@ const naturalLog = (u: number): number => {
   const z = s * s;
   let sum = 1 / 21;
   for (let odd = 19; odd >= 1; odd -= 2) sum = sum * z + 1 / odd;
-  return 2 * s * sum - k * LN2;
+  return 2 * s * sum - k * Math.LN2;
 };
