@@ -1,0 +1,110 @@
+/**
+ * The journal's rows in table "meta": who the node is, its epoch, and what the log holds.
+ *
+ * Each row is u32 CRC-32 of the rest, u8 version, body; big endian. A damaged identity cannot be guessed:
+ * opening fails with JOURNAL_DAMAGED. Damaged counters are counted anew.
+ */
+import { EPOCH_MAX, type Position } from "../../core/position.ts";
+import { MeshError } from "../../errors.ts";
+import type { Crc32 } from "./block-format.ts";
+
+export const META = {
+  node: new TextEncoder().encode("node"),
+  epoch: new TextEncoder().encode("epoch"),
+  log: new TextEncoder().encode("log"),
+} as const;
+
+export const NONCE_BYTES = 16;
+const VERSION = 1;
+const HEAD_BYTES = 5;
+const TWO_32 = 0x1_0000_0000;
+
+export type EpochRow = { readonly epoch: number; readonly nonce: Uint8Array };
+
+export type LogRow = {
+  /** Bytes of all blocks in the log. */
+  readonly bytes: number;
+  readonly head: Position | undefined;
+};
+
+export const encodeNodeRow = (nodeId: string, crc32: Crc32): Uint8Array =>
+  seal(Buffer.from(nodeId, "latin1"), crc32);
+
+/** @throws MeshError JOURNAL_DAMAGED */
+export const decodeNodeRow = (row: Uint8Array, crc32: Crc32): string =>
+  Buffer.from(bodyOf(row, crc32, "node id")).toString("latin1");
+
+export const encodeEpochRow = (row: EpochRow, crc32: Crc32): Uint8Array => {
+  const body = Buffer.alloc(4 + NONCE_BYTES);
+  body.writeUInt32BE(row.epoch, 0);
+  body.set(row.nonce, 4);
+  return seal(body, crc32);
+};
+
+/** @throws MeshError JOURNAL_DAMAGED */
+export const decodeEpochRow = (row: Uint8Array, crc32: Crc32): EpochRow => {
+  const body = bodyOf(row, crc32, "epoch");
+  if (body.length !== 4 + NONCE_BYTES) throw damaged("epoch");
+  return { epoch: body.readUInt32BE(0), nonce: Uint8Array.from(body.subarray(4)) };
+};
+
+export const encodeLogRow = (row: LogRow, crc32: Crc32): Uint8Array => {
+  const body = Buffer.alloc(20);
+  putUint53(body, 0, row.bytes);
+  body.writeUInt32BE(row.head?.epoch ?? 0, 8);
+  putUint53(body, 12, row.head?.seq ?? 0);
+  return seal(body, crc32);
+};
+
+/** Undefined when the row is damaged. */
+export const decodeLogRow = (row: Uint8Array, crc32: Crc32): LogRow | undefined => {
+  try {
+    const body = bodyOf(row, crc32, "log");
+    if (body.length !== 20) return undefined;
+    const head = { epoch: body.readUInt32BE(8), seq: getUint53(body, 12) };
+    return { bytes: getUint53(body, 0), head: head.seq === 0 ? undefined : head };
+  } catch {
+    return undefined;
+  }
+};
+
+/** The first epoch of a start. @throws MeshError JOURNAL_DAMAGED when none is left */
+export const nextEpoch = (known: number, wallMs: number): number => {
+  const epoch = Math.max(known + 1, Math.floor(wallMs / 1000));
+  if (epoch > EPOCH_MAX) {
+    throw new MeshError("JOURNAL_DAMAGED", `epoch ${epoch} exceeds ${EPOCH_MAX}`);
+  }
+  return epoch;
+};
+
+const seal = (body: Uint8Array, crc32: Crc32): Uint8Array => {
+  const row = Buffer.alloc(HEAD_BYTES + body.length);
+  row[4] = VERSION;
+  row.set(body, HEAD_BYTES);
+  row.writeUInt32BE(crc32(row.subarray(4)), 0);
+  return row;
+};
+
+const bodyOf = (row: Uint8Array, crc32: Crc32, what: string): Buffer => {
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
+  if (bytes.length < HEAD_BYTES || bytes.readUInt32BE(0) !== crc32(bytes.subarray(4))) {
+    throw damaged(what);
+  }
+  if (bytes[4] !== VERSION) {
+    const message = `the stored ${what} has format version ${bytes[4]}; known is ${VERSION}`;
+    throw new MeshError("JOURNAL_DAMAGED", message);
+  }
+  return bytes.subarray(HEAD_BYTES);
+};
+
+const damaged = (what: string): MeshError =>
+  new MeshError("JOURNAL_DAMAGED", `the stored ${what} fails its checksum`);
+
+const putUint53 = (bytes: Buffer, at: number, value: number): void => {
+  const high = Math.floor(value / TWO_32);
+  bytes.writeUInt32BE(high, at);
+  bytes.writeUInt32BE(value - high * TWO_32, at + 4);
+};
+
+const getUint53 = (bytes: Buffer, at: number): number =>
+  bytes.readUInt32BE(at) * TWO_32 + bytes.readUInt32BE(at + 4);

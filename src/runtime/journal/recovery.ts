@@ -1,0 +1,94 @@
+/**
+ * What a journal begins with: who the node is, a new epoch, and what the log holds.
+ *
+ * Invariant: when `recover` resolves, node id, epoch and nonce are synced; the epoch is above every epoch
+ * the store knows of, in its rows or in the log. Source: DESIGN section 1, "node".
+ */
+import { NODE_ID_RANDOM_BYTES, nodeIdFrom } from "../../core/ids.ts";
+import type { Position } from "../../core/position.ts";
+import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
+import { Block } from "./block.ts";
+import type { Crc32 } from "./block-format.ts";
+import { commitError } from "./committer.ts";
+import type { JournalOptions } from "./journal.ts";
+import { positionKey, positionOfKey } from "./keys.ts";
+import {
+  decodeEpochRow,
+  decodeLogRow,
+  decodeNodeRow,
+  encodeEpochRow,
+  encodeLogRow,
+  encodeNodeRow,
+  type LogRow,
+  META,
+  NONCE_BYTES,
+  nextEpoch,
+} from "./meta-rows.ts";
+
+export type Recovered = {
+  readonly nodeId: string;
+  readonly epoch: number;
+  readonly nonce: Uint8Array;
+  readonly logBytes: number;
+  readonly head: Position | undefined;
+};
+
+const SCAN_MAX = 16;
+
+/** @throws MeshError JOURNAL_DAMAGED, DISK_FULL, OUTCOME_UNKNOWN */
+export const recover = async (
+  options: Pick<JournalOptions, "store" | "clock" | "random" | "logger" | "crc32">,
+): Promise<Recovered> => {
+  const { store, clock, random, logger, crc32 } = options;
+  const nodeRow = store.get("meta", META.node);
+  const epochRow = store.get("meta", META.epoch);
+  const nodeId =
+    nodeRow === undefined
+      ? nodeIdFrom(random.bytes(NODE_ID_RANDOM_BYTES))
+      : decodeNodeRow(nodeRow, crc32);
+  const stored = epochRow === undefined ? 0 : decodeEpochRow(epochRow, crc32).epoch;
+  const last = store.scan("log", { limit: 1, reverse: true })[0];
+  const logged = last === undefined ? 0 : positionOfKey(last.key).epoch;
+  const epoch = nextEpoch(Math.max(stored, logged), clock.wallMs());
+  const nonce = random.bytes(NONCE_BYTES);
+
+  const logRow = store.get("meta", META.log);
+  let log = logRow === undefined ? undefined : decodeLogRow(logRow, crc32);
+  if (log === undefined) {
+    if (last !== undefined) logger.warn("journal counters lost, counting the log anew");
+    log = countLog(store, crc32);
+  }
+
+  const writes: StoreWrite[] = [
+    { table: "meta", key: META.epoch, value: encodeEpochRow({ epoch, nonce }, crc32) },
+    { table: "meta", key: META.log, value: encodeLogRow(log, crc32) },
+  ];
+  if (nodeRow === undefined) {
+    writes.push({ table: "meta", key: META.node, value: encodeNodeRow(nodeId, crc32) });
+  }
+  try {
+    await store.commit(writes);
+  } catch (error) {
+    throw commitError(error);
+  }
+  return { nodeId, epoch, nonce, logBytes: log.bytes, head: log.head };
+};
+
+/** Reads the whole log; only when its row is lost. */
+const countLog = (store: JournalStore, crc32: Crc32): LogRow => {
+  let bytes = 0;
+  let head: Position | undefined;
+  let from = positionKey(0, 0);
+  for (;;) {
+    const entries = store.scan("log", { from, limit: SCAN_MAX });
+    for (const { key, value } of entries) {
+      const first = positionOfKey(key);
+      const header = Block.header(value, crc32);
+      bytes += value.length;
+      // A block whose header is damaged ends somewhere; where it starts is enough to go on from.
+      head = { epoch: first.epoch, seq: Math.max(first.seq, header?.lastSeq ?? 0) };
+      from = positionKey(first.epoch, first.seq + 1);
+    }
+    if (entries.length < SCAN_MAX) return { bytes, head };
+  }
+};
