@@ -1,0 +1,55 @@
+import { randomInt } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { mdns } from "../../src/discovery/mdns/mdns.ts";
+import { staticPeers } from "../../src/discovery/static/static-peers.ts";
+import type { Discovery } from "../../src/ports/discovery.ts";
+import { contractCases, type DiscoverySubject, describesDiscovery } from "./discovery-contract.ts";
+import { announcement, Recorder } from "./discovery-recorder.ts";
+
+const staticSubject = (): DiscoverySubject => ({
+  self: announcement(),
+  make: () => staticPeers(["127.0.0.1:41234", "127.0.0.1:50000"]),
+  makePeerVisible: async () => async () => {},
+});
+
+const mdnsSubject = (): DiscoverySubject => {
+  const port = randomInt(20_000, 30_000);
+  const self = announcement();
+  return {
+    self,
+    make: () => mdns({ port }),
+    makePeerVisible: async () => {
+      const addresses = ["zmq://127.0.0.1:50000"];
+      const peer = await new Recorder(
+        mdns({ port }),
+        announcement({ mesh: self.mesh, addresses }),
+      ).start();
+      return () => peer.stop();
+    },
+  };
+};
+
+describe("static peers keep the contract", () => describesDiscovery(staticSubject));
+describe("mdns keeps the contract", () => describesDiscovery(mdnsSubject));
+
+/** Reports the node itself under a wrong source, takes its time, and goes on after stop. */
+class Broken implements Discovery {
+  readonly name = "broken";
+  #timer: NodeJS.Timeout | undefined;
+
+  async start(...[{ self }, events]: Parameters<Discovery["start"]>): Promise<void> {
+    if (this.#timer !== undefined) throw new Error("started twice");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const { nodeId, addresses } = self;
+    this.#timer = setInterval(() => events.found({ nodeId, addresses, source: "other" }), 5);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {}
+}
+
+describe("the contract", () => {
+  it.each(Object.entries(contractCases))("fails a broken discovery: %s", async (_, body) => {
+    await expect(body({ ...staticSubject(), make: () => new Broken() })).rejects.toThrow();
+  });
+});

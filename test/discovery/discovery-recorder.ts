@@ -1,0 +1,122 @@
+/**
+ * What the discovery tests share: real time and randomness, a record of everything a discovery said,
+ * and waiting for it with a deadline.
+ */
+import { randomBytes } from "node:crypto";
+import type { MeshError } from "../../src/errors.ts";
+import type { Clock, Timer } from "../../src/ports/clock.ts";
+import type {
+  Announcement,
+  Discovery,
+  DiscoveryContext,
+  PeerHint,
+} from "../../src/ports/discovery.ts";
+
+export const realClock: Clock = {
+  wallMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  setTimer: (delayMs, fn) => setTimeout(fn, delayMs).unref() as unknown as Timer,
+  clearTimer: (timer) => clearTimeout(timer as unknown as NodeJS.Timeout),
+  endOfTurn: (fn) => {
+    setImmediate(fn);
+  },
+};
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+export function contextFor(self: Announcement, counts: Map<string, number>): DiscoveryContext {
+  return {
+    self,
+    clock: realClock,
+    random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
+    logger: silent,
+    count: (name) => counts.set(name, (counts.get(name) ?? 0) + 1),
+  };
+}
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** A node id as the library makes them: 20 characters of base32. */
+export function freshNodeId(): string {
+  return Array.from(randomBytes(20), (byte) => ALPHABET[byte % 32]).join("");
+}
+
+export function announcement(changes: Partial<Announcement> = {}): Announcement {
+  return {
+    mesh: `mesh-${freshNodeId()}`,
+    nodeId: freshNodeId(),
+    service: "orders",
+    epoch: 1_700_000_000,
+    addresses: ["zmq://127.0.0.1:41234"],
+    loopbackOnly: true,
+    ...changes,
+  };
+}
+
+/** A running discovery and all it said. */
+export class Recorder implements AsyncDisposable {
+  readonly self: Announcement;
+  readonly found: PeerHint[] = [];
+  readonly lost: string[] = [];
+  readonly problems: MeshError[] = [];
+  readonly counts = new Map<string, number>();
+  readonly #discovery: Discovery;
+  #changed: () => void = () => {};
+
+  constructor(discovery: Discovery, self: Announcement) {
+    this.#discovery = discovery;
+    this.self = self;
+  }
+
+  async start(): Promise<this> {
+    await this.#discovery.start(contextFor(this.self, this.counts), {
+      found: (peer) => {
+        this.found.push(peer);
+        this.#changed();
+      },
+      lost: (nodeId) => {
+        this.lost.push(nodeId);
+        this.#changed();
+      },
+      problem: (error) => {
+        this.problems.push(error);
+        this.#changed();
+      },
+    });
+    return this;
+  }
+
+  knows(nodeId: string): boolean {
+    return this.found.some((peer) => peer.nodeId === nodeId);
+  }
+
+  /** Resolves with the ms it took until `condition` held; rejects with everything recorded after `withinMs`. */
+  async until(what: string, condition: () => boolean, withinMs = 5_000): Promise<number> {
+    const startedMs = performance.now();
+    for (;;) {
+      if (condition()) return performance.now() - startedMs;
+      const leftMs = withinMs - (performance.now() - startedMs);
+      if (leftMs <= 0) {
+        const { found, lost, problems } = this;
+        const heard = JSON.stringify({ found, lost, problems: problems.map(String) });
+        throw new Error(`not within ${withinMs} ms: ${what}; heard ${heard}`);
+      }
+      await new Promise<void>((resolve) => {
+        // Counters change without an event, so the condition is looked at every 20 ms as well.
+        const timer = setTimeout(resolve, Math.min(leftMs, 20));
+        this.#changed = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#discovery.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
