@@ -93,9 +93,9 @@ export class Inbox {
   hasRoom(epoch: number, running: number): boolean {
     const { rangesMax, epochsMax } = this.#limits;
     if (this.#rangesCount + running >= rangesMax) return false;
-    // The others may bring a new epoch each.
+    // The others may bring a new epoch each; one that is known takes no more room.
     const epochs = this.#marks.size + running;
-    return epochs < epochsMax || (epochs === epochsMax && running === 0 && this.#marks.has(epoch));
+    return epochs < epochsMax || (epochs === epochsMax && this.#marks.has(epoch));
   }
 
   /**

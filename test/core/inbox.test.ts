@@ -217,6 +217,7 @@ describe("Inbox", () => {
         const running: { epoch: number; seq: number }[] = [];
         for (const { epoch, seq, ends } of script) {
           if (inbox.hasRoom(epoch, running.length)) running.push({ epoch, seq });
+          if (ends === 9) inbox.heardFloor({ epoch, seq });
           if (ends < 5 && running.length > 0) {
             const [ended] = running.splice(ends % running.length, 1);
             if (ended === undefined) continue;
