@@ -1,0 +1,205 @@
+/** One frame of each type and two envelopes with every field set, for the golden bytes. */
+import type { EnvelopeFields } from "../../src/wire/envelope.ts";
+import type { KnownFrame } from "../../src/wire/frames.ts";
+import type { Identity } from "../../src/wire/handshake.ts";
+
+const time = { ms: 1_750_000_000_123, counter: 258 };
+const bytes = (text: string): Buffer => Buffer.from(text, "hex");
+
+const identity: Identity = {
+  mesh: "shop",
+  nodeId: "n7q2",
+  service: "orders",
+  epoch: 1_750_000_000,
+  nonce: bytes("000102030405060708090a0b0c0d0e0f"),
+  protocolMin: 1,
+  protocolMax: 2,
+  features: 2 ** 40 + 1,
+  shardCount: 4_096,
+  hashId: "xxh32",
+  frameBytesMax: 16_777_216,
+  addresses: ["zmq://127.0.0.1:7400", "tcp://[::1]:7401"],
+  time,
+};
+
+export const SAMPLE_ENVELOPES: Readonly<Record<string, EnvelopeFields>> = {
+  common: { subject: "orders.placed", kind: 0, key: "o-1", time, payload: bytes("7b7d") },
+  full: {
+    subject: "inventory.reserve",
+    kind: 1,
+    key: "grün",
+    time,
+    id: "my-id",
+    contentType: "application/octet-stream",
+    schemaVersion: 300,
+    correlationId: "corr",
+    causationId: "cause",
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    tracestate: "a=b",
+    idempotencyKey: "once",
+    headers: { region: "eu", empty: "" },
+    replayOf: "dead-1",
+    payload: bytes("00ff10"),
+  },
+};
+
+const envelope = bytes("ff0a0161ff");
+const delivery = {
+  seq: 42,
+  keyHash: 0xdeadbeef,
+  attempts: 2,
+  skip: 3,
+  remainingMs: 0,
+  resume: true,
+};
+const common = { seq: 43, keyHash: -1, attempts: 0, skip: 0, remainingMs: -1, resume: false };
+const place = { bytes: envelope, envelopeStart: 1, envelopeEnd: 4 };
+const head = {
+  subscription: 3,
+  first: 100,
+  epoch: 1_750_000_000,
+  volatile: false,
+  floorEpoch: 1_749_999_999,
+  floorSeq: 2 ** 33,
+  term: 2 ** 48,
+};
+const none = { epoch: 0, floorEpoch: 0, floorSeq: 0, term: 0 };
+const session = 0x01020304;
+const credit = {
+  subscription: 3,
+  numberLimit: 300,
+  bytesLimit: 65_536,
+  volatileNumberLimit: 1,
+  volatileBytesLimit: 2,
+};
+
+export const SAMPLE_FRAMES: {
+  readonly [Type in KnownFrame["type"]]: Extract<KnownFrame, { type: Type }>;
+} = {
+  hello: {
+    type: "hello",
+    session: 0,
+    identity,
+    targetNodeId: "n8",
+    knownEpoch: 7,
+    knownNonce: bytes("aabb"),
+  },
+  welcome: {
+    type: "welcome",
+    session,
+    identity,
+    protocol: 2,
+    knownEpoch: 7,
+    knownNonce: bytes("aabb"),
+  },
+  reject: { type: "reject", session: 0, code: "WRONG_MESH", message: "shop is not bank" },
+  declare: {
+    type: "declare",
+    session,
+    add: [
+      {
+        index: 1,
+        role: "commands",
+        group: "billing",
+        pattern: "orders.>",
+        durable: true,
+        birthTime: time,
+        birthCreator: "n7q2",
+        distribution: "any",
+        failoverMove: true,
+        holdOnDead: true,
+        start: "time",
+        startTimeMs: 1_750_000_000_000,
+        weight: 2,
+        filter: [{ name: "region", value: "eu" }],
+        definedTime: time,
+        versionMin: 1,
+        versionMax: 4,
+      },
+    ],
+    drain: [2, 300],
+    remove: [5],
+    complete: true,
+    ended: [{ role: "queries", group: "old", pattern: "a.*", time }],
+  },
+  declared: {
+    type: "declared",
+    session,
+    confirmations: [
+      { subscription: 1, code: "", message: "" },
+      { subscription: 2, code: "COMMAND_CLAIMED", message: "by stock" },
+    ],
+  },
+  batch: {
+    type: "batch",
+    session,
+    sections: [
+      {
+        ...head,
+        deliveries: [
+          { ...delivery, ...place },
+          { ...common, ...place },
+        ],
+      },
+      { ...head, ...none, subscription: 4, volatile: true, deliveries: [] },
+    ],
+  },
+  settle: {
+    type: "settle",
+    session,
+    sections: [
+      {
+        subscription: 3,
+        acked: [100, 64, 200, 1],
+        held: [165, 166],
+        nacks: [
+          {
+            number: 167,
+            outcome: "dead",
+            delayMs: 1_000,
+            attempts: 10,
+            reason: "attempts",
+            errorName: "TypeError",
+            errorMessage: "x is undefined",
+          },
+        ],
+        released: [{ epoch: 1_750_000_000, seq: 41 }],
+      },
+    ],
+  },
+  accepted: {
+    type: "accepted",
+    session,
+    entries: [{ subscription: 3, epoch: 1_750_000_000, seq: 41, verdict: "other" }],
+  },
+  credit: { type: "credit", session, entries: [credit] },
+  resync: { type: "resync", session, subscription: 3, from: 101 },
+  request: {
+    type: "request",
+    session,
+    id: 12,
+    subscription: 9,
+    remainingMs: 5_000,
+    envelope: bytes("0a0161"),
+  },
+  reply: {
+    type: "reply",
+    session,
+    id: 12,
+    error: { name: "Error", message: "no", code: "E", details: "{}" },
+    contentType: "text/plain",
+    payload: bytes("6f6b"),
+  },
+  ping: {
+    type: "ping",
+    session,
+    id: 8,
+    echo: 7,
+    time,
+    tails: [{ subscription: 3, last: 164, floorEpoch: 1_750_000_000, floorSeq: 40 }],
+    credits: [credit],
+  },
+  bye: { type: "bye", session, code: "STOPPED", message: "done" },
+  cancel: { type: "cancel", session, id: 12 },
+  ask: { type: "ask", session, subscription: 3, positions: [{ epoch: 1, seq: 41 }] },
+};
