@@ -4,8 +4,12 @@
  * Reading keeps the record types we know and drops the rest; it never throws, whatever the library
  * handed over. The library reports the QU bit of a question as an unknown class.
  */
-import type { Answer, Packet, Question } from "dns-packet";
+import type multicastDns from "multicast-dns";
 import type { DnsMessage, DnsQuestion, DnsRecord } from "./dns-record.ts";
+
+type Packet = Partial<multicastDns.FullPacket>;
+type Question = multicastDns.QueryOutgoingPacket["questions"][number];
+type Answer = multicastDns.ResponseOutgoingPacket["answers"][number];
 
 const QU_CLASSES: readonly string[] = ["UNKNOWN_32769", "UNKNOWN_33023"];
 const TRUNCATED = 1 << 9;

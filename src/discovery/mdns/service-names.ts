@@ -42,12 +42,6 @@ export function nodeIdOfInstance(name: string): string | undefined {
   return isNodeLabel(nodeId) ? nodeId : undefined;
 }
 
-/** True for any name at or below the service type. */
-export function isServiceName(name: string): boolean {
-  const lower = name.toLowerCase();
-  return lower === SERVICE_TYPE || lower.endsWith(`.${SERVICE_TYPE}`);
-}
-
 /** FNV-1a, 32 bits. A label, not a secret. */
 function fnv1a32(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;

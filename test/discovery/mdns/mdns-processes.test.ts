@@ -11,6 +11,9 @@ const PROGRAM = fileURLToPath(
   new URL("../../../.build/test/children/discovery-node.js", import.meta.url),
 );
 
+/** From iproute2; the cases that need it are left out where it cannot be run. */
+const IP = "ip";
+
 type Line = { at: number; kind: string; nodeId?: string; code?: string; addresses?: string[] };
 
 /** A discovery node in a process of its own, and the lines it printed. */
@@ -24,7 +27,7 @@ class NodeProcess {
   constructor(self: Announcement, options: MdnsOptions, namespace?: string) {
     this.self = self;
     const command = [process.execPath, PROGRAM, JSON.stringify({ self, options })];
-    const full = namespace === undefined ? command : ["ip", "netns", "exec", namespace, ...command];
+    const full = namespace === undefined ? command : [IP, "netns", "exec", namespace, ...command];
     const [file = "", ...args] = full;
     this.#child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.exited = new Promise((resolve) => this.#child.once("exit", resolve));
@@ -76,7 +79,7 @@ const launch = (self: Announcement, options: MdnsOptions, namespace?: string): N
 };
 
 const ip = (...args: string[]): void => {
-  execFileSync("ip", args, { stdio: "pipe" });
+  execFileSync(IP, args, { stdio: "pipe" });
 };
 
 /** Needs root and the namespace feature; probed by making one. */

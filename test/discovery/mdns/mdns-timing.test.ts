@@ -84,6 +84,19 @@ describe("packet gate", () => {
     expect(judge(bytes)).toBe(verdict);
   });
 
+  it("refuses a long chain of name pointers, which costs the decoder quadratic time", () => {
+    const chain = (links: number): Buffer => {
+      const start = packet("\x08_meshbus\x00", [0, 1]);
+      const pointers = Buffer.alloc(links * 2);
+      for (let n = 0; n < links; n += 1) {
+        const target = n === 0 ? 12 : start.length + 2 * (n - 1);
+        pointers.writeUInt16BE(0xc000 | target, 2 * n);
+      }
+      return Buffer.concat([start, pointers]);
+    };
+    expect([judge(chain(20)), judge(chain(60))]).toEqual(["pass", "malformed"]);
+  });
+
   it("passes 200 at once of one sender, 400 of all, and remembers 256 senders", () => {
     const gate = new PacketGate("node1");
     const bytes = packet("\x08_meshbus");
