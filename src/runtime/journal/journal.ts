@@ -22,71 +22,18 @@ import { MeshError } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { JournalStore, ScanOptions, StoreEntry, Table } from "../../ports/journal-store.ts";
 import type { Logger } from "../../ports/logger.ts";
-import type { Random } from "../../ports/random.ts";
-import type { EnvelopeTemplate, EnvelopeVariables } from "../../wire/envelope.ts";
 import type { Block } from "./block.ts";
-import { BlockBuilder, type BlockRecord } from "./block-builder.ts";
-import { BLOCK_RECORDS_MAX, type Crc32 } from "./block-format.ts";
+import type { Crc32 } from "./block-format.ts";
 import { type CommitOwner, Committer, type DurableCallback } from "./committer.ts";
+import type { JournalLimits, JournalOptions, JournalRecord } from "./journal-options.ts";
 import { positionKey } from "./keys.ts";
 import { type DamageInfo, LogReader } from "./log-reader.ts";
 import { LogTrim, type TrimStep } from "./log-trim.ts";
+import { LogWriter, RECORD_OVERHEAD, sizeOfRecord } from "./log-writer.ts";
 import { encodeEpochRow, encodeLogRow, META, nextEpoch } from "./meta-rows.ts";
 import { type Recovered, recover } from "./recovery.ts";
 import { type RoomCallback, RoomQueue, type RoomWaiter } from "./room.ts";
 
-/** A message to append: an envelope to be encoded (template and variables) or ready-made (bytes). */
-export type JournalRecord = BlockRecord & {
-  readonly template: EnvelopeTemplate | undefined;
-  readonly variables: EnvelopeVariables | undefined;
-  readonly bytes: Uint8Array | undefined;
-  /** It may use the reserve: handlers' output, replays, moves of delayed messages. */
-  readonly reserve: boolean;
-};
-
-export type JournalLimits = {
-  /** Size of the log; a tenth of it is the reserve. At least 1 MiB. */
-  readonly bytesMax: number;
-  /** A block is sealed at this size. */
-  readonly blockBytes: number;
-  /** Blocks kept in memory. */
-  readonly cacheBytesMax: number;
-  /** Appended and not durable yet; past it user messages wait for room. */
-  readonly pendingBytesMax: number;
-  /** Calls that may wait for room. */
-  readonly waitersMax: number;
-  /** Blocks removed by one commit. */
-  readonly trimBlocksMax: number;
-  /** Envelope bytes of one `appendMany`. */
-  readonly manyBytesMax: number;
-};
-
-export const JOURNAL_LIMITS: JournalLimits = Object.freeze({
-  bytesMax: 10 * 2 ** 30,
-  blockBytes: 65_536,
-  cacheBytesMax: 8 * 2 ** 20,
-  pendingBytesMax: 32 * 2 ** 20,
-  waitersMax: 65_536,
-  trimBlocksMax: 256,
-  manyBytesMax: 16 * 2 ** 20,
-});
-
-export type JournalOptions = {
-  readonly store: JournalStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  /** CRC-32 (IEEE), unsigned: `zlib.crc32`. */
-  readonly crc32: Crc32;
-  readonly limits: JournalLimits;
-  /** Commits began or ceased to fail. While they fail, call `committer.retryAfterFailure` now and then. */
-  readonly onHealth?: (failing: boolean, error: MeshError | undefined) => void;
-  /** A block failed its checksum. Count its messages now: the count and the move commit together. */
-  readonly onDamage?: (info: DamageInfo) => void;
-};
-
-/** Bytes a record takes beside payload, subject and key, roughly. */
-const RECORD_OVERHEAD = 64;
 /** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
 const EPOCH_AHEAD_MAX = 2 ** 28;
 
@@ -110,18 +57,13 @@ export class Journal implements CommitOwner {
   readonly #crc32: Crc32;
   readonly #limits: JournalLimits;
   readonly #userBytesMax: number;
-  readonly #builder: BlockBuilder;
+  readonly #writer: LogWriter;
   readonly #reader: LogReader;
   readonly #trim: LogTrim;
   readonly #room: RoomQueue;
   readonly #blockListeners: ((block: Block) => void)[] = [];
   readonly #readableListeners: (() => void)[] = [];
-  #epoch: number;
   #epochStored = true;
-  #openFirst = 1;
-  #nextSeq = 1;
-  #sealed: Block[] = [];
-  #sealedBytes = 0;
   /** What the commit under way contains. */
   #flushed: Flushed | undefined;
   #flushedBytes = 0;
@@ -141,10 +83,9 @@ export class Journal implements CommitOwner {
     this.#crc32 = crc32;
     this.#limits = limits;
     this.#userBytesMax = limits.bytesMax - Math.floor(limits.bytesMax / 10);
-    this.#epoch = recovered.epoch;
     this.#logBytes = recovered.logBytes;
     const head = recovered.head;
-    this.#builder = new BlockBuilder({ bytesMax: limits.blockBytes, crc32 });
+    this.#writer = new LogWriter(recovered.epoch, limits, crc32);
     this.#room = new RoomQueue((bytes) => this.#fits(bytes, false), limits.waitersMax);
     this.#trim = new LogTrim(store, crc32, head);
     this.committer = new Committer({
@@ -183,7 +124,7 @@ export class Journal implements CommitOwner {
 
   /** Epoch of the positions given now. */
   get epoch(): number {
-    return this.#epoch;
+    return this.#writer.epoch;
   }
 
   /** False while nothing is accepted: the last commit failed, or the journal is closed. */
@@ -208,7 +149,7 @@ export class Journal implements CommitOwner {
 
   /** Bytes appended and not durable yet. */
   get pendingBytes(): number {
-    return this.#builder.bytes + this.#sealedBytes + this.#flushedBytes;
+    return this.#writer.bytes + this.#flushedBytes;
   }
 
   /** Bytes of blocks held in memory for reading. */
@@ -225,11 +166,10 @@ export class Journal implements CommitOwner {
    * @throws WireError when the envelope cannot be encoded; RangeError for texts over 65,535 B
    */
   append(record: JournalRecord): number {
-    this.#admit(sizeOf(record), record.reserve);
-    this.#encode(record);
-    if (this.#builder.isFull) this.#seal();
+    this.#admit(sizeOfRecord(record), record.reserve);
+    const seq = this.#writer.append(record);
     this.committer.dirty(this);
-    return this.#nextSeq++;
+    return seq;
   }
 
   /**
@@ -240,24 +180,11 @@ export class Journal implements CommitOwner {
     let bytes = 0;
     let reserve = true;
     for (const record of records) {
-      bytes += sizeOf(record);
+      bytes += sizeOfRecord(record);
       reserve &&= record.reserve;
     }
-    this.#checkMany(records.length, bytes);
     this.#admit(bytes, reserve);
-    const builder = this.#builder;
-    const full = builder.count + records.length > BLOCK_RECORDS_MAX;
-    if (full || builder.bytes + bytes > this.#limits.blockBytes) this.#seal();
-    const mark = builder.mark();
-    try {
-      for (const record of records) this.#encode(record);
-    } catch (error) {
-      builder.rollback(mark);
-      throw error;
-    }
-    const first = this.#nextSeq;
-    this.#nextSeq += records.length;
-    if (builder.isFull) this.#seal();
+    const first = this.#writer.appendMany(records, bytes);
     this.committer.dirty(this);
     return first;
   }
@@ -279,9 +206,14 @@ export class Journal implements CommitOwner {
   whenRoom(bytes: number, fn: RoomCallback): RoomWaiter {
     const size = bytes + RECORD_OVERHEAD;
     const refusal = this.#refusal() ?? this.#neverFits(size);
-    if (refusal === undefined) return this.#room.wait(size, fn);
-    fn(refusal);
-    return { bytes: size, fn: undefined };
+    if (refusal !== undefined) {
+      fn(refusal);
+      return { bytes: size, fn: undefined };
+    }
+    const waiter = this.#room.wait(size, fn);
+    // Space that a lazy trim would free is wanted now.
+    if (waiter.fn !== undefined && this.#trimTo !== undefined) this.committer.dirty(this);
+    return waiter;
   }
 
   /** Gives up waiting: the callback will not run. */
@@ -345,14 +277,13 @@ export class Journal implements CommitOwner {
    * with the next commit. False (and nothing changed) when `above` is absurdly far ahead of the clock.
    */
   raiseEpoch(above: number): boolean {
-    if (above < this.#epoch) return true;
+    if (above < this.epoch) return true;
     const wall = Math.floor(this.#clock.wallMs() / 1000);
-    const limit = Math.min(EPOCH_MAX - 1, Math.max(wall, this.#epoch) + EPOCH_AHEAD_MAX);
+    const limit = Math.min(EPOCH_MAX - 1, Math.max(wall, this.epoch) + EPOCH_AHEAD_MAX);
     if (!Number.isSafeInteger(above) || above > limit) {
       this.#logger.error("epoch too far ahead, not raised", { above, limit });
       return false;
     }
-    this.#seal();
     this.#beginEpoch(above);
     this.committer.dirty(this);
     return true;
@@ -380,16 +311,13 @@ export class Journal implements CommitOwner {
 
   /** For the committer only. */
   flush(): void {
-    this.#seal();
     const { committer } = this;
-    const blocks = this.#sealed;
+    const blocks = this.#writer.take();
     let bytes = 0;
     for (const block of blocks) {
       bytes += block.bytes.length;
       committer.write("log", positionKey(block.epoch, block.firstSeq), block.bytes);
     }
-    this.#sealed = [];
-    this.#sealedBytes = 0;
     this.#flushedBytes = bytes;
     for (const { epoch, seq } of this.#burnt) {
       committer.write("log", positionKey(epoch, seq), undefined);
@@ -404,7 +332,7 @@ export class Journal implements CommitOwner {
     });
     this.#writeMeta(blocks, logBytes);
     const burnt = this.#burnt.length;
-    this.#flushed = { blocks, trim, damaged, burnt, epoch: this.#epoch, logBytes };
+    this.#flushed = { blocks, trim, damaged, burnt, epoch: this.epoch, logBytes };
   }
 
   /** For the committer only. */
@@ -431,7 +359,7 @@ export class Journal implements CommitOwner {
     const row = encodeLogRow({ bytes: logBytes, head }, this.#crc32);
     this.committer.write("meta", META.log, row);
     if (this.#epochStored) return;
-    const epoch = { epoch: this.#epoch, nonce: this.nonce };
+    const epoch = { epoch: this.epoch, nonce: this.nonce };
     this.committer.write("meta", META.epoch, encodeEpochRow(epoch, this.#crc32));
   }
 
@@ -440,7 +368,7 @@ export class Journal implements CommitOwner {
     const { blocks, trim, damaged } = flushed;
     this.#logBytes = flushed.logBytes;
     this.#burnt.splice(0, flushed.burnt);
-    if (flushed.epoch === this.#epoch) this.#epochStored = true;
+    if (flushed.epoch === this.epoch) this.#epochStored = true;
     if (trim !== undefined) this.#trim.apply(trim);
     if (trim?.more === true) this.committer.dirty(this);
     const readable = this.#reader.moved(damaged);
@@ -456,40 +384,17 @@ export class Journal implements CommitOwner {
 
   /** The commit failed: its positions, and those given since, are never used. */
   #burn(flushed: Flushed | undefined): void {
-    const lost = (flushed?.blocks.length ?? 0) + this.#sealed.length + this.#builder.count;
-    for (const block of flushed?.blocks ?? []) {
-      this.#burnt.push({ epoch: block.epoch, seq: block.firstSeq });
-    }
-    this.#builder.discard();
-    this.#sealed = [];
-    this.#sealedBytes = 0;
-    if (lost > 0) this.#beginEpoch(this.#epoch);
+    const blocks = flushed?.blocks ?? [];
+    for (const block of blocks) this.#burnt.push({ epoch: block.epoch, seq: block.firstSeq });
+    const lost = this.#writer.discard() || blocks.length > 0;
+    if (lost) this.#beginEpoch(this.epoch);
   }
 
   // --- inside --------------------------------------------------------------------------------
 
   #beginEpoch(above: number): void {
-    this.#epoch = nextEpoch(above, this.#clock.wallMs());
+    this.#writer.beginEpoch(nextEpoch(above, this.#clock.wallMs()));
     this.#epochStored = false;
-    this.#nextSeq = 1;
-    this.#openFirst = 1;
-  }
-
-  #encode(record: JournalRecord): void {
-    const { template, variables, bytes } = record;
-    if (bytes !== undefined) this.#builder.appendBytes(record, bytes);
-    else if (template !== undefined && variables !== undefined) {
-      this.#builder.appendEnvelope(record, template, variables);
-    } else throw new TypeError("a record needs bytes, or a template and variables");
-  }
-
-  #seal(): void {
-    if (this.#builder.count === 0) return;
-    const count = this.#builder.count;
-    const block = this.#builder.finish(this.#epoch, this.#openFirst);
-    this.#openFirst += count;
-    this.#sealed.push(block);
-    this.#sealedBytes += block.bytes.length;
   }
 
   #fits(bytes: number, reserve: boolean): boolean {
@@ -526,14 +431,6 @@ export class Journal implements CommitOwner {
     );
   }
 
-  #checkMany(count: number, bytes: number): void {
-    if (count === 0) throw new RangeError("appendMany needs at least one record");
-    const { manyBytesMax } = this.#limits;
-    if (count <= BLOCK_RECORDS_MAX && bytes <= manyBytesMax) return;
-    const message = `${count} messages of ${bytes} B exceed ${BLOCK_RECORDS_MAX} or ${manyBytesMax} B`;
-    throw new MeshError("PAYLOAD_TOO_LARGE", message);
-  }
-
   #tell<T>(listeners: readonly ((value: T) => void)[], value: T): void {
     for (const listener of listeners) {
       try {
@@ -549,11 +446,3 @@ const isBefore = (a: Position, b: Position): boolean =>
   a.epoch < b.epoch || (a.epoch === b.epoch && a.seq < b.seq);
 
 const stopped = (): MeshError => new MeshError("STOPPED", "the journal is closed");
-
-/** Size in the log, near enough for limits: rare envelope fields are not counted. */
-const sizeOf = (record: JournalRecord): number => {
-  const { bytes, variables, subject } = record;
-  if (bytes !== undefined) return bytes.length + RECORD_OVERHEAD;
-  const key = variables?.key?.length ?? 0;
-  return (variables?.payload.length ?? 0) + subject.length + key + RECORD_OVERHEAD;
-};

@@ -8,7 +8,7 @@
  * "quarantine" by the next commit; until then it is skipped here.
  *
  * Invariants: blocks returned are whole, durable and in order of position; a block that is skipped has
- * been reported; at most DAMAGED_MAX damaged blocks wait for their commit (then reading pauses: see
+ * been reported; at most DAMAGED_MAX damaged blocks (and DAMAGED_BYTES_MAX, or one) wait for their commit (then reading pauses: see
  * `onReadable`).
  */
 import { comparePositions, type Position } from "../../core/position.ts";
@@ -42,6 +42,7 @@ export type LogReaderOptions = {
 type Damaged = { readonly position: Position; readonly bytes: Uint8Array };
 
 const DAMAGED_MAX = 32;
+const DAMAGED_BYTES_MAX = 4 * 2 ** 20;
 const BEFORE_ALL: Position = { epoch: 0, seq: 0 };
 
 export class LogReader {
@@ -51,6 +52,7 @@ export class LogReader {
   readonly cache: BlockCache;
   readonly #damaged = new Map<string, Damaged>();
   #head: Position | undefined;
+  #damagedBytes = 0;
   #paused = false;
 
   constructor(options: LogReaderOptions) {
@@ -120,7 +122,9 @@ export class LogReader {
 
   /** These blocks are in quarantine now. True when a read had to stop for lack of room. */
   moved(blocks: readonly Damaged[]): boolean {
-    for (const { position } of blocks) this.#damaged.delete(nameOf(position));
+    for (const { position, bytes } of blocks) {
+      if (this.#damaged.delete(nameOf(position))) this.#damagedBytes -= bytes.length;
+    }
     const paused = this.#paused;
     this.#paused = false;
     return paused;
@@ -163,10 +167,11 @@ export class LogReader {
     } catch {
       // Whatever is wrong with it, it is not served.
     }
-    if (this.#damaged.size >= DAMAGED_MAX) {
+    if (this.#damaged.size >= DAMAGED_MAX || this.#damagedBytes >= DAMAGED_BYTES_MAX) {
       this.#paused = true;
       return "paused";
     }
+    this.#damagedBytes += entry.value.length;
     this.#damaged.set(nameOf(position), { position, bytes: entry.value });
     this.#onDamage({
       epoch: position.epoch,

@@ -10,7 +10,7 @@ import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
 import { Block } from "./block.ts";
 import type { Crc32 } from "./block-format.ts";
 import { commitError } from "./committer.ts";
-import type { JournalOptions } from "./journal.ts";
+import type { JournalOptions } from "./journal-options.ts";
 import { positionKey, positionOfKey } from "./keys.ts";
 import {
   decodeEpochRow,
