@@ -100,13 +100,13 @@ export class Inbox {
 
   /**
    * Marks from..to (a message and the positions skipped before it) as handled. What is at or below
-   * the floor is left out.
-   * @throws MeshError INVALID_OPTIONS unless 0 <= from <= to <= 2^53-1, integers
+   * the floor is left out, and so is what is below 0: how many were skipped is the peer's word.
+   * @throws MeshError INVALID_OPTIONS unless they are integers with from <= to and 0 <= to <= 2^53-1
    */
   mark(epoch: number, from: number, to: number): MarkVerdict {
     const { epoch: floorEpoch, seq: floorSeq } = this.#floor;
     if (epoch < floorEpoch || (epoch === floorEpoch && to <= floorSeq)) return "known";
-    const start = epoch === floorEpoch && from <= floorSeq ? floorSeq + 1 : from;
+    const start = Math.max(from, epoch === floorEpoch ? floorSeq + 1 : 0);
     const ranges = this.#marks.get(epoch);
     if (ranges === undefined) return this.#markNewEpoch(epoch, start, to);
     if (ranges.hasAll(start, to)) return "known";

@@ -167,6 +167,17 @@ describe("Inbox", () => {
     expect(inbox.mark(7, seq, seq)).toBe("known");
   });
 
+  it("marks from 0 when a producer claims to have skipped more than there was", () => {
+    const inbox = new Inbox(ROOMY);
+    expect(inbox.mark(3, 5 - 2 ** 40, 5)).toBe("marked");
+    expect([inbox.isSettled(3, 0), inbox.isSettled(3, 5), inbox.isSettled(3, 6)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(codeOf(() => inbox.mark(4, 2, 1))).toBe("INVALID_OPTIONS");
+  });
+
   it("drops earlier epochs when the floor enters a later one", () => {
     const inbox = new Inbox(ROOMY);
     inbox.mark(3, 5, 5);
