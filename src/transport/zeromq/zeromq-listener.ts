@@ -35,20 +35,21 @@ export type ListenPlan = {
   readonly accept: (connection: Connection) => void;
 };
 
+/** How long a gone message may lag behind the monitor before a disconnect counts as a refusal. */
+const TALLY_MS = 100;
 const RETRY_MIN_MS = 1;
 const RETRY_MAX_MS = 16;
 const MARKER = Buffer.alloc(0);
 
-type Peer = { readonly connection: ZeromqConnection };
-
 export class ZeromqListener implements Listener {
-  readonly address: string;
   readonly #plan: ListenPlan;
   readonly #socket: Router;
   readonly #gone: GoneMessage;
   readonly #released: Promise<void>;
-  readonly #peers = new Map<number, Peer>();
+  readonly #peers = new Map<number, ZeromqConnection>();
   readonly #blocked = new Set<ZeromqConnection>();
+  readonly #tally = { disconnects: 0, failedHandshakes: 0, gone: 0, refusals: 0 };
+  #address = "";
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_MIN_MS;
   #closing: Promise<void> | undefined;
@@ -56,37 +57,59 @@ export class ZeromqListener implements Listener {
 
   /** @throws the error of zeromq.js */
   static async bind(plan: ListenPlan): Promise<ZeromqListener> {
-    const { socket, gone } = ListenSocket.create(plan.limits);
-    const released = watchSocket(socket.events, (event) => {
-      // No peer is known yet whose connection could be closed: libzmq has done so.
-      if (event.type.startsWith("handshake:error")) plan.context.count("transport.malformed");
-    }).catch((error) => plan.context.logger.error("zeromq monitor failed", { error }));
+    const listener = new ZeromqListener(plan);
     try {
-      await socket.bind(plan.tcp);
+      await listener.#socket.bind(plan.tcp);
     } catch (error) {
-      socket.close();
-      await released;
+      await listener.close();
       throw error;
     }
-    return new ZeromqListener(plan, socket, gone, released);
+    listener.#start();
+    return listener;
   }
 
-  private constructor(
-    plan: ListenPlan,
-    socket: Router,
-    gone: GoneMessage,
-    released: Promise<void>,
-  ) {
+  private constructor(plan: ListenPlan) {
+    const { socket, gone } = ListenSocket.create(plan.limits);
     this.#plan = plan;
     this.#socket = socket;
     this.#gone = gone;
-    this.#released = released;
-    this.address = fromTcpEndpoint(socket.lastEndpoint as string);
-    readSocket(socket, (parts) => this.#received(parts)).catch((error) => {
-      plan.context.logger.error("zeromq listener failed", { address: this.address, error });
-      for (const peer of this.#peers.values()) peer.connection.lost(error);
+    this.#released = watchSocket(socket.events, (event) => this.#monitored(event.type)).catch(
+      (error) => plan.context.logger.error("zeromq monitor failed", { error }),
+    );
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  #start(): void {
+    this.#address = fromTcpEndpoint(this.#socket.lastEndpoint as string);
+    readSocket(this.#socket, (parts) => this.#received(parts)).catch((error) => {
+      this.#plan.context.logger.error("zeromq listener failed", { address: this.address, error });
+      for (const peer of this.#peers.values()) peer.lost(error);
       void this.close();
     });
+  }
+
+  /**
+   * Counts connections that libzmq ended before they were one: a failed handshake, announced or not. The
+   * latter is a disconnect that no gone message explains, once that had time to arrive.
+   */
+  #monitored(type: string): void {
+    const { clock, count } = this.#plan.context;
+    if (type.startsWith("handshake:error")) {
+      this.#tally.failedHandshakes += 1;
+      count("transport.malformed");
+    } else if (type === "disconnect") {
+      this.#tally.disconnects += 1;
+      clock.setTimer(TALLY_MS, () => {
+        const { disconnects, failedHandshakes, gone } = this.#tally;
+        for (; this.#tally.refusals < disconnects - failedHandshakes - gone; ) {
+          this.#tally.refusals += 1;
+          count("transport.malformed");
+        }
+      });
+    }
   }
 
   /** Closes every accepted connection in order, then the socket, and waits until the port is free. */
@@ -96,9 +119,9 @@ export class ZeromqListener implements Listener {
   }
 
   async #close(): Promise<void> {
-    for (const peer of this.#peers.values()) peer.connection.close();
+    for (const peer of this.#peers.values()) peer.close();
     if (this.#peers.size > 0) await this.#untilEmpty();
-    for (const peer of this.#peers.values()) peer.connection.lost();
+    for (const peer of this.#peers.values()) peer.lost();
     this.#peers.clear();
     const { clock } = this.#plan.context;
     if (this.#retryTimer !== undefined) clock.clearTimer(this.#retryTimer);
@@ -120,21 +143,22 @@ export class ZeromqListener implements Listener {
   #received(parts: Buffer[]): void {
     const id = parts[0] as Buffer;
     const bytes = parts[1] as Buffer;
+    const isGone = bytes !== undefined && this.#gone.matches(bytes);
+    if (isGone) this.#tally.gone += 1;
     if (id.length !== 5 || id[0] !== 0) {
-      this.#refuse(id, bytes);
+      if (!isGone) this.#refuse(id, bytes);
       return;
     }
     const key = id.readUInt32BE(1);
-    const peer = this.#peers.get(key);
-    if (peer === undefined) {
+    const connection = this.#peers.get(key);
+    if (connection === undefined) {
       if (parts.length === 2 && bytes.length === 0) this.#connected(key, id);
-      else if (!this.#gone.matches(bytes)) this.#plan.context.count("transport.discarded");
+      else if (!isGone) this.#plan.context.count("transport.discarded");
       return;
     }
-    const { connection } = peer;
     if (parts.length !== 2) {
       connection.malformed(`a message of ${parts.length - 1} parts instead of 1`);
-    } else if (this.#gone.matches(bytes)) {
+    } else if (isGone) {
       this.#disconnected(key, connection);
     } else if (connection.isEnded) {
       this.#plan.context.count("transport.discarded");
@@ -163,7 +187,7 @@ export class ZeromqListener implements Listener {
       opened: () => {},
       release: () => this.#blocked.delete(connection),
     });
-    this.#peers.set(key, { connection });
+    this.#peers.set(key, connection);
     try {
       this.#plan.accept(connection);
     } catch (error) {

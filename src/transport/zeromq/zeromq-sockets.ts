@@ -8,6 +8,9 @@
  *   connection, also after SIGKILL of the peer, and it is not subject to the high-water mark. It is 16
  *   random bytes of this socket, so no peer can forge it.
  *
+ * A ZAP domain is set although nobody need answer for it: with one, libzmq refuses ZMTP 1 and 2, whose
+ * handshake has no time limit (any byte but 0xff, an HTTP request say, begins it).
+ *
  * No socket ever reconnects: the interval is a day, and the socket is closed at the hiccup.
  */
 import { randomBytes } from "node:crypto";
@@ -19,13 +22,16 @@ const NOTIFY_CONNECT = 1;
 const DISCONNECT_MSG = 111;
 const HICCUP_MSG = 114;
 
+const ZAP_DOMAIN = "meshbus";
 const DAY_MS = 86_400_000;
 const GONE_BYTES = 16;
 
 export type SocketLimits = {
   readonly frameBytesMax: number;
-  /** Messages libzmq may hold per connection and direction, on each side. */
-  readonly highWaterFrames: number;
+  /** Frames of ours that libzmq may hold for one connection before it refuses more. */
+  readonly sendFramesMax: number;
+  /** Frames of one peer that libzmq may hold before it stops reading from it. */
+  readonly receiveFramesMax: number;
   readonly handshakeTimeoutMs: number;
   readonly ipv6: boolean;
 };
@@ -35,10 +41,11 @@ function socketOptions(limits: SocketLimits) {
     linger: 0,
     sendTimeout: 0,
     maxMessageSize: limits.frameBytesMax,
-    sendHighWaterMark: limits.highWaterFrames,
-    receiveHighWaterMark: limits.highWaterFrames,
+    sendHighWaterMark: limits.sendFramesMax,
+    receiveHighWaterMark: limits.receiveFramesMax,
     handshakeInterval: limits.handshakeTimeoutMs,
     ipv6: limits.ipv6,
+    zapDomain: ZAP_DOMAIN,
   };
 }
 

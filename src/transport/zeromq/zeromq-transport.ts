@@ -5,9 +5,10 @@
  * This file holds the options, the start and stop of the whole, and the time limits of a dial; what makes
  * connections out of sockets is in zeromq-connection.ts, zeromq-dialer.ts and zeromq-listener.ts.
  *
- * Memory: libzmq holds at most `highWaterFrames` frames per connection, direction and side. The default,
- * 256, is 16 MiB with the 64 KiB frames that the layer above cuts; it is lowered where `frameBytesMax`
- * is larger, down to 32. The flow control above is meant to keep far below it.
+ * Memory: libzmq counts frames, not bytes. For each connection it holds at most `sendFramesMax` frames of
+ * ours (256: 16 MiB with the 64 KiB frames that the layer above cuts) and `receiveFramesMax` of the peer's,
+ * whom we need not trust: 16 MiB divided by `frameBytesMax`, within 32..256. The flow control above is
+ * meant to keep far below both; that we read at once, whatever comes, keeps the second nearly empty.
  *
  * Source: RFC 23 (ZMTP 3.0), RFC 28 (REQ/REP, for ROUTER and DEALER), the libzmq 4.3.5 sources.
  */
@@ -32,10 +33,15 @@ import type { SocketLimits } from "./zeromq-sockets.ts";
 
 export type ZeromqOptions = {
   /**
-   * Frames libzmq may hold per connection, direction and side; 1 to 100,000. Default: 16 MiB divided by
-   * `frameBytesMax`, at least 32, at most 256. More: more memory; less: more waiting for room.
+   * Frames of ours that libzmq may hold for one connection; 1 to 100,000. Default 256. More: more memory
+   * where a peer is slow; less: more waiting for room. From the 16 MiB a peer may cost at 64 KiB a frame.
    */
-  readonly highWaterFrames?: number;
+  readonly sendFramesMax?: number;
+  /**
+   * Frames of one peer that libzmq may hold for us; 1 to 100,000. Default: 16 MiB divided by
+   * `frameBytesMax`, at least 32, at most 256. More: more memory while our event loop is blocked.
+   */
+  readonly receiveFramesMax?: number;
   /** Milliseconds a peer may take for libzmq's handshake; 100 to 60,000. Default 5,000. */
   readonly handshakeTimeoutMs?: number;
   /** Connections a listener accepts at a time; 1 to 65,535. Default 4,096. */
@@ -44,6 +50,7 @@ export type ZeromqOptions = {
 
 type Resolved = { readonly [Name in keyof ZeromqOptions]-?: ZeromqOptions[Name] | undefined };
 
+const SEND_FRAMES = 256;
 const QUEUED_BYTES = 16 * 2 ** 20;
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
@@ -176,7 +183,8 @@ class ZeromqTransport implements Transport {
     const byBytes = Math.floor(QUEUED_BYTES / frameBytesMax);
     return {
       frameBytesMax,
-      highWaterFrames: this.#options.highWaterFrames ?? Math.max(32, Math.min(256, byBytes)),
+      sendFramesMax: this.#options.sendFramesMax ?? SEND_FRAMES,
+      receiveFramesMax: this.#options.receiveFramesMax ?? Math.max(32, Math.min(256, byBytes)),
       handshakeTimeoutMs: this.#options.handshakeTimeoutMs ?? 5_000,
       ipv6,
     };
@@ -194,7 +202,8 @@ function stopped(): MeshError {
 
 function checked(options: ZeromqOptions): Resolved {
   const ranges = {
-    highWaterFrames: [1, 100_000],
+    sendFramesMax: [1, 100_000],
+    receiveFramesMax: [1, 100_000],
     handshakeTimeoutMs: [100, 60_000],
     connectionsMax: [1, 65_535],
   } as const;
@@ -207,6 +216,6 @@ function checked(options: ZeromqOptions): Resolved {
     }
   }
   if (problems.length > 0) throw new MeshError("INVALID_OPTIONS", problems.join("; "));
-  const { highWaterFrames, handshakeTimeoutMs, connectionsMax } = options;
-  return { highWaterFrames, handshakeTimeoutMs, connectionsMax };
+  const { sendFramesMax, receiveFramesMax, handshakeTimeoutMs, connectionsMax } = options;
+  return { sendFramesMax, receiveFramesMax, handshakeTimeoutMs, connectionsMax };
 }

@@ -1,0 +1,62 @@
+/**
+ * A peer in a process of its own: `transport-echo <listen|dial> <address|-> `. It prints the address it
+ * listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
+ * send frames without end, "exit" stops the transport, after which the process must end by itself.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Timer } from "../../src/ports/clock.ts";
+import type { Connection, TransportContext } from "../../src/ports/transport.ts";
+import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
+
+const ignore = () => {};
+
+const context: TransportContext = {
+  clock: {
+    wallMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    setTimer: (delayMs, fn) => setTimeout(fn, delayMs).unref() as unknown as Timer,
+    clearTimer: (timer) => clearTimeout(timer as unknown as NodeJS.Timeout),
+    endOfTurn: (fn) => void setImmediate(fn),
+  },
+  logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+  frameBytesMax: 1 << 20,
+  count: ignore,
+};
+
+const transport = zeromq();
+
+async function flood(connection: Connection, isOpen: () => boolean): Promise<void> {
+  while (isOpen()) {
+    if (connection.bufferedBytes < 1 << 20) connection.send(new Uint8Array(10_000).fill(1));
+    else await sleep(1);
+  }
+}
+
+function serve(connection: Connection): void {
+  let isOpen = true;
+  connection.open({
+    frame(bytes) {
+      const text = bytes.length < 16 ? Buffer.from(bytes).toString() : "";
+      if (text === "close") connection.close();
+      else if (text === "exit") void transport.stop();
+      else if (text === "flood") void flood(connection, () => isOpen);
+      else connection.send(bytes);
+    },
+    drained: ignore,
+    closed: () => {
+      isOpen = false;
+    },
+  });
+}
+
+const [role, address = ""] = process.argv.slice(2);
+await transport.start(context);
+if (role === "listen") {
+  const listener = await transport.listen({ host: "127.0.0.1", port: 0 }, serve);
+  console.log(listener.address);
+} else {
+  const connection = await transport.dial(address, { timeoutMs: 10_000 });
+  serve(connection);
+  connection.send(Buffer.from("here"));
+  console.log("dialed");
+}
