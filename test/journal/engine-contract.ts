@@ -359,8 +359,8 @@ export const CHECKS: readonly Check[] = [
     needs: "persistent",
     async run(store, { reopen }) {
       await store.commit([put("log", bytes(1), text("one")), put("cursor", bytes(0), text("c"))]);
-      void store.commit([put("log", bytes(2), text("two"))]); // close waits for it
-      const again = await reopen();
+      const last = store.commit([put("log", bytes(2), text("two"))]);
+      const [again] = await Promise.all([reopen(), last]); // close waits for it
       assert.deepEqual(again.get("cursor", bytes(0)), text("c"));
       assert.deepEqual(keysOf(again, "log"), ["01", "02"]);
       await again.commit([remove("log", bytes(1))]);

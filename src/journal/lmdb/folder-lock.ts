@@ -36,8 +36,11 @@ import { join } from "node:path";
 import { MeshError } from "../../errors.ts";
 
 const SOCKET_PATH_BYTES_MAX = 100;
-/** What a file system that holds no sockets answers to bind. */
-const NO_SOCKETS_HERE = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS"]);
+/** What bind answers on a file system that holds no sockets, or no more files. */
+const NO_SOCKET_HERE = new Set([
+  ...["EPERM", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS"],
+  ...["ENOSPC", "EDQUOT"],
+]);
 const NOBODY_LISTENS = new Set(["ECONNREFUSED", "ENOENT", "ENOTSOCK"]);
 
 export class FolderLock {
@@ -55,7 +58,7 @@ export class FolderLock {
     try {
       const bound = await lock.#bindName();
       await lock.#bindSocket(bound);
-      writeFileSync(lock.#pidPath(), `${process.pid}\n`, { mode: 0o600 });
+      lock.#writePid();
       return lock;
     } catch (error) {
       await lock.#drop();
@@ -102,7 +105,7 @@ export class FolderLock {
       chmodSync(path, 0o600);
     } catch (error) {
       if (codeOf(error) === "EADDRINUSE") throw this.#locked(error);
-      if (!nameBound || !NO_SOCKETS_HERE.has(codeOf(error) ?? "")) throw error;
+      if (!nameBound || !NO_SOCKET_HERE.has(codeOf(error) ?? "")) throw error;
     }
   }
 
@@ -115,6 +118,14 @@ export class FolderLock {
     const path = join(this.#dataDir, "lock.sock");
     if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
     return join(tmpdir(), `meshbus-${this.#hash()}.sock`);
+  }
+
+  #writePid(): void {
+    try {
+      writeFileSync(this.#pidPath(), `${process.pid}\n`, { mode: 0o600 });
+    } catch {
+      // On a full disk the lock still holds, without its holder's name.
+    }
   }
 
   #hash(): string {

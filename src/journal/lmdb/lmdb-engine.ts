@@ -7,8 +7,16 @@
  * Layout: `journal.lmdb` and `journal.lmdb-lock` (lmdb), `lock.sock` and `lock.pid` (FolderLock).
  */
 
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { open as openFile } from "node:fs/promises";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { open as openFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { MeshError } from "../../errors.ts";
 import type { JournalEngine, JournalStore, OpenStoreOptions } from "../../ports/journal-store.ts";
@@ -18,6 +26,8 @@ import { LmdbEnvironment } from "./lmdb-environment.ts";
 import { LmdbStore } from "./lmdb-store.ts";
 
 const FILE_NAME = "journal.lmdb";
+/** More than lmdb needs for 16 readers. */
+const LOCK_FILE_BYTES = 8192;
 const FIRST_ROOM_BYTES = 2 * 1024 * 1024;
 const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG", 28, 122, 27]);
 const IO_FAILURES = new Set<unknown>(["EIO", 5]);
@@ -52,6 +62,7 @@ async function openStore(options: OpenStoreOptions): Promise<JournalStore> {
 async function openLocked(dataDir: string, lock: FolderLock, bytesMax: number) {
   const path = join(dataDir, FILE_NAME);
   if (!existsSync(path)) await createFile(path, bytesMax);
+  fillLockFile(`${path}-lock`);
   const file = DataFile.open(path);
   try {
     chmodSync(path, 0o600);
@@ -85,6 +96,10 @@ async function createFile(path: string, bytesMax: number): Promise<void> {
   const draft = `${path}.new`;
   removeDraft(draft);
   try {
+    // lmdb must not be the one to find out that the disk is full (see DataFile).
+    await writeFile(draft, new Uint8Array(FIRST_ROOM_BYTES), { mode: 0o600 });
+    removeDraft(draft);
+    fillLockFile(`${draft}-lock`);
     const environment = new LmdbEnvironment({ path: draft, bytesMax });
     await environment.close();
     const file = DataFile.open(draft);
@@ -99,6 +114,12 @@ async function createFile(path: string, bytesMax: number): Promise<void> {
     removeDraft(draft);
   }
   await syncFolder(dirname(path));
+}
+
+/** lmdb writes its lock file through a map, where a full disk is a SIGBUS: give it its blocks before. */
+function fillLockFile(path: string): void {
+  if (existsSync(path) && statSync(path).size >= LOCK_FILE_BYTES) return;
+  writeFileSync(path, new Uint8Array(LOCK_FILE_BYTES), { mode: 0o600 });
 }
 
 function removeDraft(draft: string): void {

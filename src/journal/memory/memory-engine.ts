@@ -65,8 +65,8 @@ class MemoryStore implements JournalStore {
     const bytesBefore = this.#bytes;
     const undo: StoreWrite[] = [];
     for (const { table, key, value } of writes) {
-      undo.push({ table, key, value: this.#table(table).get(key) });
-      this.#apply(table, copyOf(key), value && copyOf(value));
+      const old = this.#apply(table, copyOf(key), value && copyOf(value));
+      undo.push({ table, key, value: old });
     }
     if (this.#bytes <= this.#bytesMax || this.#bytes <= bytesBefore) return;
     const bytes = this.#bytes;
@@ -105,17 +105,13 @@ class MemoryStore implements JournalStore {
     this.#release();
   }
 
-  /** Takes the arrays over. */
-  #apply(name: Table, key: Uint8Array, value: Uint8Array | undefined): void {
+  /** Takes the arrays over. Returns the value that was there. */
+  #apply(name: Table, key: Uint8Array, value: Uint8Array | undefined): Uint8Array | undefined {
     const table = this.#table(name);
-    const old = table.get(key);
+    const old = value === undefined ? table.remove(key) : table.put(key, value);
     if (old !== undefined) this.#bytes -= entryBytes(key, old);
-    if (value === undefined) {
-      if (old !== undefined) table.remove(key);
-      return;
-    }
-    table.put(key, value);
-    this.#bytes += entryBytes(key, value);
+    if (value !== undefined) this.#bytes += entryBytes(key, value);
+    return old;
   }
 
   #table(name: Table): SortedTable {

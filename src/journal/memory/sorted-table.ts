@@ -25,40 +25,43 @@ export class SortedTable {
     return entry !== undefined && compareBytes(entry.key, key) === 0 ? entry.value : undefined;
   }
 
-  /** Puts the arrays themselves, not copies. */
-  put(key: Uint8Array, value: Uint8Array): void {
+  /** Puts the arrays themselves, not copies. Returns the value that was there. */
+  put(key: Uint8Array, value: Uint8Array): Uint8Array | undefined {
     // Past the last key the last chunk takes it.
     const at = Math.min(this.#chunkFor(key), Math.max(this.#chunks.length - 1, 0));
     const chunk = this.#chunks[at];
     if (chunk === undefined) {
       this.#chunks.push([{ key, value }]);
-      return;
+      return undefined;
     }
     const index = lowerBound(chunk, key);
     const there = chunk[index];
     if (there !== undefined && compareBytes(there.key, key) === 0) {
       chunk[index] = { key: there.key, value };
-      return;
+      return there.value;
     }
     if (index === CHUNK_ENTRIES_MAX) {
       this.#chunks.push([{ key, value }]);
-      return;
+      return undefined;
     }
     chunk.splice(index, 0, { key, value });
     if (chunk.length > CHUNK_ENTRIES_MAX) {
       this.#chunks.splice(at + 1, 0, chunk.splice(CHUNK_ENTRIES_MAX >> 1));
     }
+    return undefined;
   }
 
-  remove(key: Uint8Array): void {
+  /** Returns the value that was there. */
+  remove(key: Uint8Array): Uint8Array | undefined {
     const at = this.#chunkFor(key);
     const chunk = this.#chunks[at];
-    if (chunk === undefined) return;
+    if (chunk === undefined) return undefined;
     const index = lowerBound(chunk, key);
     const there = chunk[index];
-    if (there === undefined || compareBytes(there.key, key) !== 0) return;
+    if (there === undefined || compareBytes(there.key, key) !== 0) return undefined;
     chunk.splice(index, 1);
     if (chunk.length === 0) this.#chunks.splice(at, 1);
+    return there.value;
   }
 
   /** Entries with from <= key < to, in order, each the table's own arrays. */
