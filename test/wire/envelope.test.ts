@@ -94,9 +94,9 @@ describe("an envelope", () => {
   });
 
   it("takes lone surrogates as U+FFFD, whatever the text's length", () => {
-    for (const key of ["\ud800", `${"x".repeat(100)}\udc00`]) {
-      const view = new EnvelopeView(encodeEnvelope({ ...minimal, key }));
-      expect(view.key).toBe(key.toWellFormed());
+    for (const before of ["", "x".repeat(100)]) {
+      const view = new EnvelopeView(encodeEnvelope({ ...minimal, key: `${before}\ud800` }));
+      expect(view.key).toBe(`${before}\ufffd`);
     }
   });
 
