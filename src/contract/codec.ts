@@ -80,10 +80,10 @@ export const decodeJson = (payload: Uint8Array): unknown => {
   const buffer = Buffer.isBuffer(payload)
     ? payload
     : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (isAscii(buffer)) return JSON.parse(buffer.latin1Slice());
+  if (isAscii(buffer)) return JSON.parse(buffer.toString("latin1"));
   // Buffer would replace broken sequences silently.
   if (!isUtf8(buffer)) throw new CodecError("", "is not UTF-8");
-  return JSON.parse(buffer.utf8Slice());
+  return JSON.parse(buffer.toString("utf8"));
 };
 
 const codec = <In, Out>(
