@@ -102,6 +102,8 @@ export class ZeromqConnection implements Connection {
         this.#context.logger.error("receiver of frames threw", { remote: this.remote, error });
         this.#leave(new MeshError("PEER_LOST", "the receiver of frames threw", { cause: error }));
       }
+    } else {
+      this.#context.count("transport.discarded");
     }
   }
 

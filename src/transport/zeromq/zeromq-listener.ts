@@ -101,14 +101,17 @@ export class ZeromqListener implements Listener {
       this.#tally.failedHandshakes += 1;
       count("transport.malformed");
     } else if (type === "disconnect") {
-      this.#tally.disconnects += 1;
-      clock.setTimer(TALLY_MS, () => {
-        const { disconnects, failedHandshakes, gone } = this.#tally;
-        for (; this.#tally.refusals < disconnects - failedHandshakes - gone; ) {
-          this.#tally.refusals += 1;
-          count("transport.malformed");
-        }
-      });
+      const disconnects = ++this.#tally.disconnects;
+      // The immediate lets sockets be read first where the timer comes late.
+      clock.setTimer(TALLY_MS, () => setImmediate(() => this.#countRefusals(disconnects)));
+    }
+  }
+
+  #countRefusals(disconnects: number): void {
+    const { failedHandshakes, gone } = this.#tally;
+    while (this.#tally.refusals < disconnects - failedHandshakes - gone) {
+      this.#tally.refusals += 1;
+      this.#plan.context.count("transport.malformed");
     }
   }
 
@@ -161,7 +164,7 @@ export class ZeromqListener implements Listener {
     } else if (isGone) {
       this.#disconnected(key, connection);
     } else if (connection.isEnded) {
-      this.#plan.context.count("transport.discarded");
+      this.#plan.context.count("transport.discarded"); // a close marker, too
     } else {
       if (this.#blocked.size > 0 && this.#blocked.has(connection)) this.#retrySoon();
       connection.received(bytes);

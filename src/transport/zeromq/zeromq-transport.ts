@@ -27,7 +27,7 @@ import {
   resolveEndpoint,
   ZEROMQ_SCHEME,
 } from "./zeromq-address.ts";
-import { type DialedLink, dialZeromq } from "./zeromq-dialer.ts";
+import { type DialedLink, type DialPlan, dialZeromq } from "./zeromq-dialer.ts";
 import { listenError, ZeromqListener } from "./zeromq-listener.ts";
 import type { SocketLimits } from "./zeromq-sockets.ts";
 
@@ -166,7 +166,7 @@ class ZeromqTransport implements Transport {
       }),
     ]);
     const limits = this.#limits(context, ipv6);
-    const { link, ready } = dialZeromq({ address, tcp, limits, context });
+    const { link, ready } = startDial({ address, tcp, limits, context });
     this.#links.add(link);
     void link.gone.then(() => this.#links.delete(link));
     try {
@@ -193,6 +193,15 @@ class ZeromqTransport implements Transport {
   #running(): TransportContext {
     if (this.#context === undefined || this.#stopping !== undefined) throw stopped();
     return this.#context;
+  }
+}
+
+function startDial(plan: DialPlan): ReturnType<typeof dialZeromq> {
+  try {
+    return dialZeromq(plan);
+  } catch (cause) {
+    // No sockets or file descriptors left: others may be freed.
+    throw new MeshError("PEER_LOST", `no socket to dial ${plan.address} with`, { cause });
   }
 }
 

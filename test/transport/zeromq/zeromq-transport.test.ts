@@ -237,6 +237,26 @@ describe("peers that break the rules", () => {
     await goesOn();
   });
 
+  test("connections that come and go in order are counted as nothing", async () => {
+    const { listener, accepted, count } = await listening();
+    const client = await harness.node();
+    for (let index = 0; index < 200; index += 1) {
+      const dialed = await harness.dial(client, listener.address);
+      dialed.connection.close();
+      await dialed.until("closed", () => dialed.closes.length > 0, DEADLINE_MS);
+    }
+    await harness.poll(
+      "all closed",
+      () => accepted.filter((one) => one.closes.length > 0).length === 200,
+    );
+    // Whatever is counted late was counted once this one is.
+    const { socket, closed } = bareClient(listener.address);
+    socket.write("GET / HTTP/1.1\r\n\r\n");
+    await closed;
+    await harness.poll("counted", () => count("transport.malformed") > 0);
+    assert.equal(count("transport.malformed"), 1);
+  });
+
   test("a client that says nothing is closed after handshakeTimeoutMs", async () => {
     options = { handshakeTimeoutMs: 200 };
     const { listener, accepted, count, goesOn } = await listening();
