@@ -1,0 +1,167 @@
+/**
+ * Which of the messages waiting at a consumer may run now.
+ *
+ * Problem: parallel across keys, one at a time inside a key, at most `concurrency` at once, and no scan.
+ * Approach: a lane per key that has work; lanes whose head may run stand in a ring; keyless jobs stand in
+ * a ring of their own, and both rings are served in turn.
+ *
+ * Invariants: at most one job of a lane runs; a lane is in the ring of runnable lanes iff it has jobs, none
+ * of them runs and it is not held; `running <= concurrency` is kept by `next`.
+ */
+import { Ring } from "./ring.ts";
+
+/** What the lanes need to know of a job. */
+export type Laned = {
+  /** Hash of the key, or -1 for a job that may run beside any other. */
+  readonly keyHash: number;
+};
+
+class Lane<J extends Laned> {
+  readonly jobs = new Ring<J>();
+  keyHash = 0;
+  busy = false;
+  queued = false;
+}
+
+export class Lanes<J extends Laned> {
+  readonly #lanes = new Map<number, Lane<J>>();
+  readonly #runnable = new Ring<Lane<J>>();
+  readonly #free = new Ring<J>();
+  readonly #resumed = new Ring<J>();
+  #spare: Lane<J> | undefined;
+  #waiting = 0;
+  #running = 0;
+  #turn = false;
+  concurrency: number;
+
+  constructor(concurrency: number) {
+    this.concurrency = concurrency;
+  }
+
+  /** Jobs that wait. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Jobs that run, those between two tries in place included. */
+  get running(): number {
+    return this.#running;
+  }
+
+  push(job: J): void {
+    this.#waiting++;
+    if (job.keyHash < 0) {
+      this.#free.push(job);
+      return;
+    }
+    let lane = this.#lanes.get(job.keyHash);
+    if (lane === undefined) {
+      lane = this.#spare ?? new Lane<J>();
+      this.#spare = undefined;
+      lane.keyHash = job.keyHash;
+      this.#lanes.set(job.keyHash, lane);
+    }
+    lane.jobs.push(job);
+    this.#queue(lane);
+  }
+
+  /** The next job to run, which counts as running from now on; undefined when none may. */
+  next(): J | undefined {
+    if (this.#running >= this.concurrency) return undefined;
+    const resumed = this.#resumed.shift();
+    if (resumed !== undefined) {
+      this.#running++;
+      return resumed;
+    }
+    this.#turn = !this.#turn;
+    const job = this.#turn
+      ? (this.#nextFree() ?? this.#nextKeyed())
+      : (this.#nextKeyed() ?? this.#nextFree());
+    if (job === undefined) return undefined;
+    this.#waiting--;
+    this.#running++;
+    return job;
+  }
+
+  /** A running job waits for its next try: its key stays busy, its place may serve another key. */
+  suspend(_job: J): void {
+    this.#running--;
+  }
+
+  /** A suspended job may run again; it goes first. */
+  resume(job: J): void {
+    this.#resumed.push(job);
+  }
+
+  /** A suspended job is given up instead of resumed; `done` follows. */
+  abandon(_job: J): void {
+    this.#running++;
+  }
+
+  /** The job that ran has ended; its key's next may run. */
+  done(job: J): void {
+    this.#running--;
+    if (job.keyHash < 0) return;
+    const lane = this.#lanes.get(job.keyHash);
+    if (lane === undefined) return;
+    lane.busy = false;
+    if (lane.jobs.length === 0) {
+      this.#lanes.delete(job.keyHash);
+      this.#spare = lane;
+    } else {
+      this.#queue(lane);
+    }
+  }
+
+  /** Takes out the waiting jobs of this key that `belongs` accepts, in order. */
+  takeKey(keyHash: number, belongs: (job: J) => boolean): J[] {
+    const lane = this.#lanes.get(keyHash);
+    if (lane === undefined) return [];
+    return this.#filter(lane.jobs, belongs);
+  }
+
+  /** Takes out every waiting job that `belongs` accepts, in order within each key. */
+  takeAll(belongs: (job: J) => boolean): J[] {
+    const taken = this.#filter(this.#free, belongs);
+    for (const [keyHash, lane] of this.#lanes) {
+      for (const job of this.#filter(lane.jobs, belongs)) taken.push(job);
+      if (lane.jobs.length === 0 && !lane.busy && !lane.queued) this.#lanes.delete(keyHash);
+    }
+    return taken;
+  }
+
+  #queue(lane: Lane<J>): void {
+    if (lane.busy || lane.queued || lane.jobs.length === 0) return;
+    lane.queued = true;
+    this.#runnable.push(lane);
+  }
+
+  #nextFree(): J | undefined {
+    return this.#free.shift();
+  }
+
+  #nextKeyed(): J | undefined {
+    for (let lane = this.#runnable.shift(); lane !== undefined; lane = this.#runnable.shift()) {
+      lane.queued = false;
+      const job = lane.jobs.shift();
+      if (job === undefined) {
+        this.#lanes.delete(lane.keyHash); // emptied while it stood in the ring
+        continue;
+      }
+      lane.busy = true;
+      return job;
+    }
+    return undefined;
+  }
+
+  #filter(jobs: Ring<J>, belongs: (job: J) => boolean): J[] {
+    const taken: J[] = [];
+    for (let left = jobs.length; left > 0; left--) {
+      const job = jobs.shift() as J;
+      if (belongs(job)) taken.push(job);
+      else jobs.push(job);
+    }
+    this.#waiting -= taken.length;
+    return taken;
+  }
+}

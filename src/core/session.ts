@@ -1,0 +1,106 @@
+/**
+ * Who may have a session with whom, decided from what both sides say of themselves.
+ *
+ * Problem: a dialled address may be another mesh, another version, a reused port, the node itself or a
+ * copy of it, and two nodes that dial each other at once end with two connections. Approach: pure verdicts
+ * over the two identities; the shell closes or keeps. Of two connections between the same two starts the
+ * one dialled by the smaller node id stays, which both sides decide alike without talking.
+ *
+ * Source: DESIGN sections 4 (Sessions) and 5 (copied folders).
+ */
+export type SessionIdentity = {
+  readonly mesh: string;
+  readonly nodeId: string;
+  readonly epoch: number;
+  readonly nonce: Uint8Array;
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly shardCount: number;
+  readonly hashId: string;
+};
+
+export type Rejection = { readonly code: string; readonly message: string };
+
+/** The protocol version both speak, or why they cannot. */
+export const negotiate = (
+  local: SessionIdentity,
+  remote: SessionIdentity,
+  targetNodeId: string,
+): { readonly protocol: number } | Rejection => {
+  if (remote.mesh !== local.mesh) {
+    return reject("WRONG_MESH", `this is mesh "${local.mesh}", not "${remote.mesh}"`);
+  }
+  if (remote.nodeId === local.nodeId) {
+    if (sameBytes(remote.nonce, local.nonce)) return reject("SELF", "the node dialled itself");
+    return reject(
+      "DUPLICATE_NODE",
+      `node ${local.nodeId} is already running (epoch ${local.epoch}); another process has a copy of its dataDir`,
+    );
+  }
+  if (targetNodeId !== "" && targetNodeId !== local.nodeId) {
+    return reject("WRONG_TARGET", `this is node ${local.nodeId}, not ${targetNodeId}`);
+  }
+  const protocol = Math.min(local.protocolMax, remote.protocolMax);
+  if (protocol < local.protocolMin || protocol < remote.protocolMin) {
+    return reject(
+      "VERSION_MISMATCH",
+      `protocols ${local.protocolMin}-${local.protocolMax} here and ${remote.protocolMin}-${remote.protocolMax} there have none in common`,
+    );
+  }
+  if (remote.shardCount !== local.shardCount || remote.hashId !== local.hashId) {
+    return reject(
+      "WRONG_HASH",
+      `keys are placed by ${local.hashId}/${local.shardCount} here and ${remote.hashId}/${remote.shardCount} there`,
+    );
+  }
+  return { protocol };
+};
+
+export const isRejection = (verdict: object): verdict is Rejection => "code" in verdict;
+
+export type Rival = {
+  readonly epoch: number;
+  readonly nonce: Uint8Array;
+  /** True when the existing connection was dialled from here. */
+  readonly dialled: boolean;
+};
+
+/**
+ * A second connection with a peer that already has one.
+ * @returns "replace" the existing one, "keep" it and refuse the new one, or "duplicate": two processes
+ *   live under one node id.
+ */
+export const judgeRival = (
+  localId: string,
+  peerId: string,
+  existing: Rival,
+  fresh: Rival,
+): "replace" | "keep" | "duplicate" => {
+  if (fresh.epoch !== existing.epoch) return fresh.epoch > existing.epoch ? "replace" : "keep";
+  if (!sameBytes(fresh.nonce, existing.nonce)) return "duplicate";
+  if (fresh.dialled === existing.dialled) return "replace"; // the older one is a leftover
+  const smallerDials = localId < peerId;
+  return fresh.dialled === smallerDials ? "replace" : "keep";
+};
+
+/**
+ * Whether a peer knows more of this node than the node itself: its folder was restored or copied.
+ * @returns the epoch to jump above, or undefined
+ */
+export const epochToJump = (
+  local: { readonly epoch: number; readonly nonce: Uint8Array },
+  known: { readonly epoch: number; readonly nonce: Uint8Array },
+): number | undefined => {
+  if (known.epoch > local.epoch) return known.epoch;
+  if (known.epoch === local.epoch && known.nonce.length > 0 && !sameBytes(known.nonce, local.nonce))
+    return known.epoch;
+  return undefined;
+};
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+};
+
+const reject = (code: string, message: string): Rejection => ({ code, message });

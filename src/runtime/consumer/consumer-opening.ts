@@ -1,0 +1,150 @@
+/**
+ * A subscription's side of one session with one producer: numbers expected, settles to send.
+ *
+ * Problem: acks may leave only after the sync that covers their marks; nacks and returns at once; all of a
+ * turn in one frame. Approach: acks gather until the batch that holds their marks is durable, then join
+ * what leaves at the end of the turn.
+ *
+ * Invariants: every number below `expected` was received in this session; an ack is in exactly one of
+ * `#marked` (no sync covers it yet), the batch under way, and `#ready`.
+ */
+
+import type { Position } from "../../core/position.ts";
+import type { MeshError } from "../../errors.ts";
+import type { Nack, SettleSection } from "../../wire/settle.ts";
+import type { Committer } from "../journal/committer.ts";
+import type { Link } from "../link/link.ts";
+import type { InboxRow } from "./inbox-row.ts";
+
+export class ConsumerOpening {
+  readonly link: Link;
+  readonly producer: string;
+  readonly subscription: number;
+  readonly inbox: InboxRow;
+  /** The next durable and the next volatile delivery number. */
+  expected = 1;
+  expectedVolatile = 1;
+  /** A Resync was sent and its first delivery has not come yet. */
+  resyncing = false;
+  closed = false;
+  /** Keys stopped until a delivery says "resume". */
+  readonly stoppedKeys = new Set<number>();
+  readonly #committer: Committer;
+  readonly #wake: (opening: ConsumerOpening) => void;
+  #marked: number[] = [];
+  #markedHeld: number[] = [];
+  #ready: number[] = [];
+  #readyHeld: number[] = [];
+  #nacks: Nack[] = [];
+  #released: Position[] = [];
+
+  constructor(
+    link: Link,
+    subscription: number,
+    inbox: InboxRow,
+    committer: Committer,
+    wake: (opening: ConsumerOpening) => void,
+  ) {
+    this.link = link;
+    this.producer = link.peer.nodeId;
+    this.subscription = subscription;
+    this.inbox = inbox;
+    this.#committer = committer;
+    this.#wake = wake;
+  }
+
+  /** Handled: the ack leaves once the mark is durable. */
+  ack(number: number, held: boolean): void {
+    (held ? this.#markedHeld : this.#marked).push(number);
+    this.#committer.dirty(this);
+  }
+
+  /** Handled before, durably: the ack leaves with this turn. */
+  ackAgain(number: number, held: boolean): void {
+    if (!this.inbox.isDurable) {
+      this.ack(number, held);
+      return;
+    }
+    (held ? this.#readyHeld : this.#ready).push(number);
+    this.#wake(this);
+  }
+
+  nack(nack: Nack): void {
+    this.#nacks.push(nack);
+    this.#wake(this);
+  }
+
+  released(position: Position): void {
+    this.#released.push(position);
+    this.#wake(this);
+  }
+
+  /** Owner row of the committer: everything marked so far rides on this batch. */
+  flush(): void {
+    this.inbox.flush();
+    const acks = this.#marked;
+    const held = this.#markedHeld;
+    this.#marked = [];
+    this.#markedHeld = [];
+    this.#committer.onDurable((error) => this.#synced(acks, held, error));
+  }
+
+  /** What leaves now, or undefined. */
+  take(): SettleSection | undefined {
+    const waiting =
+      this.#ready.length + this.#readyHeld.length + this.#nacks.length + this.#released.length;
+    if (waiting === 0) return undefined;
+    const section = {
+      subscription: this.subscription,
+      acked: toRanges(this.#ready),
+      held: this.#readyHeld,
+      nacks: this.#nacks,
+      released: this.#released,
+    };
+    this.#ready = [];
+    this.#readyHeld = [];
+    this.#nacks = [];
+    this.#released = [];
+    return section;
+  }
+
+  #synced(acks: number[], held: number[], error: MeshError | undefined): void {
+    if (this.closed) return;
+    if (error !== undefined) {
+      // The marks are not on disk: the acks wait for the next batch that holds them.
+      this.#marked = acks.concat(this.#marked);
+      this.#markedHeld = held.concat(this.#markedHeld);
+      this.#committer.dirty(this);
+      return;
+    }
+    this.#ready = this.#ready.length === 0 ? acks : this.#ready.concat(acks);
+    this.#readyHeld = this.#readyHeld.length === 0 ? held : this.#readyHeld.concat(held);
+    this.#wake(this);
+  }
+}
+
+/** Pairs of first number and count. Sorts its argument. */
+export const toRanges = (numbers: number[]): number[] => {
+  const ranges: number[] = [];
+  let sorted = true;
+  for (let at = 1; at < numbers.length; at++) {
+    if ((numbers[at] as number) < (numbers[at - 1] as number)) {
+      sorted = false;
+      break;
+    }
+  }
+  if (!sorted) numbers.sort((a, b) => a - b);
+  let first = -1;
+  let next = -1;
+  for (const number of numbers) {
+    if (number === next) {
+      next++;
+      continue;
+    }
+    if (first >= 0) ranges.push(first, next - first);
+    first = number;
+    next = number + 1;
+  }
+  if (first >= 0) ranges.push(first, next - first);
+  return ranges;
+};

@@ -1,0 +1,332 @@
+/**
+ * The consuming side of a node: its subscriptions, their sessions with producers, marks and held output.
+ *
+ * One rule holds it together: what a handler did becomes durable in one commit (mark, state, output), and
+ * only then is the message acked; output leaves only when the producer accepted that ack.
+ */
+import type { MeshError } from "../../errors.ts";
+import type { Section } from "../../wire/batch.ts";
+import type { CreditEntry, PingFrame } from "../../wire/credit.ts";
+import type { AcceptedFrame } from "../../wire/settle.ts";
+import type { Environment } from "../environment.ts";
+import type { Committer } from "../journal/committer.ts";
+import { compositeKey } from "../journal/keys.ts";
+import type { RowReader } from "../journal/pending-rows.ts";
+import type { Link } from "../link/link.ts";
+import { subscriptionId } from "../subscription-id.ts";
+import { ConsumerOpening } from "./consumer-opening.ts";
+import {
+  type ConsumerHost,
+  type ConsumerSpec,
+  ConsumerSubscription,
+  type JobHandler,
+} from "./consumer-subscription.ts";
+import { ASK_AFTER_MS, type HeldId, HeldOutput } from "./held-output.ts";
+import { InboxRow } from "./inbox-row.ts";
+import type { Job } from "./job.ts";
+import type { StagedMessage } from "./staged-message.ts";
+import { StateStore } from "./state-store.ts";
+
+/** What the consumer asks of the producing side of its node. */
+export interface OutputSink {
+  /** Room for handlers' output, the reserve included. */
+  hasRoom(bytes: number): boolean;
+  /** Appends within the batch that gathers; `done` after its sync. */
+  release(messages: readonly StagedMessage[], done: (error: MeshError | undefined) => void): void;
+}
+
+type LinkState = {
+  readonly openings: Map<number, ConsumerOpening>;
+  readonly awake: Set<ConsumerOpening>;
+};
+
+export type ConsumerOptions = {
+  readonly env: Environment;
+  readonly committer: Committer;
+  readonly store: RowReader;
+  readonly output: OutputSink;
+  readonly heldMax: number;
+};
+
+export class Consumer implements ConsumerHost {
+  readonly env: Environment;
+  readonly state: StateStore;
+  readonly held: HeldOutput;
+  readonly #committer: Committer;
+  readonly #store: RowReader;
+  readonly #output: OutputSink;
+  readonly #subscriptions = new Map<number, ConsumerSubscription>();
+  readonly #links = new Map<Link, LinkState>();
+  readonly #inboxes = new Map<string, InboxRow>();
+  #stopped = false;
+
+  constructor(options: ConsumerOptions) {
+    this.env = options.env;
+    this.#committer = options.committer;
+    this.#store = options.store;
+    this.#output = options.output;
+    this.state = new StateStore(options.store, options.committer);
+    this.held = new HeldOutput(options.store, options.committer, options.heldMax);
+    this.#askLater();
+  }
+
+  get subscriptions(): ReadonlyMap<number, ConsumerSubscription> {
+    return this.#subscriptions;
+  }
+
+  add(spec: ConsumerSpec, handler: JobHandler): ConsumerSubscription {
+    const subscription = new ConsumerSubscription(subscriptionId(spec.record), spec, handler, this);
+    this.#subscriptions.set(spec.record.index, subscription);
+    for (const [link, state] of this.#links) this.#open(link, state, subscription);
+    return subscription;
+  }
+
+  /** After `drain` and once its last settles have left. */
+  remove(subscription: ConsumerSubscription): void {
+    this.#subscriptions.delete(subscription.index);
+    for (const state of this.#links.values()) {
+      const opening = state.openings.get(subscription.index);
+      if (opening === undefined) continue;
+      subscription.close(opening);
+      state.openings.delete(subscription.index);
+      state.awake.delete(opening);
+    }
+  }
+
+  linkUp(link: Link): void {
+    const state: LinkState = { openings: new Map(), awake: new Set() };
+    this.#links.set(link, state);
+    for (const subscription of this.#subscriptions.values()) this.#open(link, state, subscription);
+  }
+
+  linkDown(link: Link): void {
+    const state = this.#links.get(link);
+    if (state === undefined) return;
+    this.#links.delete(link);
+    for (const [index, opening] of state.openings) {
+      const subscription = this.#subscriptions.get(index);
+      subscription?.orphanRunning(opening);
+      subscription?.close(opening);
+    }
+  }
+
+  // --- frames --------------------------------------------------------------------------------
+
+  batch(link: Link, sections: readonly Section[]): void {
+    const state = this.#links.get(link);
+    if (state === undefined) return;
+    for (const section of sections) {
+      const opening = state.openings.get(section.subscription);
+      const subscription = this.#subscriptions.get(section.subscription);
+      if (opening === undefined || subscription === undefined) {
+        this.env.counters.count("link.unknownSubscription");
+      } else {
+        subscription.receive(opening, section);
+      }
+    }
+  }
+
+  accepted(link: Link, frame: AcceptedFrame): void {
+    const openings = this.#links.get(link)?.openings;
+    for (const { subscription: index, epoch, seq, verdict } of frame.entries) {
+      const subscription = this.#subscriptions.get(index);
+      const opening = openings?.get(index);
+      if (subscription === undefined || opening === undefined) continue;
+      const id = { producer: opening.producer, subscription: subscription.id, epoch, seq };
+      if (verdict === "yours") this.#release(opening, id);
+      else if (verdict === "other") this.#discard(opening, id);
+    }
+  }
+
+  ping(link: Link, frame: PingFrame): void {
+    const state = this.#links.get(link);
+    if (state === undefined) return;
+    for (const { subscription: index, last, floorEpoch, floorSeq } of frame.tails) {
+      const opening = state.openings.get(index);
+      if (opening === undefined) continue;
+      opening.inbox.heardFloor({ epoch: floorEpoch, seq: floorSeq });
+      this.#subscriptions.get(index)?.tail(opening, last);
+    }
+  }
+
+  /** Credit of every subscription, for the heartbeat. */
+  credits(link: Link): CreditEntry[] {
+    const state = this.#links.get(link);
+    if (state === undefined) return [];
+    return [...state.openings.values()].flatMap((opening) => this.#creditOf(opening) ?? []);
+  }
+
+  /** The end of a turn: settles and credit that came about in it leave in one frame each. */
+  turn(link: Link): void {
+    const state = this.#links.get(link);
+    if (state === undefined || state.awake.size === 0) return;
+    const sections = [];
+    const entries = [];
+    for (const opening of state.awake) {
+      const section = opening.take();
+      if (section !== undefined) sections.push(section);
+      const subscription = this.#subscriptions.get(opening.subscription);
+      if (
+        subscription?.credit.needsUpdate(opening) === true ||
+        subscription?.volatileCredit.needsUpdate(opening) === true
+      ) {
+        const entry = this.#creditOf(opening);
+        if (entry !== undefined) entries.push(entry);
+      }
+    }
+    state.awake.clear();
+    const { session } = link;
+    if (sections.length > 0) link.send({ type: "settle", session, sections });
+    if (entries.length > 0) link.send({ type: "credit", session, entries });
+  }
+
+  // --- ConsumerHost --------------------------------------------------------------------------
+
+  wake(opening: ConsumerOpening): void {
+    const state = this.#links.get(opening.link);
+    if (state === undefined) return;
+    state.awake.add(opening);
+    opening.link.askTurn();
+  }
+
+  isHeld(job: { producer: string; epoch: number; seq: number }, subscription: string): boolean {
+    return this.held.has({ ...job, subscription });
+  }
+
+  commit(job: Job): boolean {
+    const { opening, subscription, staged, stateWrites } = job;
+    const sends = staged !== undefined && staged.length > 0;
+    if (sends && !this.#keep(job, staged)) return false;
+    if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
+    opening.inbox.mark(job.epoch, job.seq - job.skip, job.seq);
+    if (opening.closed) this.#committer.dirty(opening.inbox);
+    else opening.ack(job.number, sends && !subscription.spec.stateful);
+    return true;
+  }
+
+  /** Stops asking; handlers are the caller's to drain. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #keep(job: Job, staged: readonly StagedMessage[]): boolean {
+    let bytes = 0;
+    for (const message of staged) bytes += message.envelope.length;
+    if (!this.#output.hasRoom(bytes)) {
+      this.env.counters.count("output.noRoom");
+      return false;
+    }
+    if (job.subscription.spec.stateful) {
+      // Messages cannot move to another member: nobody else's settle can be accepted.
+      this.#releaseWithMark(staged);
+      return true;
+    }
+    if (!this.held.hasRoom) {
+      this.env.counters.count("output.heldFull");
+      return false;
+    }
+    this.held.add(heldId(job), staged, this.env.clock.monotonicMs());
+    return true;
+  }
+
+  /** The output joins the mark's batch; when that fails, the batch in which the mark is tried again. */
+  #releaseWithMark(staged: readonly StagedMessage[]): void {
+    this.#output.release(staged, (error) => {
+      if (error !== undefined && error.code !== "STOPPED") this.#releaseWithMark(staged);
+    });
+  }
+
+  #release(opening: ConsumerOpening, id: HeldId): void {
+    const staged = this.held.take(id);
+    if (staged === undefined) {
+      // Released before (the producer answered twice): say so again, its row may still be there.
+      if (!this.held.has(id)) opening.released({ epoch: id.epoch, seq: id.seq });
+      return;
+    }
+    const undo = this.held.drop(id);
+    this.#output.release(staged, (error) => {
+      if (error === undefined) {
+        this.env.counters.count("output.released");
+        if (!opening.closed) opening.released({ epoch: id.epoch, seq: id.seq });
+      } else {
+        undo();
+      }
+    });
+  }
+
+  #discard(opening: ConsumerOpening, id: HeldId): void {
+    if (!this.held.has(id)) return;
+    const undo = this.held.drop(id);
+    this.env.counters.count("output.discarded");
+    this.#committer.onDurable((error) => {
+      if (error !== undefined) undo();
+      else if (!opening.closed) opening.released({ epoch: id.epoch, seq: id.seq });
+    });
+  }
+
+  #open(link: Link, state: LinkState, subscription: ConsumerSubscription): void {
+    const inbox = this.#inboxOf(link.peer.nodeId, subscription.id);
+    const opening = new ConsumerOpening(link, subscription.index, inbox, this.#committer, (woken) =>
+      this.wake(woken),
+    );
+    state.openings.set(subscription.index, opening);
+    subscription.open(opening);
+  }
+
+  /** After the declaration of the subscription left on this link: what became of held output? */
+  ask(link: Link, all: boolean): void {
+    const state = this.#links.get(link);
+    if (state === undefined || this.held.size === 0) return;
+    const now = this.env.clock.monotonicMs();
+    for (const [index, opening] of state.openings) {
+      const subscription = this.#subscriptions.get(index);
+      if (subscription === undefined) continue;
+      const positions = this.held.toAsk(opening.producer, subscription.id, now, all);
+      if (positions.length === 0) continue;
+      link.send({ type: "ask", session: link.session, subscription: index, positions });
+    }
+  }
+
+  #askLater(): void {
+    this.env.clock.setTimer(ASK_AFTER_MS, () => {
+      if (this.#stopped) return;
+      for (const link of this.#links.keys()) this.ask(link, false);
+      this.#askLater();
+    });
+  }
+
+  #inboxOf(producer: string, subscription: string): InboxRow {
+    const name = `${producer} ${subscription}`;
+    let row = this.#inboxes.get(name);
+    if (row === undefined) {
+      const key = compositeKey(producer, subscription);
+      const stored = this.#store.get("inbox", key);
+      row = new InboxRow(key, stored, this.#committer, () => this.env.clock.wallMs());
+      this.#inboxes.set(name, row);
+    }
+    return row;
+  }
+
+  #creditOf(opening: ConsumerOpening): CreditEntry | undefined {
+    const subscription = this.#subscriptions.get(opening.subscription);
+    if (subscription === undefined || subscription.paused) return undefined;
+    const durable = subscription.credit.limitsFor(opening);
+    const volatile = subscription.volatileCredit.limitsFor(opening);
+    return {
+      subscription: opening.subscription,
+      numberLimit: durable.numberLimit,
+      bytesLimit: durable.bytesLimit,
+      volatileNumberLimit: volatile.numberLimit,
+      volatileBytesLimit: volatile.bytesLimit,
+    };
+  }
+}
+
+const heldId = (job: Job): HeldId => ({
+  producer: job.producer,
+  subscription: job.subscription.id,
+  epoch: job.epoch,
+  seq: job.seq,
+});

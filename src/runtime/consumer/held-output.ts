@@ -1,0 +1,134 @@
+/**
+ * Output of handlers that waits until the producer has accepted the settle of the message it answers.
+ *
+ * Problem: a message may be handled by two members (one was thought dead); what both sent must leave once.
+ * Approach: mark and output commit together; the output is held and leaves when the producer answered that
+ * this member's settle was the one it accepted; "another's" discards it. A member that restarts asks again.
+ *
+ * Bounds: `heldMax` messages and the journal's reserve; at either the handler's commit is refused and the
+ * message goes back to its producer, with no attempt counted.
+ * Source: DESIGN section 7, "Held output".
+ */
+import type { Position } from "../../core/position.ts";
+import type { Committer } from "../journal/committer.ts";
+import { compositeKey } from "../journal/keys.ts";
+import { PendingRows, type RowReader } from "../journal/pending-rows.ts";
+import { decodeStaged, encodeStaged, type StagedMessage } from "./staged-message.ts";
+
+export type HeldId = {
+  readonly producer: string;
+  readonly subscription: string;
+  readonly epoch: number;
+  readonly seq: number;
+};
+
+type Held = HeldId & {
+  readonly key: Uint8Array;
+  /** The output is on its way into the journal. */
+  releasing: boolean;
+  /** Monotonic milliseconds before which the producer is not asked. */
+  askAtMs: number;
+};
+
+const SCAN_MAX = 4_096;
+/** The producer's own answer comes first; asking is for what got lost. */
+export const ASK_AFTER_MS = 5_000;
+
+export class HeldOutput {
+  readonly #rows: PendingRows;
+  readonly #held = new Map<string, Held>();
+  readonly #heldMax: number;
+
+  constructor(store: RowReader, committer: Committer, heldMax: number) {
+    this.#rows = new PendingRows("held", committer, store);
+    this.#heldMax = heldMax;
+    this.#restore(store);
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.#held.size < this.#heldMax;
+  }
+
+  has(id: HeldId): boolean {
+    return this.#held.size > 0 && this.#held.has(nameOf(id));
+  }
+
+  /** Keeps the output of a handled message; durable with the batch that gathers. */
+  add(id: HeldId, messages: readonly StagedMessage[], nowMs: number): void {
+    const { producer, subscription, epoch, seq } = id;
+    const key = compositeKey(producer, subscription, { epoch, seq });
+    const held = { producer, subscription, epoch, seq, key, releasing: false };
+    this.#held.set(nameOf(id), { ...held, askAtMs: nowMs + ASK_AFTER_MS });
+    const body = encodeStaged(messages);
+    const head = Buffer.from(`${JSON.stringify({ producer, subscription, epoch, seq })}\n`);
+    this.#rows.set(key, Buffer.concat([head, body]));
+  }
+
+  /** The output to release, once: undefined when there is none or it is on its way. */
+  take(id: HeldId): StagedMessage[] | undefined {
+    const held = this.#held.get(nameOf(id));
+    if (held === undefined || held.releasing) return undefined;
+    const row = this.#rows.get(held.key);
+    if (row === undefined) return undefined;
+    held.releasing = true;
+    return decodeStaged(row.subarray(row.indexOf(0x0a) + 1));
+  }
+
+  /** The output left (or is discarded): its row goes with the batch that gathers. Returns what undoes that. */
+  drop(id: HeldId): () => void {
+    const name = nameOf(id);
+    const held = this.#held.get(name);
+    if (held === undefined) return () => {};
+    const row = this.#rows.get(held.key);
+    this.#held.delete(name);
+    this.#rows.set(held.key, undefined);
+    return () => {
+      held.releasing = false;
+      this.#held.set(name, held);
+      this.#rows.set(held.key, row);
+    };
+  }
+
+  /** It could not leave now. */
+  putBack(id: HeldId): void {
+    const held = this.#held.get(nameOf(id));
+    if (held !== undefined) held.releasing = false;
+  }
+
+  /** Positions to ask a producer about, and when to ask again. */
+  toAsk(producer: string, subscription: string, nowMs: number, all: boolean): Position[] {
+    const positions: Position[] = [];
+    for (const held of this.#held.values()) {
+      if (held.producer !== producer || held.subscription !== subscription) continue;
+      if (held.releasing || (!all && held.askAtMs > nowMs)) continue;
+      held.askAtMs = nowMs + ASK_AFTER_MS;
+      positions.push({ epoch: held.epoch, seq: held.seq });
+      if (positions.length >= SCAN_MAX) break;
+    }
+    return positions;
+  }
+
+  #restore(store: RowReader): void {
+    let from: Uint8Array | undefined;
+    for (;;) {
+      const options = from === undefined ? { limit: SCAN_MAX } : { limit: SCAN_MAX, from };
+      const rows = store.scan("held", options);
+      for (const { key, value } of rows) {
+        const id: HeldId = JSON.parse(
+          Buffer.from(value.subarray(0, value.indexOf(0x0a))).toString(),
+        );
+        this.#held.set(nameOf(id), { ...id, key, releasing: false, askAtMs: 0 });
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < SCAN_MAX) return;
+      from = Buffer.concat([last.key, Uint8Array.of(0)]);
+    }
+  }
+}
+
+const nameOf = ({ producer, subscription, epoch, seq }: HeldId): string =>
+  `${producer} ${epoch}:${seq} ${subscription}`;

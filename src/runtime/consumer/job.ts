@@ -1,0 +1,107 @@
+/** One message at its consumer, from arrival to settle. */
+import { EnvelopeView } from "../../wire/envelope.ts";
+import type { ConsumerOpening } from "./consumer-opening.ts";
+import type { ConsumerSubscription } from "./consumer-subscription.ts";
+import type { StagedMessage } from "./staged-message.ts";
+
+export type JobState =
+  | "waiting" // in a lane
+  | "running" // its handler was called
+  | "revoked" // timed out or told to stop; what it still does has no effect
+  | "ended";
+
+/** A change of `ctx.state`, kept until the handler has succeeded. */
+export type StateWrite = { readonly key: string; readonly value: Uint8Array | undefined };
+
+export class Job {
+  readonly subscription: ConsumerSubscription;
+  /** The opening it came by; replaced when it is delivered again while it runs. */
+  opening: ConsumerOpening;
+  /** Delivery number in that opening. */
+  number: number;
+  readonly volatile: boolean;
+  /** Position at the producer; 0, 0 for volatile messages. */
+  readonly epoch: number;
+  readonly seq: number;
+  readonly skip: number;
+  readonly keyHash: number;
+  /** Failed attempts before this one. */
+  attempts: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  state: JobState = "waiting";
+  /** Monotonic milliseconds at which it times out. */
+  deadlineMs = 0;
+  staged: StagedMessage[] | undefined;
+  stateWrites: StateWrite[] | undefined;
+  #view: EnvelopeView | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(
+    subscription: ConsumerSubscription,
+    opening: ConsumerOpening,
+    number: number,
+    volatile: boolean,
+    position: { epoch: number; seq: number; skip: number },
+    keyHash: number,
+    attempts: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ) {
+    this.subscription = subscription;
+    this.opening = opening;
+    this.number = number;
+    this.volatile = volatile;
+    this.epoch = position.epoch;
+    this.seq = position.seq;
+    this.skip = position.skip;
+    this.keyHash = keyHash;
+    this.attempts = attempts;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  /** Envelope bytes, the unit of credit. */
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  get envelope(): EnvelopeView {
+    this.#view ??= new EnvelopeView(this.bytes, this.start, this.end);
+    return this.#view;
+  }
+
+  /** The node that owns the message. */
+  get producer(): string {
+    return this.opening.producer;
+  }
+
+  get isLive(): boolean {
+    return this.state === "running";
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.state === "revoked") this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  /** What the handler still does has no effect from now on. */
+  revoke(reason: Error): void {
+    if (this.state !== "running") return;
+    this.state = "revoked";
+    this.#controller?.abort(reason);
+  }
+
+  /** Forgets what a failed attempt had staged. */
+  rewind(): void {
+    this.staged = undefined;
+    this.stateWrites = undefined;
+    this.#controller = undefined;
+  }
+}

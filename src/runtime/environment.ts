@@ -1,0 +1,92 @@
+/** What every part of a node's runtime is given: the ports, the limits, and the node's own clock and counts. */
+import type { HybridClock, HybridTime } from "../core/hybrid-clock.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Hash } from "../ports/hash.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { Random } from "../ports/random.ts";
+import type { Counters } from "./counters.ts";
+
+export type RuntimeLimits = {
+  readonly payloadBytesMax: number;
+  readonly frameBytesMax: number;
+  readonly subscriptionsMax: number;
+  readonly peersMax: number;
+  readonly inFlightMax: number;
+  readonly lookAheadMax: number;
+  readonly nodePrefetchBytes: number;
+  readonly requestsMax: number;
+};
+
+export type RuntimeTimes = {
+  readonly heartbeatMs: number;
+  readonly leaseMs: number;
+  /** A link that was silent for so long is closed. */
+  readonly silenceMs: number;
+  readonly handshakeMs: number;
+  readonly confirmTimeoutMs: number;
+};
+
+export type Environment = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hash: Hash;
+  readonly logger: Logger;
+  readonly counters: Counters;
+  readonly hybrid: HybridClock;
+  readonly limits: RuntimeLimits;
+  readonly times: RuntimeTimes;
+  /** Reports a change to `node.status()`. */
+  readonly report: (change: StatusChange) => void;
+};
+
+/** What `node.status()` tells. */
+export type StatusChange =
+  | { readonly type: "listening"; readonly addresses: readonly string[] }
+  | { readonly type: "peer-up"; readonly nodeId: string; readonly service: string }
+  | {
+      readonly type: "peer-down";
+      readonly nodeId: string;
+      readonly service: string;
+      readonly reason: string;
+    }
+  | { readonly type: "peer-dead"; readonly nodeId: string; readonly service: string }
+  | {
+      readonly type: "link-refused";
+      readonly address: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly type: "discovery-problem"; readonly source: string; readonly message: string }
+  | {
+      readonly type: "subscription-refused";
+      readonly group: string;
+      readonly pattern: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | {
+      readonly type: "dead-letter";
+      readonly subscription: string;
+      readonly id: string;
+      readonly reason: string;
+    }
+  | { readonly type: "subscription-paused"; readonly subscription: string; readonly reason: string }
+  | { readonly type: "journal"; readonly state: "failing" | "working"; readonly message: string }
+  | {
+      readonly type: "journal-damaged";
+      readonly firstSeq: number;
+      readonly epoch: number;
+      readonly bytes: number;
+    }
+  | { readonly type: "lagging"; readonly nodeId: string; readonly what: string }
+  | { readonly type: "stopping" }
+  | { readonly type: "stopped" };
+
+export const hybridNow = (env: Environment): HybridTime => env.hybrid.now(env.clock.wallMs());
+
+/** Waits through the node's clock, for retry loops outside the hot path. */
+export const hybridMerge = (env: Environment, time: HybridTime): void => {
+  if (env.hybrid.merge(time, env.clock.wallMs()) === "tooFarAhead") {
+    env.counters.count("clock.tooFarAhead");
+  }
+};

@@ -1,0 +1,317 @@
+/**
+ * One connection with a peer: greeting, session, heartbeat, and the frames of one turn gathered.
+ *
+ * Problem: nothing may be read before both sides know who they are, a silent peer must be noticed, and
+ * messages of one turn should share a frame. Approach: a small state machine over the transport's
+ * connection; what frames mean is decided by the owner (`LinkOwner`).
+ *
+ * Invariants: `closed` is reported exactly once, also when the greeting failed; no frame reaches the owner
+ * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
+ * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
+ */
+
+import type { Rejection } from "../../core/session.ts";
+import { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import type { Connection } from "../../ports/transport.ts";
+import { BatchWriter } from "../../wire/batch-writer.ts";
+import type { PingFrame } from "../../wire/credit.ts";
+import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../wire/frames.ts";
+import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
+import { WireError } from "../../wire/wire-error.ts";
+import { type Environment, hybridMerge } from "../environment.ts";
+
+/** Untaken bytes above which a link takes no more bulk. */
+const BUFFERED_BYTES_MAX = 512 * 1024;
+/** A batch is cut when it reaches this size. */
+const BATCH_BYTES = 64 * 1024;
+
+export interface LinkOwner {
+  /** The dialling side's first frame. */
+  hello(link: Link): HelloFrame;
+  /** The accepting side judges a Hello: the Welcome to answer, or why not. */
+  greet(link: Link, hello: HelloFrame): WelcomeFrame | Rejection;
+  /** The dialling side judges a Welcome. */
+  welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined;
+  /** The session is up; frames may be sent and will come. */
+  up(link: Link): void;
+  frame(link: Link, frame: KnownFrame): void;
+  /** Adds tails and credits to a heartbeat. */
+  heartbeat(link: Link): Pick<PingFrame, "tails" | "credits">;
+  /** Before the frames of this turn leave: the last chance to add some. */
+  turn(link: Link): void;
+  /** The connection took everything: bulk may go on. */
+  drained(link: Link): void;
+  closed(link: Link, reason: MeshError): void;
+}
+
+export class Link {
+  readonly #env: Environment;
+  readonly #owner: LinkOwner;
+  readonly #connection: Connection;
+  readonly dialled: boolean;
+  /** The node the dialler means to reach, or "". */
+  readonly target: string;
+  readonly address: string;
+  readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
+  #state: "new" | "greeting" | "up" | "closed" = "new";
+  #session = 0;
+  #peer: Identity | undefined;
+  #turnAsked = false;
+  #timer: Timer | undefined;
+  #heardMs = 0;
+  #pingId = 0;
+  #heardPing = 0;
+
+  constructor(
+    env: Environment,
+    owner: LinkOwner,
+    connection: Connection,
+    how: { dialled: boolean; target: string; address: string },
+  ) {
+    this.#env = env;
+    this.#owner = owner;
+    this.#connection = connection;
+    this.dialled = how.dialled;
+    this.target = how.target;
+    this.address = how.address;
+  }
+
+  get isUp(): boolean {
+    return this.#state === "up";
+  }
+
+  /** Who the peer is; known from the greeting on. */
+  get peer(): Identity {
+    if (this.#peer === undefined) throw new Error("the link has not greeted yet");
+    return this.#peer;
+  }
+
+  get greeted(): boolean {
+    return this.#peer !== undefined;
+  }
+
+  /** The connection has more untaken bytes than bulk may add to. */
+  get congested(): boolean {
+    return this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
+  }
+
+  /** Milliseconds since the peer was last heard. */
+  silentMs(): number {
+    return this.#env.clock.monotonicMs() - this.#heardMs;
+  }
+
+  start(): void {
+    this.#state = "greeting";
+    this.#heardMs = this.#env.clock.monotonicMs();
+    this.#connection.open({
+      frame: (bytes) => this.#received(bytes),
+      drained: () => {
+        if (this.#state === "up") this.#owner.drained(this);
+      },
+      closed: (reason) => this.#ended(reason ?? lost("the peer closed the connection")),
+    });
+    if (this.dialled) this.#connection.send(encodeFrame(this.#owner.hello(this)));
+    this.#timer = this.#env.clock.setTimer(this.#env.times.handshakeMs, () => {
+      this.close("TIMEOUT", `no greeting within ${this.#env.times.handshakeMs} ms`);
+    });
+  }
+
+  /** A node's link to itself: no greeting is needed. */
+  startLocal(self: Identity): void {
+    this.#peer = self;
+    this.#heardMs = this.#env.clock.monotonicMs();
+    this.#connection.open({
+      frame: (bytes) => this.#received(bytes),
+      drained: () => this.#owner.drained(this),
+      closed: (reason) => this.#ended(reason ?? lost("the node stopped")),
+    });
+    this.#session = 1;
+    this.#rise();
+  }
+
+  /** Sends at once, before bulk that waits. */
+  send(frame: KnownFrame): void {
+    if (this.#state !== "up") return;
+    this.#connection.send(encodeFrame(frame));
+  }
+
+  get session(): number {
+    return this.#session;
+  }
+
+  /** Asks for `turn` and a flush at the end of this turn of the event loop. */
+  askTurn(): void {
+    if (this.#turnAsked || this.#state !== "up") return;
+    this.#turnAsked = true;
+    this.#env.clock.endOfTurn(() => this.#turn());
+  }
+
+  /** Sends the batch when it is large enough; the rest leaves at the end of the turn. */
+  batchGrew(): void {
+    if (this.batch.bytes >= BATCH_BYTES) this.#flushBatch();
+    else this.askTurn();
+  }
+
+  /** Says why, then closes. Idempotent. */
+  close(code: string, message: string): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "up") {
+      this.#flushBatch();
+      this.#connection.send(encodeFrame({ type: "bye", session: this.#session, code, message }));
+    }
+    this.#connection.close();
+    this.#ended(new MeshError("PEER_LOST", `link closed: ${message}`, { details: { code } }));
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (this.#state === "closed") return;
+    let frame: Frame;
+    try {
+      frame = decodeFrame(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#env.counters.count("link.malformed");
+      this.#env.logger.warn("malformed frame: link closed", {
+        remote: this.#connection.remote,
+        reason: error.reason,
+      });
+      this.close("MALFORMED", error.reason);
+      return;
+    }
+    this.#heardMs = this.#env.clock.monotonicMs();
+    if (this.#state === "greeting") this.#greet(frame);
+    else this.#dispatch(frame);
+  }
+
+  #dispatch(frame: Frame): void {
+    if (frame.session !== this.#session) {
+      this.#env.counters.count("link.foreignSession");
+      return;
+    }
+    switch (frame.type) {
+      case "unknown":
+        this.#env.counters.count("link.unknownFrame");
+        return;
+      case "bye":
+        this.#connection.close();
+        this.#ended(
+          new MeshError("PEER_LOST", `the peer closed the link: ${frame.message}`, {
+            details: { code: frame.code },
+          }),
+        );
+        return;
+      case "hello":
+      case "welcome":
+      case "reject":
+        this.close("MALFORMED", `${frame.type} in a running session`);
+        return;
+      case "ping":
+        this.#heardPing = frame.id;
+        hybridMerge(this.#env, frame.time);
+        break;
+      default:
+        break;
+    }
+    this.#owner.frame(this, frame);
+  }
+
+  #greet(frame: Frame): void {
+    if (this.dialled) {
+      if (frame.type === "welcome") this.#welcomed(frame);
+      else if (frame.type === "reject") this.#refused(frame);
+      else this.close("MALFORMED", `expected Welcome, got ${frame.type}`);
+      return;
+    }
+    if (frame.type !== "hello") {
+      this.#env.counters.count("link.notHello");
+      this.close("MALFORMED", `expected Hello, got ${frame.type}`);
+      return;
+    }
+    this.#peer = frame.identity;
+    const verdict = this.#owner.greet(this, frame);
+    if ("type" in verdict) {
+      this.#session = verdict.session;
+      this.#connection.send(encodeFrame(verdict));
+      hybridMerge(this.#env, frame.identity.time);
+      this.#rise();
+      return;
+    }
+    this.#connection.send(encodeFrame({ type: "reject", session: 0, ...verdict }));
+    this.#connection.close();
+    this.#ended(new MeshError("PEER_LOST", verdict.message, { details: { code: verdict.code } }));
+  }
+
+  #welcomed(welcome: WelcomeFrame): void {
+    this.#peer = welcome.identity;
+    const rejection = this.#owner.welcomed(this, welcome);
+    if (rejection !== undefined) {
+      this.#session = welcome.session;
+      this.#connection.send(encodeFrame({ type: "bye", session: this.#session, ...rejection }));
+      this.#connection.close();
+      this.#ended(
+        new MeshError("PEER_LOST", rejection.message, { details: { code: rejection.code } }),
+      );
+      return;
+    }
+    this.#session = welcome.session;
+    hybridMerge(this.#env, welcome.identity.time);
+    this.#rise();
+  }
+
+  #refused(rejection: Rejection): void {
+    this.#connection.close();
+    this.#ended(
+      new MeshError("PEER_LOST", `refused: ${rejection.message}`, {
+        details: { code: rejection.code },
+      }),
+    );
+  }
+
+  #rise(): void {
+    this.#stopTimer();
+    this.#state = "up";
+    this.#owner.up(this);
+    this.#beat();
+  }
+
+  /** Heartbeat: says what was sent last and what may come, and watches for silence. */
+  #beat(): void {
+    if (this.#state !== "up") return;
+    if (this.silentMs() > this.#env.times.silenceMs) {
+      this.close("TIMEOUT", `nothing heard for ${this.#env.times.silenceMs} ms`);
+      return;
+    }
+    const { tails, credits } = this.#owner.heartbeat(this);
+    const time = this.#env.hybrid.now(this.#env.clock.wallMs());
+    const ids = { id: ++this.#pingId, echo: this.#heardPing };
+    this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
+    this.#timer = this.#env.clock.setTimer(this.#env.times.heartbeatMs, () => this.#beat());
+  }
+
+  #turn(): void {
+    this.#turnAsked = false;
+    if (this.#state !== "up") return;
+    this.#owner.turn(this);
+    this.#flushBatch();
+  }
+
+  #flushBatch(): void {
+    if (this.batch.empty) return;
+    this.#connection.send(this.batch.finish());
+  }
+
+  #ended(reason: MeshError): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#stopTimer();
+    this.#owner.closed(this, reason);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== undefined) this.#env.clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+const lost = (message: string): MeshError => new MeshError("PEER_LOST", message);

@@ -1,0 +1,304 @@
+/**
+ * Who takes part in which subscription, as this producer knows it: declarations, claims, sessions, deaths.
+ *
+ * A declaration is confirmed when the cursor it gives rise to is on disk. A command has one group: the
+ * older claim holds, the other is refused. A member whose session is lost keeps what it has until its lease
+ * has run out or it comes back; one that left or died gives its shards to the others.
+ */
+
+import { ZERO } from "../../core/position.ts";
+import { shardOf } from "../../core/shard-map.ts";
+import type { Member } from "../../core/subscription-cursor.ts";
+import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
+import type { HybridTime } from "../../wire/hybrid-time.ts";
+import type { Link } from "../link/link.ts";
+import { subscriptionId } from "../subscription-id.ts";
+import { Outlet } from "./outlet.ts";
+import type { Producer } from "./producer.ts";
+import { startAt } from "./start-position.ts";
+import type { Definition, SubscriptionState } from "./subscription-state.ts";
+
+export class Members {
+  readonly #producer: Producer;
+  readonly #orphanMs: number;
+
+  constructor(producer: Producer, orphanMs: number) {
+    this.#producer = producer;
+    this.#orphanMs = orphanMs;
+  }
+
+  declare(link: Link, frame: DeclareFrame): void {
+    for (const ended of frame.ended) this.end(ended);
+    for (const record of frame.add) {
+      if (record.role !== "queries") this.#add(link, record);
+    }
+    for (const index of frame.drain) this.#drain(link, index);
+    for (const index of frame.remove) this.#remove(link, index);
+  }
+
+  /** A command that nobody has claimed yet: its messages wait in a cursor without members. */
+  expectCommand(subject: string): SubscriptionState {
+    const { env, table, journal } = this.#producer;
+    const record = { role: "commands", group: "", pattern: subject } as const;
+    const definition: Definition = {
+      ...record,
+      id: subscriptionId(record),
+      durable: true,
+      birthTime: env.hybrid.now(env.clock.wallMs()),
+      birthCreator: "",
+      distribution: "key",
+      failoverMove: true,
+      holdOnDead: false,
+      filter: [],
+      definedTime: { ms: 0, counter: 0 },
+    };
+    const state = table.create(definition, journal.head ?? ZERO);
+    journal.committer.dirty(state);
+    return state;
+  }
+
+  /** A durable subscription or claim ends for good. */
+  end(ended: Pick<EndedSubscription, "role" | "group" | "pattern">): boolean {
+    if (ended.role === "queries") return false;
+    const { table } = this.#producer;
+    const state = table.get(subscriptionId({ ...ended, role: ended.role }));
+    if (
+      state === undefined ||
+      (ended.role === "commands" && state.definition.group !== ended.group)
+    ) {
+      return false;
+    }
+    this.#abandon(state);
+    return true;
+  }
+
+  /** The session of an outlet is over; its member keeps what it had for now. */
+  closed(outlet: Outlet): void {
+    const { subscription: state, member } = outlet;
+    if (state.outlets.get(member.id) !== outlet) return;
+    state.outlets.delete(member.id);
+    state.cursor.lose(member);
+    this.orphaned(state);
+  }
+
+  /** The node is dead in this producer's view, or has left, or has begun a new life. */
+  dead(nodeId: string, how: "dead" | "left"): void {
+    for (const state of [...this.#producer.table.all()]) {
+      const member = state.cursor.members.get(nodeId);
+      if (member === undefined || state.outlets.has(nodeId)) continue;
+      if (!state.definition.failoverMove) continue; // its shards wait for it
+      const killers = state.cursor.leave(member, how === "dead");
+      this.#producer.settling.killed(state, killers);
+      this.#producer.pump(state);
+    }
+  }
+
+  /** Where an at-most-once message of this key goes. */
+  volatileOutlet(state: SubscriptionState, keyHash: number): Outlet | undefined {
+    const { outlets } = state;
+    if (outlets.size === 0) return undefined;
+    if (state.isKeyed && keyHash >= 0) {
+      const owner = state.cursor.owners[shardOf(keyHash)];
+      return owner === undefined ? undefined : outlets.get(owner.id);
+    }
+    if (outlets.size === 1) return outlets.values().next().value;
+    const all = [...outlets.values()];
+    state.turn = (state.turn + 1) % all.length;
+    for (let tries = 0; tries < all.length; tries++) {
+      const outlet = all[(state.turn + tries) % all.length] as Outlet;
+      if (!outlet.link.congested && outlet.takesVolatile(0)) return outlet;
+    }
+    return all[state.turn];
+  }
+
+  /** Without members a subscription that is not durable is forgotten after a while. */
+  orphaned(state: SubscriptionState): void {
+    if (state.definition.durable || state.outlets.size > 0 || state.orphanTimer !== undefined)
+      return;
+    state.orphanTimer = this.#producer.env.clock.setTimer(this.#orphanMs, () => {
+      state.orphanTimer = undefined;
+      if (state.outlets.size === 0) this.#abandon(state);
+    });
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #add(link: Link, record: SubscriptionRecord): void {
+    const { table, env } = this.#producer;
+    const id = subscriptionId(record);
+    let state = table.get(id);
+    if (state !== undefined) {
+      const refusal = this.#refusal(state, link, record);
+      if (refusal !== undefined) {
+        this.#confirm(link, record.index, refusal.code, refusal.message);
+        return;
+      }
+    } else if (table.size >= env.limits.subscriptionsMax) {
+      const message = `subscriptionsMax ${env.limits.subscriptionsMax} reached at ${link.peer.service}`;
+      this.#confirm(link, record.index, "SUBSCRIPTION_LIMIT", message);
+      return;
+    }
+    state ??= table.create(definitionOf(id, record), this.#startOf(record));
+    this.#define(state, record);
+    this.#join(link, state, record);
+    const { committer } = this.#producer.journal;
+    committer.dirty(state);
+    committer.onDurable((error) => {
+      if (error === undefined && link.isUp) this.#confirm(link, record.index, "", "");
+    });
+    this.#producer.pump(state);
+  }
+
+  /** Why this declaration cannot stand beside what is known. A younger claim of a command yields. */
+  #refusal(
+    state: SubscriptionState,
+    link: Link,
+    record: SubscriptionRecord,
+  ): { code: string; message: string } | undefined {
+    const { definition } = state;
+    if (
+      record.role === "commands" &&
+      definition.group !== "" &&
+      definition.group !== record.group
+    ) {
+      if (!this.#isOlder(record, definition)) {
+        return {
+          code: "COMMAND_CLAIMED",
+          message: `command "${record.pattern}" is handled by group "${definition.group}"`,
+        };
+      }
+      this.#evict(state, record);
+      return undefined;
+    }
+    const others = [...state.outlets.keys()].some((nodeId) => nodeId !== link.peer.nodeId);
+    if (others && definition.distribution !== record.distribution) {
+      return {
+        code: "SUBSCRIPTION_MISMATCH",
+        message: `"${state.id}" is live with distribution "${definition.distribution}", not "${record.distribution}"`,
+      };
+    }
+    return undefined;
+  }
+
+  #isOlder(record: SubscriptionRecord, than: Definition): boolean {
+    const { ms, counter } = record.birthTime;
+    const other = than.birthTime;
+    if (ms !== other.ms) return ms < other.ms;
+    if (counter !== other.counter) return counter < other.counter;
+    return record.birthCreator < than.birthCreator;
+  }
+
+  /** An older claim came to light: the members of the younger one lose the command. */
+  #evict(state: SubscriptionState, record: SubscriptionRecord): void {
+    const message = `command "${record.pattern}" is handled by group "${record.group}", which claimed it first`;
+    for (const outlet of [...state.outlets.values()]) {
+      this.#confirm(outlet.link, outlet.index, "COMMAND_CLAIMED", message);
+      this.#leave(outlet);
+    }
+  }
+
+  #define(state: SubscriptionState, record: SubscriptionRecord): void {
+    const before = state.definition;
+    const fresh = definitionOf(state.id, record);
+    const newer = isLater(record.definedTime, before.definedTime) || before.group !== record.group;
+    const older = this.#isOlder(record, before) || before.group !== record.group;
+    const birth = older
+      ? { birthTime: fresh.birthTime, birthCreator: fresh.birthCreator }
+      : { birthTime: before.birthTime, birthCreator: before.birthCreator };
+    if (!newer && !older) return;
+    const held = newer ? fresh : before;
+    const changed = state.cursor.setKeyed(held.distribution === "key");
+    const { distribution } = changed ? held : before;
+    const durable = before.durable || fresh.durable;
+    state.define({ ...held, ...birth, distribution, durable });
+  }
+
+  #join(link: Link, state: SubscriptionState, record: SubscriptionRecord): void {
+    const { env } = this.#producer;
+    const nodeId = link.peer.nodeId;
+    const outlets = this.#producer.outletsOf(link);
+    if (outlets === undefined) return;
+    if (state.orphanTimer !== undefined) env.clock.clearTimer(state.orphanTimer);
+    state.orphanTimer = undefined;
+    const member = this.#member(state, nodeId, record.weight);
+    const opening = state.cursor.open(member);
+    const outlet = new Outlet(link, state, record.index, member, opening);
+    state.outlets.set(nodeId, outlet);
+    outlets.byIndex.set(record.index, outlet);
+  }
+
+  #member(state: SubscriptionState, nodeId: string, weight: number): Member {
+    const { hash } = this.#producer.env;
+    return state.cursor.join(nodeId, hash.hash32(nodeId), Math.max(1, weight));
+  }
+
+  #drain(link: Link, index: number): void {
+    const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
+    if (outlet === undefined) return;
+    outlet.subscription.cursor.drain(outlet.member);
+    this.#producer.pump(outlet.subscription);
+  }
+
+  #remove(link: Link, index: number): void {
+    const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
+    if (outlet !== undefined) this.#leave(outlet);
+  }
+
+  #leave(outlet: Outlet): void {
+    const { subscription: state, member, link, index } = outlet;
+    this.#producer.outletsOf(link)?.byIndex.delete(index);
+    if (state.outlets.get(member.id) === outlet) state.outlets.delete(member.id);
+    state.cursor.leave(member, false);
+    this.orphaned(state);
+    this.#producer.pump(state);
+  }
+
+  #abandon(state: SubscriptionState): void {
+    const { env, table } = this.#producer;
+    const { pending } = state.ledger;
+    if (pending > 0) {
+      state.ledger.add("abandoned", pending);
+      env.counters.count("messages.abandoned", pending);
+    }
+    for (const outlet of [...state.outlets.values()]) {
+      this.#producer.outletsOf(outlet.link)?.byIndex.delete(outlet.index);
+    }
+    state.outlets.clear();
+    table.remove(state);
+  }
+
+  #startOf(record: SubscriptionRecord) {
+    const { journal } = this.#producer;
+    if (record.start === "earliest") return ZERO;
+    if (record.start === "time") {
+      return startAt(journal, { ms: record.startTimeMs, counter: 0 });
+    }
+    return startAt(journal, record.birthTime);
+  }
+
+  #confirm(link: Link, subscription: number, code: string, message: string): void {
+    link.send({
+      type: "declared",
+      session: link.session,
+      confirmations: [{ subscription, code, message }],
+    });
+  }
+}
+
+const definitionOf = (id: string, record: SubscriptionRecord): Definition => ({
+  id,
+  role: record.role === "commands" ? "commands" : "events",
+  group: record.group,
+  pattern: record.pattern,
+  durable: record.durable,
+  birthTime: record.birthTime,
+  birthCreator: record.birthCreator,
+  distribution: record.distribution,
+  failoverMove: record.failoverMove,
+  holdOnDead: record.holdOnDead,
+  filter: record.filter,
+  definedTime: record.definedTime,
+});
+
+const isLater = (a: HybridTime, b: HybridTime): boolean =>
+  a.ms > b.ms || (a.ms === b.ms && a.counter > b.counter);

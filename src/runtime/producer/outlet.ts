@@ -1,0 +1,82 @@
+/** A subscription at one member over one session, as its producer sends to it. */
+import type { Opening } from "../../core/opening.ts";
+import type { Member } from "../../core/subscription-cursor.ts";
+import type { Link } from "../link/link.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
+
+export class Outlet {
+  readonly link: Link;
+  readonly subscription: SubscriptionState;
+  /** The index the consumer chose. */
+  readonly index: number;
+  readonly member: Member;
+  readonly opening: Opening;
+  /** The next volatile delivery number, and what credit allows. */
+  volatileNext = 1;
+  volatileBytes = 0;
+  #volatileNumberLimit = 0;
+  #volatileBytesLimit = 0;
+
+  constructor(
+    link: Link,
+    subscription: SubscriptionState,
+    index: number,
+    member: Member,
+    opening: Opening,
+  ) {
+    this.link = link;
+    this.subscription = subscription;
+    this.index = index;
+    this.member = member;
+    this.opening = opening;
+  }
+
+  grantVolatile(numberLimit: number, bytesLimit: number): void {
+    this.#volatileNumberLimit = Math.max(this.#volatileNumberLimit, numberLimit);
+    this.#volatileBytesLimit = Math.max(this.#volatileBytesLimit, bytesLimit);
+  }
+
+  /** Credit for one more at-most-once message of at most so many bytes. */
+  takesVolatile(bytes: number): boolean {
+    return (
+      this.volatileNext <= this.#volatileNumberLimit &&
+      this.volatileBytes + bytes <= this.#volatileBytesLimit
+    );
+  }
+}
+
+/** What one link carries: its outlets, and which of them the open section of its batch belongs to. */
+export class LinkOutlets {
+  readonly byIndex = new Map<number, Outlet>();
+  #outlet: Outlet | undefined;
+  #volatile = false;
+  #epoch = 0;
+
+  /** The next delivery begins a section of its own: its number does not follow. */
+  restart(): void {
+    this.#outlet = undefined;
+  }
+
+  /** Begins a section unless the open one fits. `first` is the number of the next delivery. */
+  section(outlet: Outlet, volatile: boolean, epoch: number, first: number): void {
+    const { batch, session } = outlet.link;
+    if (batch.empty) {
+      batch.begin(session);
+    } else if (this.#outlet === outlet && this.#volatile === volatile && this.#epoch === epoch) {
+      return;
+    }
+    this.#outlet = outlet;
+    this.#volatile = volatile;
+    this.#epoch = epoch;
+    const floor = outlet.subscription.durableFloor;
+    batch.beginSection({
+      subscription: outlet.index,
+      first,
+      epoch,
+      volatile,
+      floorEpoch: floor.epoch,
+      floorSeq: floor.seq,
+      term: 0,
+    });
+  }
+}

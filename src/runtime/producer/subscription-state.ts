@@ -1,0 +1,301 @@
+/**
+ * One subscription as its producer keeps it: definition, cursor, ledger, and their rows.
+ *
+ * The definition row is JSON (rare, readable); the cursor row is JSON as well: a floor, how far the journal
+ * was read, and what is unsettled in between. It is written a few dozen times a second at most, so that an
+ * ack costs no write of its own; a cursor that is lost with a crash is a redelivery, which inboxes absorb.
+ */
+import type { Entry } from "../../core/entry.ts";
+import { newEntry, PARKED, STOPPED } from "../../core/entry.ts";
+import { Ledger } from "../../core/ledger.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
+import { compilePattern } from "../../core/subject.ts";
+import { SubscriptionCursor } from "../../core/subscription-cursor.ts";
+import type { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import { EnvelopeView } from "../../wire/envelope.ts";
+import type { HybridTime } from "../../wire/hybrid-time.ts";
+import type { Environment } from "../environment.ts";
+import type { Block } from "../journal/block.ts";
+import type { CommitOwner, Committer } from "../journal/committer.ts";
+import { compositeKey } from "../journal/keys.ts";
+import type { Outlet } from "./outlet.ts";
+
+/** What holds for every member; the newest declaration wins. */
+export type Definition = {
+  readonly id: string;
+  readonly role: "events" | "commands";
+  /** Empty for a command nobody has claimed yet. */
+  readonly group: string;
+  readonly pattern: string;
+  readonly durable: boolean;
+  readonly birthTime: HybridTime;
+  readonly birthCreator: string;
+  readonly distribution: "key" | "any";
+  readonly failoverMove: boolean;
+  readonly holdOnDead: boolean;
+  readonly filter: readonly { readonly name: string; readonly value: string }[];
+  readonly definedTime: HybridTime;
+};
+
+/** A failed attempt, as dead letters tell it. */
+export type AttemptError = {
+  readonly name: string;
+  readonly message: string;
+  readonly atMs: number;
+};
+
+type CursorRow = {
+  readonly v: 1;
+  readonly floor: Position;
+  readonly scanned: Position;
+  readonly counted: Position;
+  readonly scannedCount: number;
+  /** epoch, seq, attempts, milliseconds to the next try (-1: none, -2: stopped), repeated. */
+  readonly open: readonly number[];
+  /** Ledger in hexadecimal. */
+  readonly ledger: string;
+};
+
+/** Settled messages after which the cursor is written without waiting. */
+const FLUSH_SETTLED = 4_096;
+const FLUSH_MS = 25;
+/** Blocks appended for a subscription after which its count is written. */
+const FLUSH_BLOCKS = 64;
+
+export class SubscriptionState implements CommitOwner {
+  definition: Definition;
+  readonly cursor: SubscriptionCursor;
+  readonly ledger: Ledger;
+  /** Sessions with members, by node id. */
+  readonly outlets = new Map<string, Outlet>();
+  /** Errors of messages that wait for a retry. */
+  readonly errors = new Map<Entry, AttemptError[]>();
+  /** Positions up to here are counted as accepted when they are read, later ones when they are appended. */
+  readonly horizon: Position;
+  /** Everything counted as accepted so far, restored. */
+  readonly countedBefore: Position;
+  counted: Position;
+  /** Messages of this subscription read so far; what was counted and never read was damaged. */
+  scannedCount: number;
+  /** Positions directly before the next that do not concern the subscription. */
+  skip = 0;
+  durableFloor: Position;
+  /** The block the last message was sent from. */
+  block: Block | undefined;
+  /** Why nothing is sent although there is something to send. */
+  pausedFor: string | undefined;
+  dueTimer: Timer | undefined;
+  orphanTimer: Timer | undefined;
+  /** Volatile messages take members in turn. */
+  turn = 0;
+  readonly #env: Environment;
+  readonly #committer: Committer;
+  readonly #cursorKey: Uint8Array;
+  readonly #definitionKey: Uint8Array;
+  readonly #matches: (subject: string) => boolean;
+  #definitionChanged = true;
+  #flushTimer: Timer | undefined;
+  #settledSinceFlush = 0;
+  #blocksSinceFlush = 0;
+  #flushingFloor: Position | undefined;
+  #ended = false;
+  #pastHorizon = false;
+
+  constructor(
+    env: Environment,
+    committer: Committer,
+    definition: Definition,
+    start: { readonly position: Position; readonly head: Position; readonly row?: CursorRow },
+  ) {
+    this.#env = env;
+    this.#committer = committer;
+    this.definition = definition;
+    const { position, head, row } = start;
+    this.cursor = new SubscriptionCursor(row?.floor ?? position, {
+      keyed: definition.distribution === "key",
+      windowMax: env.limits.inFlightMax,
+      lookAheadMax: env.limits.lookAheadMax,
+    });
+    this.ledger = row === undefined ? new Ledger() : Ledger.decode(Buffer.from(row.ledger, "hex"));
+    this.horizon = head;
+    this.countedBefore = row?.counted ?? position;
+    this.counted = head;
+    this.scannedCount = row?.scannedCount ?? 0;
+    this.durableFloor = row?.floor ?? position;
+    this.#cursorKey = compositeKey("p", definition.id);
+    this.#definitionKey = compositeKey("d", definition.id);
+    this.#matches = compilePattern(definition.pattern);
+  }
+
+  get id(): string {
+    return this.definition.id;
+  }
+
+  get isKeyed(): boolean {
+    return this.definition.distribution === "key";
+  }
+
+  /** Whether messages of this kind and subject concern the subscription, headers aside. */
+  concerns(kind: 0 | 1, subject: string): boolean {
+    if ((kind === 1) !== (this.definition.role === "commands")) return false;
+    return this.#matches(subject);
+  }
+
+  /** Whether the record passes the header filter. */
+  passes(block: Block, index: number): boolean {
+    const { filter } = this.definition;
+    if (filter.length === 0) return true;
+    const view = new EnvelopeView(
+      block.envelopeBytes,
+      block.envelopeStart(index),
+      block.envelopeEnd(index),
+    );
+    const { headers } = view;
+    return filter.every(({ name, value }) => headers[name] === value);
+  }
+
+  define(definition: Definition): void {
+    this.definition = definition;
+    this.#definitionChanged = true;
+  }
+
+  /** Messages of a durable block that are this subscription's. */
+  appended(count: number, head: Position): void {
+    this.ledger.add("accepted", count);
+    this.counted = head;
+    if (++this.#blocksSinceFlush >= FLUSH_BLOCKS) this.#committer.dirty(this);
+  }
+
+  /**
+   * Nothing of this subscription waits unread: the cursor may jump to the head of the journal, so that a
+   * quiet subscription does not keep the log from being trimmed.
+   */
+  catchUp(head: Position): void {
+    const { cursor, ledger } = this;
+    if (ledger.accepted !== this.scannedCount) return;
+    if (comparePositions(cursor.scanned, this.horizon) < 0) return;
+    if (comparePositions(cursor.scanned, head) >= 0) return;
+    const { floor } = cursor;
+    cursor.read(head);
+    this.skip = 0;
+    if (comparePositions(cursor.floor, floor) > 0) this.touched(0, false);
+  }
+
+  /** A message at this position was read: counts it, if that was not done when it was appended. */
+  scanned(epoch: number, seq: number): void {
+    this.scannedCount++;
+    if (this.#pastHorizon) return;
+    const at = { epoch, seq };
+    if (comparePositions(at, this.horizon) > 0) this.#pastHorizon = true;
+    else if (comparePositions(at, this.countedBefore) > 0) this.ledger.add("accepted", 1);
+  }
+
+  /** Messages were settled: the cursor is written soon, or now when many were or the caller waits for it. */
+  touched(count: number, now: boolean): void {
+    this.#settledSinceFlush += count;
+    if (now || this.#settledSinceFlush >= FLUSH_SETTLED) {
+      this.#committer.dirty(this);
+    } else {
+      this.#flushTimer ??= this.#env.clock.setTimer(FLUSH_MS, () => {
+        this.#flushTimer = undefined;
+        if (!this.#ended) this.#committer.dirty(this);
+      });
+    }
+  }
+
+  flush(): void {
+    if (this.#ended) {
+      this.#committer.write("cursor", this.#cursorKey, undefined);
+      this.#committer.write("cursor", this.#definitionKey, undefined);
+      return;
+    }
+    this.#settledSinceFlush = 0;
+    this.#blocksSinceFlush = 0;
+    this.#flushingFloor = this.cursor.floor;
+    this.#committer.write("cursor", this.#cursorKey, this.#cursorRow());
+    if (this.#definitionChanged) {
+      const row = Buffer.from(JSON.stringify(this.definition));
+      this.#committer.write("cursor", this.#definitionKey, row);
+    }
+  }
+
+  committed(error: MeshError | undefined): void {
+    if (error === undefined && this.#flushingFloor !== undefined) {
+      this.durableFloor = this.#flushingFloor;
+      this.#definitionChanged = false;
+    }
+    this.#flushingFloor = undefined;
+  }
+
+  /** The rows go; nothing of this subscription is kept. */
+  end(): void {
+    this.#ended = true;
+    for (const timer of [this.#flushTimer, this.dueTimer, this.orphanTimer]) {
+      if (timer !== undefined) this.#env.clock.clearTimer(timer);
+    }
+    this.#committer.dirty(this);
+  }
+
+  /** Restores what was unsettled between floor and `scanned`. `recordOf` finds a message in the journal. */
+  restoreOpen(
+    row: CursorRow,
+    recordOf: (
+      position: Position,
+    ) => { keyHash: number; bytes: number; expireAtMs: number } | undefined,
+  ): void {
+    const now = this.#env.clock.monotonicMs();
+    for (let at = 0; at + 3 < row.open.length; at += 4) {
+      const [epoch = 0, seq = 0, attempts = 0, waitMs = -1] = row.open.slice(at, at + 4);
+      const record = recordOf({ epoch, seq });
+      if (record === undefined) {
+        this.ledger.add("damaged", 1);
+        continue;
+      }
+      const { keyHash, bytes, expireAtMs } = record;
+      if (waitMs === -1 && attempts === 0) {
+        this.cursor.add(epoch, seq, 0, keyHash, bytes, expireAtMs);
+        continue;
+      }
+      const entry = newEntry(epoch, seq, 0, keyHash, bytes, expireAtMs);
+      entry.attempts = attempts;
+      if (waitMs === -2) this.cursor.addStopped(entry);
+      else this.cursor.addParked(entry, now + Math.max(0, waitMs));
+    }
+    this.cursor.read(row.scanned);
+  }
+
+  #cursorRow(): Uint8Array {
+    const open: number[] = [];
+    const now = this.#env.clock.monotonicMs();
+    for (const entry of this.cursor.unsettled()) {
+      open.push(entry.epoch, entry.seq, entry.attempts, this.#waitOf(entry, now));
+    }
+    const row: CursorRow = {
+      v: 1,
+      floor: this.cursor.floor,
+      scanned: this.cursor.scanned,
+      counted: this.counted,
+      scannedCount: this.scannedCount,
+      open,
+      ledger: Buffer.from(this.ledger.encode()).toString("hex"),
+    };
+    return Buffer.from(JSON.stringify(row));
+  }
+
+  /** Followers of a waiting key are restored behind its head, so only heads need their time. */
+  #waitOf(entry: Entry, now: number): number {
+    if (entry.state === STOPPED) return -2;
+    if (entry.state !== PARKED) return -1;
+    return entry.dueMs < 0 ? -1 : Math.max(0, Math.round(entry.dueMs - now));
+  }
+}
+
+export const parseCursorRow = (bytes: Uint8Array): CursorRow => {
+  const row = JSON.parse(Buffer.from(bytes).toString()) as CursorRow;
+  if (row.v !== 1) throw new RangeError(`cursor row of unknown version ${row.v}`);
+  return row;
+};
+
+export const parseDefinition = (bytes: Uint8Array): Definition =>
+  JSON.parse(Buffer.from(bytes).toString()) as Definition;

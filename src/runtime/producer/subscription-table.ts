@@ -1,0 +1,128 @@
+/**
+ * Every subscription this node knows as a producer, found by subject.
+ *
+ * Bounds: `subscriptionsMax` subscriptions; the cache of matches is cleared when it is full.
+ */
+import { comparePositions, type Position, ZERO } from "../../core/position.ts";
+import type { Environment } from "../environment.ts";
+import type { Journal } from "../journal/journal.ts";
+import { compositeKey, prefixEnd } from "../journal/keys.ts";
+import {
+  type Definition,
+  parseCursorRow,
+  parseDefinition,
+  SubscriptionState,
+} from "./subscription-state.ts";
+
+const CACHE_MAX = 8_192;
+const SCAN_MAX = 1_024;
+
+export class SubscriptionTable {
+  readonly #env: Environment;
+  readonly #journal: Journal;
+  readonly #states = new Map<string, SubscriptionState>();
+  readonly #events = new Map<string, readonly SubscriptionState[]>();
+  readonly #commands = new Map<string, readonly SubscriptionState[]>();
+
+  constructor(env: Environment, journal: Journal) {
+    this.#env = env;
+    this.#journal = journal;
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  get(id: string): SubscriptionState | undefined {
+    return this.#states.get(id);
+  }
+
+  all(): IterableIterator<SubscriptionState> {
+    return this.#states.values();
+  }
+
+  /** Subscriptions that messages of this kind and subject concern. */
+  matching(kind: 0 | 1, subject: string): readonly SubscriptionState[] {
+    const cache = kind === 1 ? this.#commands : this.#events;
+    let found = cache.get(subject);
+    if (found === undefined) {
+      found = [...this.#states.values()].filter((state) => state.concerns(kind, subject));
+      if (cache.size >= CACHE_MAX) cache.clear();
+      cache.set(subject, found);
+    }
+    return found;
+  }
+
+  /** A new subscription that begins after `position`. */
+  create(definition: Definition, position: Position): SubscriptionState {
+    const head = this.#journal.head ?? ZERO;
+    const start = { position: comparePositions(position, head) > 0 ? head : position, head };
+    const state = new SubscriptionState(this.#env, this.#journal.committer, definition, start);
+    this.#add(state);
+    return state;
+  }
+
+  remove(state: SubscriptionState): void {
+    this.#states.delete(state.id);
+    this.#forgetMatches();
+    state.end();
+  }
+
+  /** What earlier lives of this node knew. Those that are not durable ended with them. */
+  restore(): SubscriptionState[] {
+    const prefix = compositeKey("d");
+    const end = prefixEnd(prefix);
+    const abandoned: SubscriptionState[] = [];
+    let from: Uint8Array = prefix;
+    for (;;) {
+      const bounds = end === undefined ? { from } : { from, to: end };
+      const rows = this.#journal.scan("cursor", { ...bounds, limit: SCAN_MAX });
+      for (const { value } of rows) {
+        const state = this.#restoreOne(parseDefinition(value));
+        if (!state.definition.durable) abandoned.push(state);
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < SCAN_MAX) return abandoned;
+      from = Buffer.concat([last.key, Uint8Array.of(0)]);
+    }
+  }
+
+  #restoreOne(definition: Definition): SubscriptionState {
+    const bytes = this.#journal.get("cursor", compositeKey("p", definition.id));
+    const head = this.#journal.head ?? ZERO;
+    const { committer } = this.#journal;
+    if (bytes === undefined) {
+      const state = new SubscriptionState(this.#env, committer, definition, {
+        position: head,
+        head,
+      });
+      this.#add(state);
+      return state;
+    }
+    const row = parseCursorRow(bytes);
+    const start = { position: row.floor, head, row };
+    const state = new SubscriptionState(this.#env, committer, definition, start);
+    state.restoreOpen(row, (position) => {
+      const found = this.#journal.recordAt(position);
+      if (found === undefined) return undefined;
+      const { block, index } = found;
+      return {
+        keyHash: block.keyHash(index),
+        bytes: block.envelopeEnd(index) - block.envelopeStart(index),
+        expireAtMs: block.expireAtMs(index),
+      };
+    });
+    this.#add(state);
+    return state;
+  }
+
+  #add(state: SubscriptionState): void {
+    this.#states.set(state.id, state);
+    this.#forgetMatches();
+  }
+
+  #forgetMatches(): void {
+    this.#events.clear();
+    this.#commands.clear();
+  }
+}
