@@ -10,7 +10,7 @@
  * Invariants
  * - a position is given once, in order of the calls; inside an epoch durable positions have no gap;
  * - a block is served, and `onBlock` hears of it, only after the sync that covers it returned;
- * - the epoch of any durable position is stored no later than the position;
+ * - an epoch is on disk before a position of it is given;
  * - `logBytes` is the sum of the sizes of the blocks in the log, committed with every change;
  * - nothing is accepted while the last commit failed.
  *
@@ -127,9 +127,9 @@ export class Journal implements CommitOwner {
     return this.#writer.epoch;
   }
 
-  /** False while nothing is accepted: the last commit failed, or the journal is closed. */
+  /** False while nothing is accepted: the last commit failed, a new epoch is being stored, or closed. */
   get accepting(): boolean {
-    return this.#closing === undefined && !this.committer.failing;
+    return this.#closing === undefined && !this.committer.failing && this.#epochStored;
   }
 
   /** The last durable record, or undefined when there never was one. */
@@ -273,8 +273,9 @@ export class Journal implements CommitOwner {
   }
 
   /**
-   * Somebody knows epoch `above` of this node: positions given from now on are in a higher one, stored
-   * with the next commit. False (and nothing changed) when `above` is absurdly far ahead of the clock.
+   * Somebody knows epoch `above` of this node: positions given from now on are in a higher one. Until it
+   * is synced nothing is accepted: `append` throws JOURNAL_FULL, `whenRoom` waits. What was appended
+   * before keeps its position. False (nothing changed) when `above` is absurdly far ahead of the clock.
    */
   raiseEpoch(above: number): boolean {
     if (above < this.epoch) return true;
@@ -287,11 +288,6 @@ export class Journal implements CommitOwner {
     this.#beginEpoch(above);
     this.committer.dirty(this);
     return true;
-  }
-
-  /** False while the epoch of `epoch` waits for its sync. Nothing of it may leave the node before. */
-  get epochStored(): boolean {
-    return this.#epochStored;
   }
 
   /** Commits what gathered, then closes the store. Calls afterwards fail with STOPPED. Idempotent. */
@@ -398,6 +394,8 @@ export class Journal implements CommitOwner {
   }
 
   #fits(bytes: number, reserve: boolean): boolean {
+    // A position of an epoch that is not on disk could be given again after a crash.
+    if (!this.#epochStored) return false;
     const pending = this.pendingBytes;
     if (reserve) return this.#logBytes + pending + bytes <= this.#limits.bytesMax;
     const isLone = pending === 0;
@@ -409,12 +407,16 @@ export class Journal implements CommitOwner {
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
     if (this.#fits(bytes, reserve)) return;
+    if (!this.#epochStored) {
+      throw new MeshError("JOURNAL_FULL", `not accepted: epoch ${this.epoch} is being stored`);
+    }
     const used = this.#logBytes + this.pendingBytes;
     const bound = reserve ? this.#limits.bytesMax : this.#userBytesMax;
     const message = `${bytes} B do not fit: ${used} B of ${bound} B are used`;
     throw new MeshError("JOURNAL_FULL", message, { details: { bytes, used, bound } });
   }
 
+  /** Why nothing is accepted for longer than one sync. */
   #refusal(): MeshError | undefined {
     if (this.#closing !== undefined) return stopped();
     if (!this.committer.failing) return undefined;

@@ -69,9 +69,11 @@ export class LogTrim {
     while (at !== undefined && comparePositions(at, upTo) <= 0 && blocks.length < blocksMax) {
       const before = blocks.length;
       const budget = blocksMax - before;
-      at = this.#isKnown(at)
-        ? this.#planKnown(upTo, budget, blocks, sizes)
-        : this.#planStored(at, upTo, budget, blocks, sizes);
+      if (this.#isKnown(at)) {
+        at = this.#planKnown(upTo, budget, blocks, sizes);
+        break;
+      }
+      at = this.#planStored(at, upTo, budget, blocks, sizes);
       if (blocks.length === before) break;
     }
     if (blocks.length === 0) return undefined;
