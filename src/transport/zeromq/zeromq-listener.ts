@@ -96,14 +96,14 @@ export class ZeromqListener implements Listener {
    * latter is a disconnect that no gone message explains, once that had time to arrive.
    */
   #monitored(type: string): void {
-    const { clock, count } = this.#plan.context;
+    const { context } = this.#plan;
     if (type.startsWith("handshake:error")) {
       this.#tally.failedHandshakes += 1;
-      count("transport.malformed");
+      context.count("transport.malformed");
     } else if (type === "disconnect") {
       const disconnects = ++this.#tally.disconnects;
       // The immediate lets sockets be read first where the timer comes late.
-      clock.setTimer(TALLY_MS, () => setImmediate(() => this.#countRefusals(disconnects)));
+      context.clock.setTimer(TALLY_MS, () => setImmediate(() => this.#countRefusals(disconnects)));
     }
   }
 
