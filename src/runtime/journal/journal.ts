@@ -70,6 +70,7 @@ export class Journal implements CommitOwner {
   #burnt: Position[] = [];
   #logBytes: number;
   #trimTo: Position | undefined;
+  #failedTrim: TrimStep | undefined;
   #failure: MeshError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -342,7 +343,8 @@ export class Journal implements CommitOwner {
 
   #flushTrim(): TrimStep | undefined {
     if (this.#trimTo === undefined) return undefined;
-    const step = this.#trim.plan(this.#trimTo, this.#limits.trimBlocksMax);
+    // A step that failed may have removed its blocks all the same: it is repeated as it was.
+    const step = this.#failedTrim ?? this.#trim.plan(this.#trimTo, this.#limits.trimBlocksMax);
     for (const { epoch, seq } of step?.blocks ?? []) {
       this.committer.write("log", positionKey(epoch, seq), undefined);
     }
@@ -366,6 +368,7 @@ export class Journal implements CommitOwner {
     this.#burnt.splice(0, flushed.burnt);
     if (flushed.epoch === this.epoch) this.#epochStored = true;
     if (trim !== undefined) this.#trim.apply(trim);
+    this.#failedTrim = undefined;
     if (trim?.more === true) this.committer.dirty(this);
     const readable = this.#reader.moved(damaged);
     for (const block of damaged) this.#trim.removed(block.position);
@@ -381,6 +384,7 @@ export class Journal implements CommitOwner {
   /** The commit failed: its positions, and those given since, are never used. */
   #burn(flushed: Flushed | undefined): void {
     const blocks = flushed?.blocks ?? [];
+    this.#failedTrim ??= flushed?.trim;
     for (const block of blocks) this.#burnt.push({ epoch: block.epoch, seq: block.firstSeq });
     const lost = this.#writer.discard() || blocks.length > 0;
     if (lost) this.#beginEpoch(this.epoch);

@@ -7,7 +7,8 @@
  * the limit; where its header is damaged, when the next block starts at or before the limit's successor.
  *
  * Invariants: blocks go in order, from the front; a step names at most `blocksMax`; nothing changes here
- * before `apply`, so a failed commit leaves the plan to be made again.
+ * before `apply`. A step whose commit failed must be tried again as it was: its blocks may be gone from
+ * the store, and a new plan would not find them to count.
  */
 import { comparePositions, type Position } from "../../core/position.ts";
 import { Ring } from "../../core/ring.ts";

@@ -421,6 +421,18 @@ describe("Journal and damage", () => {
     expect(again.damage).toEqual([]);
   });
 
+  it("counts a block once that is trimmed by the commit that moves it away", async () => {
+    const store = await written(4);
+    await damageAt(store, 1, 66);
+    const { journal, clock } = await openJournal({ store });
+    readAll(journal);
+    journal.trim({ epoch: 1_700_000_000, seq: 6 });
+    await clock.settle();
+    expect(readAll(journal)).toEqual(["a3", "b3"]);
+    expect(journal.tail).toEqual({ epoch: 1_700_000_000, seq: 7 });
+    expect(journal.logBytes).toBe(logBytesOf(store));
+  });
+
   it("keeps the move of a damaged block through a failed commit", async () => {
     const store = await written(3);
     const damagedKey = await damageAt(store, 1, 66);
@@ -539,6 +551,21 @@ describe("Journal trimming", () => {
     await again.clock.settle();
     expect(again.journal.tail).toEqual({ epoch, seq: 35 });
     expect(again.journal.logBytes).toBe(logBytesOf(again.store));
+  });
+
+  it("counts what a failed commit removed all the same", async () => {
+    const first = await openJournal();
+    append(first.journal, "a");
+    await first.clock.settle();
+    const { journal, store, clock } = await openJournal({ store: await first.store.crash(false) });
+    journal.trim(journal.head as { epoch: number; seq: number });
+    store.failing = { failure: "sync", survives: true };
+    journal.committer.write("cursor", Buffer.from("c"), undefined);
+    await clock.settle();
+    store.failing = undefined;
+    journal.committer.retryAfterFailure();
+    await clock.settle();
+    expect([journal.logBytes, journal.tail, logBytesOf(store)]).toEqual([0, undefined, 0]);
   });
 
   it("trims again what a failed commit did not remove", async () => {
