@@ -202,18 +202,28 @@ const missingMethod = (value: unknown, methods: readonly string[]): string | und
 const cut = (text: string): string =>
   text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}...`;
 
-/** The known name whose last part is spelled most alike. */
+/** The known name whose last part is spelled most alike, the words in any order. */
 const nearest = (name: string, known: readonly string[]): string => {
-  const wanted = name.slice(0, SHOWN_MAX).toLowerCase();
+  const given = name.slice(0, SHOWN_MAX);
   let best = "";
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
-    const last = candidate.slice(candidate.lastIndexOf(".") + 1).toLowerCase();
-    const distance = editDistance(wanted, last);
+    const last = candidate.slice(candidate.lastIndexOf(".") + 1);
+    const asSpelled = editDistance(given.toLowerCase(), last.toLowerCase());
+    // maxBytes for bytesMax: one edit, so that it loses to an exact spelling elsewhere.
+    const distance = Math.min(asSpelled, 1 + editDistance(sortedWords(given), sortedWords(last)));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
 };
+
+/** "payloadBytesMax" -> "bytes max payload" */
+const sortedWords = (name: string): string =>
+  name
+    .split(/(?=[A-Z])/)
+    .map((word) => word.toLowerCase())
+    .sort()
+    .join(" ");
 
 /** Levenshtein's, in two rows. */
 const editDistance = (a: string, b: string): number => {
