@@ -73,6 +73,11 @@ describe("decoding", () => {
     );
   });
 
+  it("takes a replacement character that was really sent", () => {
+    const Any = event("any", { schema: json() });
+    expect(decodeValue(Any, JSON_TYPE, 0, Buffer.from('"a\ufffdb"'))).toBe("a\ufffdb");
+  });
+
   it("gives back what was encoded", async () => {
     const Any = event("any", { schema: json() });
     await fc.assert(
