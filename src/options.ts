@@ -1,9 +1,11 @@
 /**
- * Options of createNode(): checked, completed and frozen in this one place. Inner code never defaults.
+ * Options of createNode(): checked, completed and frozen in this one place. Inner code never
+ * defaults.
  *
- * Every wrong option is named in one INVALID_OPTIONS, with its range; defaults that follow from another
- * option (leaseMs, silenceMs, limits.frameBytesMax, journal.lateBytes) are computed here too. What to use
- * where no discovery, transport, logger, clock or randomness is given, the composition root decides.
+ * Every wrong option is named in one INVALID_OPTIONS, with its range; defaults that follow from
+ * another option (leaseMs, silenceMs, limits.frameBytesMax, journal.lateBytes) are computed here
+ * too. What to use where no discovery, transport, logger, clock or randomness is given, the
+ * composition root decides.
  */
 import type { RetryPolicy } from "./core/retry-schedule.ts";
 import { MeshError } from "./errors.ts";

@@ -1,13 +1,15 @@
 /**
  * Codecs: values to payload bytes and back.
  *
- * Problem: payloads are JSON mostly, bytes or protobuf sometimes, and both ways run once per message.
+ * Problem: payloads are JSON mostly, bytes or protobuf sometimes, and both ways run once per
+ * message.
  * Approach: a codec is a frozen record of functions; it throws whatever it likes, and the caller
- * (encode-value, decode-value) makes one kind of error of it. Bytes pass through untouched. JSON text is
- * read from the received bytes without copying them first; whether they were UTF-8 is looked at only
- * when the text gives reason to.
+ * (encode-value, decode-value) makes one kind of error of it. Bytes pass through untouched. JSON
+ * text is read from the received bytes without copying them first; whether they were UTF-8 is
+ * looked at only when the text gives reason to.
  *
- * Rejected: reading plain ASCII as Latin-1 (on Node 20 no faster than UTF-8, and the check costs more).
+ * Rejected: reading plain ASCII as Latin-1 (on Node 20 no faster than UTF-8, and the check costs
+ * more).
  *
  * Invariants: a codec keeps nothing between calls; `decode` never reads outside the bytes given.
  * Source: RFC 8259 (JSON; section 8.1: UTF-8).
@@ -20,7 +22,10 @@ export const CONTENT_JSON = "application/json";
 export const CONTENT_BYTES = "application/octet-stream";
 export const CONTENT_PROTOBUF = "application/x-protobuf";
 
-/** How values of one contract become bytes and bytes become values. Made by json(), bytes(), protobuf(). */
+/**
+ * How values of one contract become bytes and bytes become values. Made by json(), bytes(),
+ * protobuf().
+ */
 export type Codec<In, Out> = {
   /** Tells a codec from a schema, also one that another copy of the package made. */
   readonly "~codec": 1;
@@ -49,14 +54,15 @@ export class CodecError extends Error {
 
 /**
  * JSON without a check of its shape: `T` is believed, not verified. What JSON cannot say is refused
- * (undefined, a function or a symbol as the whole value, a BigInt or a cycle anywhere); inside a value
- * the rules of JSON.stringify hold: properties that are undefined are left out, NaN becomes null.
+ * (undefined, a function or a symbol as the whole value, a BigInt or a cycle anywhere); inside a
+ * value the rules of JSON.stringify hold: properties that are undefined are left out, NaN becomes
+ * null.
  */
 export const json = <T = unknown>(): Codec<T, T> => JSON_CODEC as Codec<T, T>;
 
 /**
- * Bytes as they are. Nothing is copied either way: the handler's bytes are a view of the frame or block
- * they came in and keep it alive, so whoever holds them for long copies them.
+ * Bytes as they are. Nothing is copied either way: the handler's bytes are a view of the frame or
+ * block they came in and keep it alive, so whoever holds them for long copies them.
  */
 export const bytes = (): Codec<Uint8Array, Uint8Array> => BYTES_CODEC;
 

@@ -20,7 +20,9 @@ const ANY_VERSION: VersionRange = Object.freeze([0, 0] as const);
 
 type Problem = { readonly option: string; readonly message: string };
 
-/** @throws MeshError INVALID_SUBJECT, INVALID_OPTIONS with details.problems [{ option, message }] */
+/**
+ * @throws MeshError INVALID_SUBJECT, INVALID_OPTIONS with details.problems [{ option, message }]
+ */
 export const checkContractOptions = (
   kind: ContractKind,
   subject: string,

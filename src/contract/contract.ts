@@ -1,10 +1,12 @@
 /**
- * Contracts: what a message is called, what its value looks like, and which messages keep their order.
+ * Contracts: what a message is called, what its value looks like, and which messages keep their
+ * order.
  *
- * Problem: producer and consumer live in different services and must agree on types without a registry,
- * decorators or generated code. Approach: a contract is a frozen plain value, defined once in a module
- * that both import. Its schema gives two types: what a producer hands in (the schema's input) and what a
- * handler gets (its output), so that transforms and defaults run once, at the reader.
+ * Problem: producer and consumer live in different services and must agree on types without a
+ * registry, decorators or generated code. Approach: a contract is a frozen plain value, defined
+ * once in a module that both import. Its schema gives two types: what a producer hands in (the
+ * schema's input) and what a handler gets (its output), so that transforms and defaults run once,
+ * at the reader.
  *
  * Invariants: nothing is registered by defining a contract; a contract made by another copy of the
  * package works, because everything it needs hangs on the value itself.
@@ -107,13 +109,13 @@ export type SchemaOutput<S> =
 
 type VersionOptions = {
   /**
-   * Version of the contract, 1 to 4,294,967,295; default: none. Raise it only when readers of the old
-   * version cannot read the new one: another number is another contract.
+   * Version of the contract, 1 to 4,294,967,295; default: none. Raise it only when readers of the
+   * old version cannot read the new one: another number is another contract.
    */
   readonly version?: number;
   /**
-   * Lowest and highest version that handlers of this definition read, `version` among them. Default:
-   * `version` only; without a version: any.
+   * Lowest and highest version that handlers of this definition read, `version` among them.
+   * Default: `version` only; without a version: any.
    */
   readonly accepts?: VersionRange;
 };
@@ -122,8 +124,8 @@ export type EventOptions<S extends AnySchema> = VersionOptions & {
   /** Shape of the value. Default: any JSON, unchecked. */
   readonly schema?: S;
   /**
-   * Messages with one key keep their order. Gets the value as given; returns 1 to 255 bytes of text, or
-   * undefined for a message without order. Default: no key.
+   * Messages with one key keep their order. Gets the value as given; returns 1 to 255 bytes of
+   * text, or undefined for a message without order. Default: no key.
    */
   readonly key?: (value: SchemaInput<S>) => string | undefined;
   /** What stays in the journal after all subscriptions settled. Default: the node's `retain`. */

@@ -1,9 +1,9 @@
 /**
  * The consumer's side of a contract: content type, version and payload become the handler's value.
  *
- * A payload is data of another process, perhaps of another release: the version is compared, the bytes
- * are decoded and the value is validated again. The schema's output is what the handler gets. A
- * synchronous schema costs no promise, bytes() costs nothing at all.
+ * A payload is data of another process, perhaps of another release: the version is compared, the
+ * bytes are decoded and the value is validated again. The schema's output is what the handler gets.
+ * A synchronous schema costs no promise, bytes() costs nothing at all.
  */
 import { MeshError } from "../errors.ts";
 import type { Codec } from "./codec.ts";
@@ -43,7 +43,10 @@ export const decodeReply = <C extends AnyContract>(
   return decodeWith("reply payload of", contract, schema, contentType, payload);
 };
 
-/** Whether a reader of these versions reads that one; 0 on either side declares nothing and fits all. */
+/**
+ * Whether a reader of these versions reads that one; 0 on either side declares nothing and fits
+ * all.
+ */
 export const acceptsVersion = ([min, max]: VersionRange, version: number): boolean =>
   version === 0 || max === 0 || (version >= min && version <= max);
 
@@ -92,7 +95,8 @@ const acceptedLater = async <Out>(
 const versionMismatch = (contract: AnyContract, schemaVersion: number): MeshError => {
   const [min, max] = contract.accepts;
   const range = min === max ? `version ${min}` : `versions ${min} to ${max}`;
-  const said = `message of version ${schemaVersion} for ${nameOf(contract)}, whose handler reads ${range}`;
+  const given = `message of version ${schemaVersion} for ${nameOf(contract)}`;
+  const said = `${given}, whose handler reads ${range}`;
   return new MeshError("CONTRACT_MISMATCH", said, {
     details: { subject: contract.subject, messageVersion: schemaVersion, accepts: [min, max] },
   });
@@ -105,7 +109,8 @@ const contentMismatch = (
   contentType: string,
 ): MeshError => {
   const shown = contentType.slice(0, 128);
-  const said = `${part} ${nameOf(contract)} is "${shown}", its contract reads "${reads.join('", "')}"`;
+  const read = reads.join('", "');
+  const said = `${part} ${nameOf(contract)} is "${shown}", its contract reads "${read}"`;
   return new MeshError("CONTRACT_MISMATCH", said, {
     details: { subject: contract.subject, contentType: shown, reads },
   });

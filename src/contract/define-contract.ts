@@ -48,7 +48,8 @@ export const event = <S extends AnySchema = Codec<unknown, unknown>>(
 };
 
 /**
- * An intent that exactly one group in the mesh handles: `command("inventory.reserve", { schema, key })`.
+ * An intent that exactly one group in the mesh handles: `command("inventory.reserve", { schema, key
+ * })`.
  * @throws MeshError INVALID_SUBJECT, INVALID_OPTIONS
  */
 export const command = <

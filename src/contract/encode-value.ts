@@ -2,8 +2,9 @@
  * The producer's side of a contract: a value becomes payload, key and content type.
  *
  * The value is validated and then encoded as given, not as the schema returned it: transforms and
- * defaults are the reader's. A synchronous schema costs no promise. With an asynchronous one the value is
- * encoded before the verdict is waited for, so that a change by the caller meanwhile cannot be sent.
+ * defaults are the reader's. A synchronous schema costs no promise. With an asynchronous one the
+ * value is encoded before the verdict is waited for, so that a change by the caller meanwhile
+ * cannot be sent.
  */
 import { MeshError } from "../errors.ts";
 import type { Codec } from "./codec.ts";
@@ -23,8 +24,8 @@ export type EncodedValue = EncodedReply & {
 };
 
 /**
- * Validates and encodes a value. `key` overrides what the contract says. A promise is returned only when
- * the schema is asynchronous; it is rejected where a synchronous schema would throw.
+ * Validates and encodes a value. `key` overrides what the contract says. A promise is returned only
+ * when the schema is asynchronous; it is rejected where a synchronous schema would throw.
  * @throws MeshError SCHEMA_VIOLATION (details.issues: [{ path, message }]), PAYLOAD_TOO_LARGE
  */
 export const encodeValue = <C extends AnyContract>(
@@ -134,8 +135,8 @@ const encodeAndAwait = async <Encoded>(
   verdict: Promise<SchemaResult<unknown>>,
   encode: () => Encoded,
 ): Promise<Encoded> => {
-  // This much runs before encodeValue returns. What fails here is thrown after the schema had its say,
-  // because a value that breaks its schema often cannot be encoded either.
+  // This much runs before encodeValue returns. What fails here is thrown after the schema had its
+  // say, because a value that breaks its schema often cannot be encoded either.
   let encoded: Encoded | undefined;
   let failure: unknown;
   try {

@@ -1,6 +1,7 @@
 /**
- * Why JSON.stringify refused a value: it says that there is a BigInt or a cycle, seldom where. Walked
- * only after the failure, so its cost does not matter; depth and steps are bounded all the same.
+ * Why JSON.stringify refused a value: it says that there is a BigInt or a cycle, seldom where.
+ * Walked only after the failure, so its cost does not matter; depth and steps are bounded all the
+ * same.
  */
 
 export type JsonProblem = { readonly path: string; readonly message: string };

@@ -1,11 +1,11 @@
 /**
  * Contracts whose schema is a protobuf message type.
  *
- * Any code generator's type fits that has `encode(message).finish()` and `decode(bytes)`: protobufjs by
- * reflection or static code, ts-proto. Where the type can check a message (`verify`, protobufjs), it is
- * checked before encoding. Its `fromObject` and `toObject` are not called: they convert, and then what is
- * sent would not be the value as given, nor what is received what the type says. Call them yourself
- * where you want plain objects.
+ * Any code generator's type fits that has `encode(message).finish()` and `decode(bytes)`:
+ * protobufjs by reflection or static code, ts-proto. Where the type can check a message (`verify`,
+ * protobufjs), it is checked before encoding. Its `fromObject` and `toObject` are not called: they
+ * convert, and then what is sent would not be the value as given, nor what is received what the
+ * type says. Call them yourself where you want plain objects.
  */
 import { CONTENT_PROTOBUF, type Codec, CodecError } from "./codec.ts";
 

@@ -1,8 +1,8 @@
 /**
  * Contracts for plain subjects: `node.publish("order.placed", { any: "json" })`.
  *
- * A Uint8Array travels as bytes, everything else as JSON; a reader gets JSON parsed and any other content
- * type as bytes. No version, no key, no check of the shape.
+ * A Uint8Array travels as bytes, everything else as JSON; a reader gets JSON parsed and any other
+ * content type as bytes. No version, no key, no check of the shape.
  */
 import { assertPattern, assertSubject } from "../core/subject.ts";
 import { UNTYPED_CODEC, UNTYPED_REPLY_CODEC } from "./codec.ts";
@@ -41,8 +41,8 @@ export const isContract = (value: unknown): value is AnyContract =>
   typeof (value as { "~template"?: unknown })["~template"] === "function";
 
 /**
- * The contracts of plain subjects, so that saying the same subject again costs one look-up. Holds at
- * most `max`; when full it forgets all and starts again, which costs time, never correctness.
+ * The contracts of plain subjects, so that saying the same subject again costs one look-up. Holds
+ * at most `max`; when full it forgets all and starts again, which costs time, never correctness.
  */
 export class UntypedCache<Kind extends ContractKind> {
   readonly #kind: Kind;

@@ -11,7 +11,10 @@ export type ValueIssue = {
   readonly message: string;
 };
 
-/** A schema may list thousands of problems with texts of any length; errors and dead letters hold a few. */
+/**
+ * A schema may list thousands of problems with texts of any length; errors and dead letters hold a
+ * few.
+ */
 const ISSUES_MAX = 16;
 const TEXT_MAX = 256;
 const SAID_MAX = 3;

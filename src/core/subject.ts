@@ -1,16 +1,17 @@
 /**
  * Subjects and the patterns that select them.
  *
- * Problem: every message is looked up by its subject, and a subject comes from users and from the wire.
- * Approach: names are dot-separated tokens of plain ASCII, so that one character is one byte and no two
- * spellings look alike. A pattern replaces one token by "*" or the whole rest, at least one token, by
- * ">". Matching walks both texts once and allocates nothing; `compilePattern` spares even that where a
- * pattern is a literal or a literal head with ">".
+ * Problem: every message is looked up by its subject, and a subject comes from users and from the
+ * wire.
+ * Approach: names are dot-separated tokens of plain ASCII, so that one character is one byte and no
+ * two spellings look alike. A pattern replaces one token by "*" or the whole rest, at least one
+ * token, by ">". Matching walks both texts once and allocates nothing; `compilePattern` spares even
+ * that where a pattern is a literal or a literal head with ">".
  *
- * Invariants: a subject is a pattern that selects exactly itself; whatever is given, validation ends
- * after a bounded number of steps and matching never throws.
- * Rejected: "#" for zero or more tokens (a pattern that also selects its own head surprises more often
- * than it helps), partial wildcards ("ord*"): they make overlap and indexing expensive.
+ * Invariants: a subject is a pattern that selects exactly itself; whatever is given, validation
+ * ends after a bounded number of steps and matching never throws.
+ * Rejected: "#" for zero or more tokens (a pattern that also selects its own head surprises more
+ * often than it helps), partial wildcards ("ord*"): they make overlap and indexing expensive.
  * Source: the subject rules of NATS, without "$" names, which are kept for meshbus itself.
  */
 import { MeshError } from "../errors.ts";
@@ -40,8 +41,8 @@ export const hasWildcard = (pattern: string): boolean =>
   pattern.includes("*") || pattern.endsWith(">");
 
 /**
- * Whether a valid pattern selects a valid subject: "*" stands for one token, ">" for one or more at the
- * end.
+ * Whether a valid pattern selects a valid subject: "*" stands for one token, ">" for one or more at
+ * the end.
  */
 export const matchesPattern = (pattern: string, subject: string): boolean => {
   const patternEnd = pattern.length;

@@ -1,9 +1,9 @@
 /**
  * Every number that a user may set, with its default and range: the one place they are written.
  *
- * docs/limits.md shows the same table with what more and less of each does; a test compares the two.
- * `default` is what holds when nothing else is set; where it follows from another option, `resolveOptions`
- * or `resolveSubscribeOptions` says how. Integers only.
+ * docs/limits.md shows the same table with what more and less of each does; a test compares the
+ * two. `default` is what holds when nothing else is set; where it follows from another option,
+ * `resolveOptions` or `resolveSubscribeOptions` says how. Integers only.
  */
 
 export type Bound = {

@@ -1,6 +1,6 @@
 /**
- * What createNode() takes. Defaults and ranges are those of bounds.ts; docs/limits.md lists them with
- * what more and less of each does. `undefined` always means the default.
+ * What createNode() takes. Defaults and ranges are those of bounds.ts; docs/limits.md lists them
+ * with what more and less of each does. `undefined` always means the default.
  */
 import type { RetryPolicy } from "../core/retry-schedule.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -11,20 +11,26 @@ import type { Transport } from "../ports/transport.ts";
 
 export type NodeOptions = {
   /**
-   * Required: which service this process is an instance of; also the default group. 1 to 63 letters,
-   * digits, '-', '_' and '.', the first a letter or digit.
+   * Required: which service this process is an instance of; also the default group. 1 to 63
+   * letters, digits, '-', '_' and '.', the first a letter or digit.
    */
   readonly service: string;
-  /** Which mesh to join; meshes on one network do not see each other. Default "default". As `service`. */
+  /**
+   * Which mesh to join; meshes on one network do not see each other. Default "default". As
+   * `service`.
+   */
   readonly mesh?: string;
   /**
-   * Folder of this node's journal, held by one process at a time. Default ".meshbus/<service>/<n>" with
-   * the lowest n that is not locked; ":memory:" keeps nothing.
+   * Folder of this node's journal, held by one process at a time. Default ".meshbus/<service>/<n>"
+   * with the lowest n that is not locked; ":memory:" keeps nothing.
    */
   readonly dataDir?: string;
   /** Where to listen. */
   readonly listen?: {
-    /** Default "127.0.0.1". Anything but loopback needs `insecure: true` as long as there are no keys. */
+    /**
+     * Default "127.0.0.1". Anything but loopback needs `insecure: true` as long as there are no
+     * keys.
+     */
     readonly host?: string;
     /** 0 to 65,535; default 0: a free one. */
     readonly port?: number;
@@ -41,14 +47,21 @@ export type NodeOptions = {
   readonly journal?: JournalOptions;
   /** What stays in the journal after all subscriptions settled, for `from: "earliest"`. */
   readonly retain?: {
-    /** Milliseconds, 0 to 10 years or Infinity; default 0. More: later subscriptions see more past. */
+    /**
+     * Milliseconds, 0 to 10 years or Infinity; default 0. More: later subscriptions see more past.
+     */
     readonly ageMs?: number;
-    /** Bytes, 0 to 16 TiB or Infinity; default 0. Both hold: a message goes when either is exceeded. */
+    /**
+     * Bytes, 0 to 16 TiB or Infinity; default 0. Both hold: a message goes when either is exceeded.
+     */
     readonly bytes?: number;
   };
   /** Whether SIGTERM and SIGINT stop the node, draining. Default false: the process is yours. */
   readonly signals?: boolean;
-  /** Allows to listen beyond loopback without keys: everybody on that network can join. Default false. */
+  /**
+   * Allows to listen beyond loopback without keys: everybody on that network can join. Default
+   * false.
+   */
   readonly insecure?: boolean;
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
@@ -60,19 +73,19 @@ export type NodeOptions = {
   /** Defaults for the `retry` of subscriptions. */
   readonly retry?: RetryOptions;
   /**
-   * Interval of heartbeats, 10 to 60,000 ms; default 250. Less finds the dead sooner and costs traffic
-   * per link.
+   * Interval of heartbeats, 10 to 60,000 ms; default 250. Less finds the dead sooner and costs
+   * traffic per link.
    */
   readonly heartbeatMs?: number;
   /**
-   * How long a member keeps its keys without an answered heartbeat, 50 to 600,000 ms and at least twice
-   * heartbeatMs; default 1,000, or 4 x heartbeatMs if that is more. Less: keys of a dead member move on
-   * sooner; more: longer pauses are survived.
+   * How long a member keeps its keys without an answered heartbeat, 50 to 600,000 ms and at least
+   * twice heartbeatMs; default 1,000, or 4 x heartbeatMs if that is more. Less: keys of a dead
+   * member move on sooner; more: longer pauses are survived.
    */
   readonly leaseMs?: number;
   /**
-   * A link that was silent for so long is closed, 100 to 3,600,000 ms and at least twice heartbeatMs;
-   * default 3 x leaseMs: 3,000.
+   * A link that was silent for so long is closed, 100 to 3,600,000 ms and at least twice
+   * heartbeatMs; default 3 x leaseMs: 3,000.
    */
   readonly silenceMs?: number;
   /** How long a new connection may take to introduce itself, 100 to 600,000 ms; default 5,000. */
@@ -80,13 +93,13 @@ export type NodeOptions = {
   /** Default time-out of request(), 1 to 2,147,483,647 ms; default 5,000. */
   readonly requestTimeoutMs?: number;
   /**
-   * How long subscribe() waits for live peers to confirm, 0 to 600,000 ms; default 2,000. The rest is
-   * named in `.unconfirmed` and confirms later.
+   * How long subscribe() waits for live peers to confirm, 0 to 600,000 ms; default 2,000. The rest
+   * is named in `.unconfirmed` and confirms later.
    */
   readonly confirmTimeoutMs?: number;
   /**
-   * How long an idempotencyKey is remembered, 1,000 ms to a year; default 24 h. More takes disk, at most
-   * limits.idempotencyKeysMax keys.
+   * How long an idempotencyKey is remembered, 1,000 ms to a year; default 24 h. More takes disk, at
+   * most limits.idempotencyKeysMax keys.
    */
   readonly idempotencyMs?: number;
   /** How long stop() waits for handlers, 0 to 2,147,483,647 ms; default 10,000. */
@@ -95,25 +108,27 @@ export type NodeOptions = {
 
 export type JournalOptions = {
   /**
-   * Size on disk, 4 MiB to 16 TiB and at least 4 x limits.payloadBytesMax; default 10 GiB. More outlasts
-   * longer absences of consumers.
+   * Size on disk, 4 MiB to 16 TiB and at least 4 x limits.payloadBytesMax; default 10 GiB. More
+   * outlasts longer absences of consumers.
    */
   readonly bytesMax?: number;
-  /** What publish does when it is full: "wait" (default) for room, or "reject" with JOURNAL_FULL. */
+  /**
+   * What publish does when it is full: "wait" (default) for room, or "reject" with JOURNAL_FULL.
+   */
   readonly whenFull?: "wait" | "reject";
   /**
-   * How long events are kept although no group is known, for those heard of late: 0 to 30 days; default
-   * 600,000 ms.
+   * How long events are kept although no group is known, for those heard of late: 0 to 30 days;
+   * default 600,000 ms.
    */
   readonly lateMs?: number;
   /**
-   * And how many bytes of them, 0 to 1 TiB, not over bytesMax; default 64 MiB, or a quarter of bytesMax
-   * if that is less.
+   * And how many bytes of them, 0 to 1 TiB, not over bytesMax; default 64 MiB, or a quarter of
+   * bytesMax if that is less.
    */
   readonly lateBytes?: number;
   /**
-   * When to forget what was handled of a producer that is gone, 60,000 ms to a year; default 30 days. A
-   * producer that is away longer may be handled twice.
+   * When to forget what was handled of a producer that is gone, 60,000 ms to a year; default 30
+   * days. A producer that is away longer may be handled twice.
    */
   readonly forgetMs?: number;
 };
@@ -121,7 +136,10 @@ export type JournalOptions = {
 export type RetryOptions = {
   /** Runs in all, 1 to 1,000,000 or Infinity; default 10. Then the message is a dead letter. */
   readonly attempts?: number;
-  /** Longest first wait, 0 to 24 h; default 100 ms. Doubles with each failure; waits are random below it. */
+  /**
+   * Longest first wait, 0 to 24 h; default 100 ms. Doubles with each failure; waits are random
+   * below it.
+   */
   readonly baseMs?: number;
   /** Longest wait, 0 to 7 days, not below baseMs; default 60,000 ms. */
   readonly capMs?: number;
@@ -130,36 +148,57 @@ export type RetryOptions = {
 /** Bounds of what a node holds. More takes memory or disk, less refuses or slows down sooner. */
 export type LimitOptions = {
   /**
-   * Largest encoded payload, 1 KiB to 64 MiB; default 1 MiB. Past it: PAYLOAD_TOO_LARGE. Set it alike on
-   * all nodes.
+   * Largest encoded payload, 1 KiB to 64 MiB; default 1 MiB. Past it: PAYLOAD_TOO_LARGE. Set it
+   * alike on all nodes.
    */
   readonly payloadBytesMax?: number;
   /**
-   * Largest frame this node reads, up to 128 MiB; at least, and by default, payloadBytesMax + 128 KiB. A
-   * peer that sends a larger one is disconnected.
+   * Largest frame this node reads, up to 128 MiB; at least, and by default, payloadBytesMax + 128
+   * KiB. A peer that sends a larger one is disconnected.
    */
   readonly frameBytesMax?: number;
-  /** Subscriptions of this node, and of each peer, 1 to 65,536; default 4,096. Past it: SUBSCRIPTION_LIMIT. */
+  /**
+   * Subscriptions of this node, and of each peer, 1 to 65,536; default 4,096. Past it:
+   * SUBSCRIPTION_LIMIT.
+   */
   readonly subscriptionsMax?: number;
   /** Linked peers, 1 to 65,536; default 1,024. Past it: new ones are refused and reported. */
   readonly peersMax?: number;
-  /** Unsettled messages per subscription on their way, 1 to 1,048,576; default 16,384. Past it: they wait on disk. */
+  /**
+   * Unsettled messages per subscription on their way, 1 to 1,048,576; default 16,384. Past it: they
+   * wait on disk.
+   */
   readonly inFlightMax?: number;
-  /** Messages looked at behind a failing key, 1 to 1,048,576; default 8,192. Past it: the subscription waits for the key. */
+  /**
+   * Messages looked at behind a failing key, 1 to 1,048,576; default 8,192. Past it: the
+   * subscription waits for the key.
+   */
   readonly lookAheadMax?: number;
-  /** Bytes received and not yet handled, all subscriptions together, 1 MiB to 16 GiB; default 64 MiB. */
+  /**
+   * Bytes received and not yet handled, all subscriptions together, 1 MiB to 16 GiB; default 64
+   * MiB.
+   */
   readonly nodePrefetchBytes?: number;
   /** Requests under way, each direction, 1 to 1,048,576; default 65,536. Past it: RATE_LIMITED. */
   readonly requestsMax?: number;
-  /** Handled messages whose output waits for the producer's word, 1 to 1,048,576; default 16,384. Past it: no more are taken. */
+  /**
+   * Handled messages whose output waits for the producer's word, 1 to 1,048,576; default 16,384.
+   * Past it: no more are taken.
+   */
   readonly heldMax?: number;
   /** Errors kept with a dead letter, 1 to 100, the latest; default 10. */
   readonly deadLetterErrorsMax?: number;
-  /** Idempotency keys remembered, 1 to 10,000,000; default 1,000,000. Past it: the oldest is forgotten. */
+  /**
+   * Idempotency keys remembered, 1 to 10,000,000; default 1,000,000. Past it: the oldest is
+   * forgotten.
+   */
   readonly idempotencyKeysMax?: number;
 };
 
-/** All options, defaults applied, deeply frozen; ports are as given, undefined meaning the default one. */
+/**
+ * All options, defaults applied, deeply frozen; ports are as given, undefined meaning the default
+ * one.
+ */
 export type ResolvedOptions = {
   readonly service: string;
   readonly mesh: string;

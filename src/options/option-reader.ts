@@ -1,13 +1,13 @@
 /**
  * Reads an options object once and collects what is wrong with it.
  *
- * Problem: a user who mistyped three options should hear of three, by name, with the range, at once; and
- * a mistyped name should not silently mean the default. Approach: one reader per object; each method
- * takes one option, notes a problem if need be and then returns the default, so that reading goes on;
- * `finish` throws if there was any. Sections share the list of problems.
+ * Problem: a user who mistyped three options should hear of three, by name, with the range, at
+ * once; and a mistyped name should not silently mean the default. Approach: one reader per object;
+ * each method takes one option, notes a problem if need be and then returns the default, so that
+ * reading goes on; `finish` throws if there was any. Sections share the list of problems.
  *
- * Invariants: each property is read at most once; `undefined` means the default; the error lists at most
- * PROBLEMS_MAX problems, each of bounded length, and says how many there were.
+ * Invariants: each property is read at most once; `undefined` means the default; the error lists at
+ * most PROBLEMS_MAX problems, each of bounded length, and says how many there were.
  */
 import { MeshError } from "../errors.ts";
 import type { Bound } from "./bounds.ts";
@@ -25,8 +25,8 @@ export class OptionReader {
   readonly #problems: OptionProblem[];
 
   /**
-   * `title` names the call in the error; `known` lists the options as dotted names, those of sections
-   * too, so that a name put in the wrong place is found. `parent` is for sections.
+   * `title` names the call in the error; `known` lists the options as dotted names, those of
+   * sections too, so that a name put in the wrong place is found. `parent` is for sections.
    */
   constructor(title: string, input: unknown, known: readonly string[], parent?: Section) {
     this.#title = title;

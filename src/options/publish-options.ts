@@ -1,9 +1,9 @@
 /**
  * Options of publish(), send() and emit().
  *
- * Unlike the others these come with every message, so the usual case is checked in one pass over the
- * names that are there, without a reader. Only when something looks wrong the options are read again,
- * slowly, to name every problem. The result is not frozen: it never leaves the library.
+ * Unlike the others these come with every message, so the usual case is checked in one pass over
+ * the names that are there, without a reader. Only when something looks wrong the options are read
+ * again, slowly, to name every problem. The result is not frozen: it never leaves the library.
  */
 import { FIXED_BOUNDS, PUBLISH_BOUNDS } from "./bounds.ts";
 import { headerProblem, readHeaders } from "./headers.ts";
@@ -16,23 +16,33 @@ export type PublishOptions = {
   /** The message's id, 1 to 255 bytes. Default: made of node and position. */
   readonly id?: string;
   /**
-   * At most 64 texts by name, 64 KiB in all; names are tokens as in HTTP of at most 128 bytes, case kept;
-   * values at most 4 KiB.
+   * At most 64 texts by name, 64 KiB in all; names are tokens as in HTTP of at most 128 bytes, case
+   * kept; values at most 4 KiB.
    */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The message is dropped, counted as expired, when it was not handled by then: 1 ms to a year. Default: never. */
+  /**
+   * The message is dropped, counted as expired, when it was not handled by then: 1 ms to a year.
+   * Default: never.
+   */
   readonly expireAfterMs?: number;
   /** The message is delivered no sooner, 0 to a year, less than expireAfterMs. Default 0. */
   readonly delayMs?: number;
   /**
-   * A second call with it at this node within idempotencyMs gives the first receipt: 1 to 255 bytes.
+   * A second call with it at this node within idempotencyMs gives the first receipt: 1 to 255
+   * bytes.
    */
   readonly idempotencyKey?: string;
-  /** Ties together the messages of one conversation: 1 to 255 bytes. In a handler: the message's own. */
+  /**
+   * Ties together the messages of one conversation: 1 to 255 bytes. In a handler: the message's
+   * own.
+   */
   readonly correlationId?: string;
   /** Id of the message that caused this one: 1 to 255 bytes. In a handler: the message's id. */
   readonly causationId?: string;
-  /** Gives up waiting (for room, for an asynchronous schema) when it fires; what is accepted stays so. */
+  /**
+   * Gives up waiting (for room, for an asynchronous schema) when it fires; what is accepted stays
+   * so.
+   */
   readonly signal?: AbortSignal;
 };
 

@@ -19,38 +19,50 @@ export type SubscribeOptions = {
    */
   readonly group?: string | false;
   /**
-   * Whether the backlog waits while all members are away. Default false; handle() is always durable,
-   * reply() never.
+   * Whether the backlog waits while all members are away. Default false; handle() is always
+   * durable, reply() never.
    */
   readonly durable?: boolean;
   /**
-   * "key" (default): each key has one owner among the members. "any": competing consumers, no order.
+   * "key" (default): each key has one owner among the members. "any": competing consumers, no
+   * order.
    */
   readonly distribution?: "key" | "any";
-  /** "key" (default): one at a time and in order inside a key. "none": neither; implied by "any". */
+  /**
+   * "key" (default): one at a time and in order inside a key. "none": neither; implied by "any".
+   */
   readonly order?: "key" | "none";
   /**
    * "move" (default): keys of a dead member go to another. "wait": they wait for their owner; then
    * ctx.state exists. Without a group ("false") nothing can move.
    */
   readonly failover?: "move" | "wait";
-  /** "continue" (default): a dead letter leaves a gap. "hold": its key stops until it is replayed or discarded. */
+  /**
+   * "continue" (default): a dead letter leaves a gap. "hold": its key stops until it is replayed or
+   * discarded.
+   */
   readonly onDead?: "continue" | "hold";
   /** "new" (default), "earliest" still retained, or a point in time. For events. */
   readonly from?: "new" | "earliest" | Date;
   /**
-   * Handlers running at once, 1 to 65,536; default 16, or `prefetch` if that is less. More helps when
-   * handlers wait for others.
+   * Handlers running at once, 1 to 65,536; default 16, or `prefetch` if that is less. More helps
+   * when handlers wait for others.
    */
   readonly concurrency?: number;
   /**
-   * Messages received ahead, 1 to 65,536, not below `concurrency`; default 256, or 2 x concurrency if
-   * that is more. Less spreads a burst more evenly, more hides longer round trips.
+   * Messages received ahead, 1 to 65,536, not below `concurrency`; default 256, or 2 x concurrency
+   * if that is more. Less spreads a burst more evenly, more hides longer round trips.
    */
   readonly prefetch?: number;
-  /** And their bytes, 1 KiB up to the node's limits.nodePrefetchBytes; default 8 MiB, or that limit if less. */
+  /**
+   * And their bytes, 1 KiB up to the node's limits.nodePrefetchBytes; default 8 MiB, or that limit
+   * if less.
+   */
   readonly prefetchBytes?: number;
-  /** When an attempt has failed, 1 to 2,147,483,647 ms; default 30,000: ctx.signal aborts and ctx is revoked. */
+  /**
+   * When an attempt has failed, 1 to 2,147,483,647 ms; default 30,000: ctx.signal aborts and ctx is
+   * revoked.
+   */
   readonly timeoutMs?: number;
   /**
    * How long after it the key waits for the handler to return, 0 to 2,147,483,647 ms or Infinity;
@@ -61,7 +73,9 @@ export type SubscribeOptions = {
   readonly weight?: number;
   /** Default: the node's `retry`; each part on its own. */
   readonly retry?: RetryOptions;
-  /** Only events that have each of these headers (at most 16) with this value. Runs at the producer. */
+  /**
+   * Only events that have each of these headers (at most 16) with this value. Runs at the producer.
+   */
   readonly filter?: { readonly headers?: Readonly<Record<string, string>> };
   /** Stops waiting for confirmations when it fires before they came. */
   readonly signal?: AbortSignal;
