@@ -1,1 +1,44 @@
-export {};
+/** meshbus: a brokerless messaging mesh. This file only re-exports what users hold. */
+export { bytes, json } from "./contract/codec.ts";
+export type {
+  CommandContract,
+  EventContract,
+  InputOf,
+  OutputOf,
+  QueryContract,
+  ReplyInputOf,
+  ReplyOutputOf,
+} from "./contract/contract.ts";
+export { command, event, query } from "./contract/define-contract.ts";
+export { protobuf } from "./contract/protobuf.ts";
+export { mdns } from "./discovery/mdns/mdns.ts";
+export type { MdnsOptions } from "./discovery/mdns/mdns-options.ts";
+export { staticPeers } from "./discovery/static/static-peers.ts";
+export { ERROR_TABLE, type ErrorCode, MeshError } from "./errors.ts";
+export { createNode } from "./mesh/create-node.ts";
+export type { DeadLetterBody, DeadLetterEntry } from "./mesh/dead-letter-access.ts";
+export type { HandlerContext, ReceivedMessage, StateAccess } from "./mesh/handler-context.ts";
+export type {
+  Handler,
+  Ledgers,
+  MeshNode,
+  PeerInfo,
+  ReplyHandler,
+  StopReport,
+} from "./mesh/mesh-node.ts";
+export type { ManualMessage, MessageStream } from "./mesh/message-stream.ts";
+export type { Receipt } from "./mesh/receipt.ts";
+export type { RequestContext } from "./mesh/subscriber.ts";
+export type { Subscription } from "./mesh/subscription.ts";
+export type { NodeOptions } from "./options/node-options.ts";
+export type { EmitOptions, PublishOptions } from "./options/publish-options.ts";
+export type { RequestOptions } from "./options/request-options.ts";
+export type { SubscribeOptions } from "./options/subscribe-options.ts";
+export type { Clock, Timer } from "./ports/clock.ts";
+export type { Discovery } from "./ports/discovery.ts";
+export type { LogFields, Logger } from "./ports/logger.ts";
+export type { Random } from "./ports/random.ts";
+export type { Transport } from "./ports/transport.ts";
+export { RetryLater, Unrecoverable } from "./runtime/consumer/outcome.ts";
+export type { StatusChange } from "./runtime/environment.ts";
+export { type ZeromqOptions, zeromq } from "./transport/zeromq/zeromq-transport.ts";

@@ -77,7 +77,7 @@ export class Consumer implements ConsumerHost {
   add(spec: ConsumerSpec, handler: JobHandler): ConsumerSubscription {
     const subscription = new ConsumerSubscription(subscriptionId(spec.record), spec, handler, this);
     this.#subscriptions.set(spec.record.index, subscription);
-    for (const [link, state] of this.#links) this.#open(link, state, subscription);
+    for (const [link, state] of this.#links) this.wake(this.#open(link, state, subscription));
     return subscription;
   }
 
@@ -266,13 +266,14 @@ export class Consumer implements ConsumerHost {
     });
   }
 
-  #open(link: Link, state: LinkState, subscription: ConsumerSubscription): void {
+  #open(link: Link, state: LinkState, subscription: ConsumerSubscription): ConsumerOpening {
     const inbox = this.#inboxOf(link.peer.nodeId, subscription.id);
     const opening = new ConsumerOpening(link, subscription.index, inbox, this.#committer, (woken) =>
       this.wake(woken),
     );
     state.openings.set(subscription.index, opening);
     subscription.open(opening);
+    return opening;
   }
 
   /** After the declaration of the subscription left on this link: what became of held output? */

@@ -1,0 +1,416 @@
+/** The node a service holds: say, listen, operate, stop. */
+import type {
+  AnyContract,
+  InputOf,
+  OutputOf,
+  ReplyInputOf,
+  ReplyOutputOf,
+} from "../contract/contract.ts";
+import { decodeReply } from "../contract/decode-value.ts";
+import { encodeValue } from "../contract/encode-value.ts";
+import { isContract, untyped } from "../contract/untyped.ts";
+import type { LedgerCounts } from "../core/ledger.ts";
+import { MeshError } from "../errors.ts";
+import type { ResolvedOptions } from "../options/node-options.ts";
+import type { EmitOptions, PublishOptions } from "../options/publish-options.ts";
+import { type RequestOptions, resolveRequestOptions } from "../options/request-options.ts";
+import type { SubscribeOptions } from "../options/subscribe-options.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { StatusChange } from "../runtime/environment.ts";
+import type { PeerState } from "../runtime/link/link-table.ts";
+import type { NodeRuntime } from "../runtime/node-runtime.ts";
+import { subscriptionId } from "../runtime/subscription-id.ts";
+import { encodeEnvelope } from "../wire/envelope.ts";
+import { DeadLetterAccess } from "./dead-letter-access.ts";
+import type { HandlerContext } from "./handler-context.ts";
+import { MessageStream } from "./message-stream.ts";
+import { type Cause, Publisher } from "./publisher.ts";
+import type { Receipt } from "./receipt.ts";
+import type { StatusStream } from "./status-stream.ts";
+import { type RequestContext, Subscriber } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
+
+type EventLike = AnyContract<"event"> | string;
+type CommandLike = AnyContract<"command"> | string;
+type QueryLike = AnyContract<"query"> | string;
+type In<C> = C extends AnyContract ? InputOf<C> : unknown;
+type Out<C> = C extends AnyContract ? OutputOf<C> : unknown;
+type ReplyIn<C> = C extends AnyContract ? ReplyInputOf<C> : unknown;
+type ReplyOut<C> = C extends AnyContract ? ReplyOutputOf<C> : unknown;
+
+/** A handler. What it returns is not used; a promise is waited for. */
+export type Handler<C> = (data: Out<C>, ctx: HandlerContext) => unknown;
+export type ReplyHandler<C> = (
+  data: Out<C>,
+  ctx: RequestContext,
+) => ReplyIn<C> | Promise<ReplyIn<C>>;
+
+export type PeerInfo = {
+  readonly nodeId: string;
+  readonly service: string;
+  readonly epoch: number;
+  /** "lost": its link broke and its lease has not run out. */
+  readonly state: PeerState;
+  readonly addresses: readonly string[];
+};
+
+export type Ledgers = Readonly<Record<string, LedgerCounts & { readonly pending: number }>>;
+
+/** What is left when a node stops. */
+export type StopReport = {
+  /** Messages accepted here that some subscription has not settled. They wait in the journal. */
+  readonly pending: number;
+  /** Events accepted here that no subscription was known for. */
+  readonly unrouted: number;
+  readonly ledger: Ledgers;
+};
+
+export type NodeParts = {
+  readonly runtime: NodeRuntime;
+  readonly options: ResolvedOptions;
+  readonly dataDir: string;
+  readonly status: StatusStream;
+  readonly logger: Logger;
+};
+
+const WAIT_POLL_MS = 5;
+const WAIT_TIMEOUT_MS = 30_000;
+
+export class MeshNode {
+  readonly #runtime: NodeRuntime;
+  readonly #options: ResolvedOptions;
+  readonly #status: StatusStream;
+  readonly #clock: Clock;
+  readonly #publisher: Publisher;
+  readonly #subscriber: Subscriber;
+  readonly #streams = new Set<{ end(): void }>();
+  readonly #untypedQueries = new Map<string, AnyContract<"query">>();
+  #stopping: Promise<StopReport> | undefined;
+  #resolveClosed: (reason: string) => void = () => {};
+  /** Dead letters of the mesh. */
+  readonly deadLetters: DeadLetterAccess;
+  /** Where this node keeps its journal. */
+  readonly dataDir: string;
+  /** Resolves, never rejects, with the reason when the node has stopped. */
+  readonly closed: Promise<string>;
+
+  /** @internal Use createNode(). */
+  constructor(parts: NodeParts) {
+    const { runtime, options } = parts;
+    this.#runtime = runtime;
+    this.#options = options;
+    this.#status = parts.status;
+    this.#clock = runtime.env.clock;
+    this.dataDir = parts.dataDir;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#publisher = new Publisher({
+      env: runtime.env,
+      journal: runtime.journal,
+      producer: runtime.producer,
+      whenFull: options.journal.whenFull,
+      idempotencyMs: options.idempotencyMs,
+      idempotencyKeysMax: options.limits.idempotencyKeysMax,
+    });
+    this.#subscriber = new Subscriber({
+      runtime,
+      service: options.service,
+      retry: options.retry,
+      nodePrefetchBytes: options.limits.nodePrefetchBytes,
+      context: {
+        logger: parts.logger,
+        stage: (kind, contract, value, given, cause) =>
+          this.#publisher.stage(kind, contract, value, given, cause),
+        ask: (contract, value, given, cause) =>
+          this.#ask(contract as QueryLike, value, given, cause),
+        readState: (subscription, key) => runtime.consumer.state.get(subscription, key),
+      },
+    });
+    this.deadLetters = new DeadLetterAccess(runtime);
+  }
+
+  /** The id of this node; survives restarts on the same dataDir. */
+  get id(): string {
+    return this.#runtime.journal.nodeId;
+  }
+
+  get service(): string {
+    return this.#options.service;
+  }
+
+  /** Where peers reach this node. */
+  get addresses(): readonly string[] {
+    return this.#runtime.addresses;
+  }
+
+  // --- say -----------------------------------------------------------------------------------
+
+  /**
+   * Accepts an event: resolves when it is synced to this node's disk, from where every subscription that
+   * should have it gets it. Awaiting is the back-pressure.
+   * @throws MeshError SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTIONS, JOURNAL_FULL,
+   *   DISK_FULL, OUTCOME_UNKNOWN, ABORTED, STOPPED
+   */
+  publish<C extends EventLike>(
+    contract: C,
+    value: In<C>,
+    options?: PublishOptions,
+  ): Promise<Receipt> {
+    return this.#publisher.accept("event", contract, value, options);
+  }
+
+  /** Accepts a command, for the one group that handles it, now or later. As `publish`. */
+  send<C extends CommandLike>(
+    contract: C,
+    value: In<C>,
+    options?: PublishOptions,
+  ): Promise<Receipt> {
+    return this.#publisher.accept("command", contract, value, options);
+  }
+
+  /** Accepts many events as one, all or nothing. As `publish`. */
+  publishMany<C extends EventLike>(
+    contract: C,
+    values: readonly In<C>[],
+    options?: PublishOptions,
+  ): Promise<Receipt[]> {
+    return this.#publisher.acceptMany(contract, values, options);
+  }
+
+  /**
+   * Hands an event to live subscribers, at most once, and keeps nothing. True when at least one group's
+   * member took it; why not is counted (`counters()`, "emit.dropped.*").
+   * @throws MeshError SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTIONS, STOPPED
+   */
+  emit<C extends EventLike>(contract: C, value: In<C>, options?: EmitOptions): boolean {
+    return this.#publisher.emit(contract, value, options) === "taken";
+  }
+
+  /**
+   * Asks one live instance that replies to the subject; waits for one until the time-out. Sent once.
+   * @throws MeshError TIMEOUT, NO_HANDLER, REMOTE_ERROR, PEER_LOST, ABORTED, RATE_LIMITED, SCHEMA_VIOLATION
+   */
+  request<C extends QueryLike>(
+    contract: C,
+    value: In<C>,
+    options?: RequestOptions,
+  ): Promise<ReplyOut<C>> {
+    return this.#ask(contract, value, options, undefined) as Promise<ReplyOut<C>>;
+  }
+
+  // --- listen --------------------------------------------------------------------------------
+
+  /** Listens to events. Resolves when linked peers have confirmed, at most confirmTimeoutMs. */
+  subscribe<C extends EventLike>(
+    contract: C,
+    handler: Handler<C>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscriber.listen("events", contract, handler as never, options);
+  }
+
+  /** Handles a command; one group in the mesh does. @throws MeshError COMMAND_CLAIMED */
+  handle<C extends CommandLike>(
+    contract: C,
+    handler: Handler<C>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscriber.listen("commands", contract, handler as never, options);
+  }
+
+  /** Answers a query. */
+  reply<C extends QueryLike>(
+    contract: C,
+    handler: ReplyHandler<C>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscriber.reply(contract, handler as never, options);
+  }
+
+  /** Events to read with `for await` and settle by hand. Leaving the loop ends the subscription. */
+  messages<C extends EventLike>(contract: C, options?: SubscribeOptions): MessageStream<Out<C>> {
+    const stream = new MessageStream<Out<C>>((handler) =>
+      this.#subscriber.listen("events", contract, handler as never, options),
+    );
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  // --- operate -------------------------------------------------------------------------------
+
+  /**
+   * Resolves when an instance of the service is linked, or somebody live handles the contract.
+   * @throws MeshError TIMEOUT after timeoutMs (default 30,000), ABORTED
+   */
+  async waitFor(
+    what: string | AnyContract,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const timeoutMs = options.timeoutMs ?? WAIT_TIMEOUT_MS;
+    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
+    while (!this.#isThere(what)) {
+      if (options.signal?.aborted) throw new MeshError("ABORTED", "the caller's signal fired");
+      if (this.#stopping !== undefined) throw new MeshError("STOPPED", "the node has stopped");
+      if (this.#clock.monotonicMs() >= deadlineMs) {
+        const name = typeof what === "string" ? `service "${what}"` : `"${what.subject}"`;
+        throw new MeshError("TIMEOUT", `${name} did not appear within ${timeoutMs} ms`);
+      }
+      await new Promise<void>((resolve) => void this.#clock.setTimer(WAIT_POLL_MS, resolve));
+    }
+  }
+
+  /** What became of the messages this node accepted, by subscription; the numbers add up. */
+  ledger(): Ledgers {
+    return this.#runtime.producer.ledger();
+  }
+
+  /** The other nodes this one knows. */
+  peers(): PeerInfo[] {
+    const peers: PeerInfo[] = [];
+    for (const { nodeId, service, epoch, state, addresses } of this.#runtime.links.peers.values()) {
+      if (nodeId !== this.id) peers.push({ nodeId, service, epoch, state, addresses });
+    }
+    return peers;
+  }
+
+  /** Whether the node does its work, and why not. */
+  health(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const reasons: string[] = [];
+    if (this.#stopping !== undefined) reasons.push("the node stops or has stopped");
+    else if (!this.#runtime.journal.accepting) reasons.push("the journal accepts nothing");
+    for (const state of this.#runtime.producer.table.all()) {
+      if (state.pausedFor !== undefined) reasons.push(`"${state.id}": ${state.pausedFor}`);
+    }
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  /** Counts of what happened in this process, by name: drops by reason, retries, malformed frames. */
+  counters(): Readonly<Record<string, number>> {
+    return this.#runtime.env.counters.all();
+  }
+
+  /** Changes as they happen; ends when the node has stopped. A slow reader loses the oldest of 256. */
+  status(): AsyncIterableIterator<StatusChange> {
+    return this.#status.read();
+  }
+
+  /** Ends a durable subscription for good, here and at every linked node: what waits for it is abandoned. */
+  async removeSubscription(group: string, contract: AnyContract | string): Promise<void> {
+    const pattern = typeof contract === "string" ? contract : contract.subject;
+    const role =
+      typeof contract !== "string" && contract.kind === "command" ? "commands" : "events";
+    const { declarations, env, journal } = this.#runtime;
+    const time = env.hybrid.now(env.clock.wallMs());
+    this.#subscriber.forget(subscriptionId({ role, group, pattern }));
+    declarations.end({ role, group, pattern, time });
+    await new Promise<void>((resolve, reject) => {
+      journal.onDurable((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /**
+   * Stops taking, finishes what runs (at most drainMs), settles, says goodbye, closes the journal. Returns
+   * what is still pending here; it is taken up when a node starts on this dataDir again. Idempotent.
+   */
+  stop(options: { readonly drainMs?: number } = {}): Promise<StopReport> {
+    this.#stopping ??= this.#stop(options.drainMs ?? this.#options.drainMs);
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop().then(() => {});
+  }
+
+  async #stop(drainMs: number): Promise<StopReport> {
+    this.#runtime.env.report({ type: "stopping" });
+    this.#publisher.stopped = true;
+    await this.#runtime.stopDiscovery();
+    for (const stream of this.#streams) stream.end();
+    await this.#subscriber.stopAll(drainMs);
+    this.#runtime.requests.stop(new MeshError("STOPPED", "the node stopped"));
+    const ledger = this.ledger();
+    await this.#runtime.stop();
+    this.#runtime.env.report({ type: "stopped" });
+    this.#status.end();
+    this.#resolveClosed("stopped");
+    let pending = 0;
+    for (const counts of Object.values(ledger)) pending += counts.pending;
+    return { pending, unrouted: this.#runtime.env.counters.get("messages.unrouted"), ledger };
+  }
+
+  /** A peer refused a subscription that stood. @internal */
+  refused(index: number, refusal: MeshError): void {
+    this.#subscriber.refused(index, refusal);
+  }
+
+  #isThere(what: string | AnyContract): boolean {
+    const { links, requests, producer } = this.#runtime;
+    if (typeof what === "string") {
+      return [...links.live()].some(
+        ({ service, nodeId }) => service === what && nodeId !== this.id,
+      );
+    }
+    if (what.kind === "query") return requests.hasHandler(what.subject);
+    const states = producer.table.matching(what.kind === "command" ? 1 : 0, what.subject);
+    return states.some((state) => state.outlets.size > 0);
+  }
+
+  async #ask(
+    contract: QueryLike,
+    value: unknown,
+    given: RequestOptions | undefined,
+    cause: Cause | undefined,
+  ): Promise<unknown> {
+    if (this.#stopping !== undefined) throw new MeshError("STOPPED", "the node has stopped");
+    const known = this.#queryOf(contract);
+    const options = resolveRequestOptions(given, this.#options.requestTimeoutMs);
+    const { signal, timeoutMs, headers } = options;
+    if (signal?.aborted) throw new MeshError("ABORTED", "the caller's signal fired");
+    const { env, requests } = this.#runtime;
+    let encoded = encodeValue(known, value as never, env.limits.payloadBytesMax);
+    if (encoded instanceof Promise) encoded = await encoded;
+    const { payload, contentType } = encoded;
+    const envelope = encodeEnvelope({
+      subject: known.subject,
+      kind: 2,
+      time: env.hybrid.now(env.clock.wallMs()),
+      contentType,
+      schemaVersion: known.version,
+      payload,
+      headers,
+      correlationId: cause?.correlationId ?? cause?.id,
+      causationId: cause?.id,
+    });
+    const answer = await new Promise<{ contentType: string; payload: Uint8Array }>(
+      (resolve, reject) => {
+        const cancel = requests.ask(known.subject, envelope, timeoutMs, (error, got) => {
+          signal?.removeEventListener("abort", abort);
+          if (error !== undefined) reject(error);
+          else if (got !== undefined) resolve(got);
+        });
+        const abort = (): void => {
+          cancel(new MeshError("ABORTED", "the caller's signal fired", { cause: signal?.reason }));
+        };
+        signal?.addEventListener("abort", abort, { once: true });
+      },
+    );
+    return decodeReply(known, answer.contentType, answer.payload);
+  }
+
+  #queryOf(contract: QueryLike): AnyContract<"query"> {
+    if (typeof contract === "string") {
+      let made = this.#untypedQueries.get(contract);
+      if (made === undefined) {
+        made = untyped(contract, "query") as AnyContract<"query">;
+        if (this.#untypedQueries.size < 4_096) this.#untypedQueries.set(contract, made);
+      }
+      return made;
+    }
+    if (!isContract(contract) || contract.kind !== "query") {
+      throw new MeshError("INVALID_OPTIONS", "request takes a query contract or a subject");
+    }
+    return contract;
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * From a value to an accepted message: validate, encode, wait for room, append, wait for the sync.
+ *
+ * Problem: order is the order of the calls, although validation may be asynchronous and room may have to be
+ * waited for. Approach: the common call is synchronous up to the append; a call that must wait makes later
+ * calls of its key wait behind it, and nobody else.
+ */
+import type { AnyContract } from "../contract/contract.ts";
+import { type EncodedValue, encodeValue, keyOf } from "../contract/encode-value.ts";
+import { isContract, UntypedCache } from "../contract/untyped.ts";
+import { MeshError } from "../errors.ts";
+import {
+  type PublishOptions,
+  type ResolvedPublishOptions,
+  resolvePublishOptions,
+} from "../options/publish-options.ts";
+import type { StagedMessage } from "../runtime/consumer/staged-message.ts";
+import type { Environment } from "../runtime/environment.ts";
+import type { Journal } from "../runtime/journal/journal.ts";
+import { Idempotency } from "../runtime/producer/idempotency.ts";
+import type { EmitVerdict, Outgoing, Producer } from "../runtime/producer/producer.ts";
+import { encodeEnvelope } from "../wire/envelope.ts";
+import { Receipt } from "./receipt.ts";
+
+export type PublisherOptions = {
+  readonly env: Environment;
+  readonly journal: Journal;
+  readonly producer: Producer;
+  readonly whenFull: "wait" | "reject";
+  readonly idempotencyMs: number;
+  readonly idempotencyKeysMax: number;
+};
+
+/** Ids that a message carries for the one that caused it. */
+export type Cause = { readonly id: string; readonly correlationId: string | undefined };
+
+type Kind = "event" | "command";
+
+const SUBJECTS_CACHED = 4_096;
+/** Bytes a message takes beside its payload, for asking whether there is room. */
+const OVERHEAD = 256;
+/** Calls that may wait for validation or room. */
+const WAITING_MAX = 65_536;
+
+export class Publisher {
+  readonly #env: Environment;
+  readonly #journal: Journal;
+  readonly #producer: Producer;
+  readonly #whenFull: "wait" | "reject";
+  readonly #idempotency: Idempotency;
+  readonly #untyped = {
+    event: new UntypedCache("event", SUBJECTS_CACHED),
+    command: new UntypedCache("command", SUBJECTS_CACHED),
+  };
+  /** Calls that wait, by key hash: the last of each key. */
+  readonly #chains = new Map<number, Promise<unknown>>();
+  #waiting = 0;
+  stopped = false;
+
+  constructor(options: PublisherOptions) {
+    this.#env = options.env;
+    this.#journal = options.journal;
+    this.#producer = options.producer;
+    this.#whenFull = options.whenFull;
+    const { idempotencyMs, idempotencyKeysMax, journal } = options;
+    this.#idempotency = new Idempotency(
+      journal,
+      journal.committer,
+      idempotencyMs,
+      idempotencyKeysMax,
+    );
+  }
+
+  accept(
+    kind: Kind,
+    contract: AnyContract | string,
+    value: unknown,
+    given: PublishOptions | undefined,
+  ): Promise<Receipt> {
+    try {
+      this.#checkOpen();
+      const known = this.contractOf(kind, contract);
+      const options = resolvePublishOptions(given, kind === "event" ? "publish" : "send");
+      options.signal?.throwIfAborted();
+      const encoded = this.#encode(known, value, options);
+      if (this.#chains.size === 0 && !(encoded instanceof Promise)) {
+        if (this.#journal.hasRoom(encoded.payload.length + OVERHEAD)) {
+          return this.#append(known, encoded, options);
+        }
+      }
+      const keyHash = this.#hashOf(keyOf(known, value as never, options.key));
+      return this.#chain(keyHash, known, encoded, options);
+    } catch (error) {
+      return Promise.reject(abortError(error));
+    }
+  }
+
+  /** All or none, in one block. */
+  async acceptMany(
+    contract: AnyContract | string,
+    values: readonly unknown[],
+    given: PublishOptions | undefined,
+  ): Promise<Receipt[]> {
+    this.#checkOpen();
+    const known = this.contractOf("event", contract);
+    const options = resolvePublishOptions(given, "publish");
+    if (options.delayMs > 0 || options.idempotencyKey !== undefined || options.id !== undefined) {
+      const message = "publishMany takes no delayMs, idempotencyKey or id: they name one message";
+      throw new MeshError("INVALID_OPTIONS", message);
+    }
+    if (values.length === 0) return [];
+    const encoded = values.map((value) => this.#encode(known, value, options));
+    const all = encoded.some((one) => one instanceof Promise)
+      ? await Promise.all(encoded)
+      : encoded;
+    const messages = (all as EncodedValue[]).map((one) =>
+      this.#outgoing(known, one, this.#hashOf(one.key), options),
+    );
+    let bytes = 0;
+    for (const { payload } of all as EncodedValue[]) bytes += payload.length + OVERHEAD;
+    await this.#room(bytes, options.signal);
+    const { epoch, nodeId } = this.#journal;
+    const first = this.#producer.acceptMany(messages, false);
+    return new Promise((resolve, reject) => {
+      this.#journal.onDurable((error) => {
+        if (error !== undefined) reject(error);
+        else resolve(messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined)));
+      });
+    });
+  }
+
+  emit(
+    contract: AnyContract | string,
+    value: unknown,
+    given: PublishOptions | undefined,
+  ): EmitVerdict {
+    this.#checkOpen();
+    const known = this.contractOf("event", contract);
+    const options = resolvePublishOptions(given, "emit");
+    const encoded = this.#encode(known, value, options);
+    if (encoded instanceof Promise) {
+      encoded.catch(() => {});
+      throw new MeshError("INVALID_OPTIONS", `emit needs a synchronous schema: ${known.subject}`);
+    }
+    const { payload, contentType, key } = encoded;
+    const time = this.#env.hybrid.now(this.#env.clock.wallMs());
+    const template = known["~template"](contentType);
+    const variables = { key, time, payload, ...rareOf(options, undefined) };
+    return this.#producer.emit(known.subject, this.#hashOf(key), template, variables);
+  }
+
+  /** What a handler sends: encoded now, appended when its message's settle is accepted. */
+  stage(
+    kind: Kind,
+    contract: AnyContract | string,
+    value: unknown,
+    given: PublishOptions | undefined,
+    cause: Cause,
+  ): StagedMessage | Promise<StagedMessage> {
+    const known = this.contractOf(kind, contract);
+    const options = resolvePublishOptions(given, kind === "event" ? "publish" : "send");
+    const encoded = this.#encode(known, value, options);
+    const staged = ({ payload, contentType, key }: EncodedValue): StagedMessage => ({
+      kind,
+      subject: known.subject,
+      keyHash: this.#hashOf(key),
+      expireAfterMs: options.expireAfterMs ?? -1,
+      delayMs: options.delayMs,
+      envelope: encodeEnvelope({
+        subject: known.subject,
+        kind: kind === "command" ? 1 : 0,
+        key,
+        time: this.#env.hybrid.now(this.#env.clock.wallMs()),
+        contentType,
+        schemaVersion: known.version,
+        payload,
+        ...rareOf(options, cause),
+      }),
+    });
+    return encoded instanceof Promise ? encoded.then(staged) : staged(encoded);
+  }
+
+  /** @throws MeshError INVALID_SUBJECT, INVALID_OPTIONS when the contract is of another kind */
+  contractOf(kind: Kind, contract: AnyContract | string): AnyContract {
+    if (typeof contract === "string") return this.#untyped[kind].get(contract) as AnyContract;
+    if (!isContract(contract)) {
+      throw new MeshError("INVALID_OPTIONS", "expected a contract or a subject");
+    }
+    if (contract.kind !== kind) {
+      const verb = kind === "event" ? "publish" : "send";
+      throw new MeshError(
+        "INVALID_OPTIONS",
+        `${verb} takes a ${kind}, "${contract.subject}" is a ${contract.kind}`,
+      );
+    }
+    return contract;
+  }
+
+  #checkOpen(): void {
+    if (this.stopped) throw new MeshError("STOPPED", "the node has stopped");
+  }
+
+  #encode(
+    contract: AnyContract,
+    value: unknown,
+    options: ResolvedPublishOptions,
+  ): EncodedValue | Promise<EncodedValue> {
+    return encodeValue(contract, value as never, this.#env.limits.payloadBytesMax, options.key);
+  }
+
+  #hashOf(key: string | undefined): number {
+    return key === undefined ? -1 : this.#env.hash.hash32(key);
+  }
+
+  #outgoing(
+    contract: AnyContract,
+    encoded: EncodedValue,
+    keyHash: number,
+    options: ResolvedPublishOptions,
+  ): Outgoing {
+    const { payload, contentType, key } = encoded;
+    const time = this.#env.hybrid.now(this.#env.clock.wallMs());
+    return {
+      kind: contract.kind === "command" ? 1 : 0,
+      subject: contract.subject,
+      keyHash,
+      template: contract["~template"](contentType),
+      variables: isPlain(options)
+        ? { key, time, payload }
+        : { key, time, payload, ...rareOf(options, undefined) },
+      bytes: undefined,
+      expireAfterMs: options.expireAfterMs ?? -1,
+      delayMs: options.delayMs,
+      timeMs: time.ms,
+      timeCounter: time.counter,
+    };
+  }
+
+  #append(
+    contract: AnyContract,
+    encoded: EncodedValue,
+    options: ResolvedPublishOptions,
+  ): Promise<Receipt> {
+    const { idempotencyKey, id } = options;
+    const now = this.#env.clock.wallMs();
+    const seen =
+      idempotencyKey === undefined ? undefined : this.#idempotency.find(idempotencyKey, now);
+    const { nodeId, epoch } = this.#journal;
+    if (seen !== undefined) {
+      const { position } = seen;
+      const receipt = new Receipt(nodeId, position.epoch, position.seq, seen.id, true);
+      return this.#durable(receipt, undefined);
+    }
+    const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
+    const seq = this.#producer.accept(outgoing, false);
+    const receipt = new Receipt(nodeId, epoch, seq, id);
+    if (idempotencyKey === undefined) return this.#durable(receipt, undefined);
+    return this.#durable(receipt, this.#idempotency.add(idempotencyKey, { epoch, seq }, id, now));
+  }
+
+  #durable(receipt: Receipt, undo: (() => void) | undefined): Promise<Receipt> {
+    return new Promise((resolve, reject) => {
+      this.#journal.onDurable((error) => {
+        if (error === undefined) {
+          resolve(receipt);
+        } else {
+          undo?.();
+          reject(error);
+        }
+      });
+    });
+  }
+
+  /** The call waits for the one before it of its key, for its validation, and for room. */
+  async #chain(
+    keyHash: number,
+    contract: AnyContract,
+    encoded: EncodedValue | Promise<EncodedValue>,
+    options: ResolvedPublishOptions,
+  ): Promise<Receipt> {
+    if (this.#waiting >= WAITING_MAX) {
+      if (encoded instanceof Promise) encoded.catch(() => {});
+      throw new MeshError("JOURNAL_FULL", `${this.#waiting} calls wait already`);
+    }
+    const before = this.#chains.get(keyHash);
+    const turn = this.#turn(before, contract, encoded, options);
+    const quiet = turn.then(
+      () => {},
+      () => {},
+    );
+    this.#chains.set(keyHash, quiet);
+    this.#waiting++;
+    void quiet.then(() => {
+      this.#waiting--;
+      if (this.#chains.get(keyHash) === quiet) this.#chains.delete(keyHash);
+    });
+    try {
+      return await (await turn).receipt;
+    } catch (error) {
+      throw abortError(error);
+    }
+  }
+
+  /** Ends when the message has its position; the receipt follows when it is on disk. */
+  async #turn(
+    before: Promise<unknown> | undefined,
+    contract: AnyContract,
+    encoded: EncodedValue | Promise<EncodedValue>,
+    options: ResolvedPublishOptions,
+  ): Promise<{ receipt: Promise<Receipt> }> {
+    if (before !== undefined) await before;
+    const ready = await encoded;
+    await this.#room(ready.payload.length + OVERHEAD, options.signal);
+    return { receipt: this.#append(contract, ready, options) };
+  }
+
+  #room(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#checkOpen();
+    const journal = this.#journal;
+    if (journal.hasRoom(bytes)) return Promise.resolve();
+    if (this.#whenFull === "reject" && journal.accepting) {
+      const message = `the journal is full: ${journal.logBytes} B, and whenFull is "reject"`;
+      return Promise.reject(new MeshError("JOURNAL_FULL", message));
+    }
+    return new Promise((resolve, reject) => {
+      const waiter = journal.whenRoom(bytes, (error) => {
+        signal?.removeEventListener("abort", abort);
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+      const abort = (): void => {
+        journal.cancelRoom(waiter);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+}
+
+const isPlain = (options: ResolvedPublishOptions): boolean =>
+  options.headers === undefined &&
+  options.id === undefined &&
+  options.correlationId === undefined &&
+  options.causationId === undefined &&
+  options.idempotencyKey === undefined;
+
+/** The fields most messages do not have. */
+const rareOf = (options: ResolvedPublishOptions, cause: Cause | undefined) => ({
+  id: options.id,
+  headers: options.headers,
+  idempotencyKey: options.idempotencyKey,
+  correlationId: options.correlationId ?? cause?.correlationId ?? cause?.id,
+  causationId: options.causationId ?? cause?.id,
+});
+
+/** What an AbortSignal throws becomes the table's error. */
+const abortError = (error: unknown): unknown => {
+  if (MeshError.is(error)) return error;
+  if (error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError")) {
+    return new MeshError("ABORTED", "the caller's signal fired", { cause: error });
+  }
+  return error;
+};

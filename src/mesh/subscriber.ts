@@ -1,0 +1,374 @@
+/**
+ * From a user's handler to a declared subscription: options, decoding, context, confirmation, end.
+ */
+import type { AnyContract } from "../contract/contract.ts";
+import { decodeValue } from "../contract/decode-value.ts";
+import { encodeReply } from "../contract/encode-value.ts";
+import { isContract, untyped, untypedPattern } from "../contract/untyped.ts";
+import { MeshError } from "../errors.ts";
+import {
+  type ResolvedSubscribeOptions,
+  resolveSubscribeOptions,
+  type SubscribeOptions,
+} from "../options/subscribe-options.ts";
+import type {
+  ConsumerSubscription,
+  JobHandler,
+} from "../runtime/consumer/consumer-subscription.ts";
+import type { Job } from "../runtime/consumer/job.ts";
+import { Unrecoverable } from "../runtime/consumer/outcome.ts";
+import type { NodeRuntime } from "../runtime/node-runtime.ts";
+import type { Asked, RequestHandler } from "../runtime/requests.ts";
+import { subscriptionId } from "../runtime/subscription-id.ts";
+import type { SubscriptionRecord } from "../wire/declare.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { Births } from "./births.ts";
+import { type ContextHost, HandlerContext } from "./handler-context.ts";
+import { Subscription } from "./subscription.ts";
+
+type Role = "events" | "commands" | "queries";
+export type UserHandler = (data: unknown, ctx: HandlerContext) => unknown;
+export type UserReply = (data: unknown, ctx: RequestContext) => unknown;
+
+/** `ctx` of a reply handler. */
+export type RequestContext = {
+  /** Aborts when the asker gave up, its time ran out, or its link broke. */
+  readonly signal: AbortSignal;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly correlationId: string | undefined;
+  /** The node that asks. */
+  readonly caller: string;
+};
+
+export type SubscriberOptions = {
+  readonly runtime: NodeRuntime;
+  readonly service: string;
+  readonly retry: ResolvedSubscribeOptions["retry"];
+  readonly nodePrefetchBytes: number;
+  readonly context: ContextHost;
+};
+
+export class Subscriber {
+  readonly #options: SubscriberOptions;
+  readonly #runtime: NodeRuntime;
+  readonly #births: Births;
+  readonly #subscriptions = new Map<number, Subscription>();
+  stopped = false;
+
+  constructor(options: SubscriberOptions) {
+    this.#options = options;
+    this.#runtime = options.runtime;
+    this.#births = new Births(options.runtime);
+  }
+
+  /** Live subscriptions of this node, its own internal ones left out. */
+  get subscriptions(): ReadonlyMap<number, Subscription> {
+    return this.#subscriptions;
+  }
+
+  async listen(
+    role: "events" | "commands",
+    contract: AnyContract | string,
+    handler: UserHandler,
+    given: SubscribeOptions | undefined,
+  ): Promise<Subscription> {
+    this.#check(handler);
+    const known = this.#contractOf(role, contract);
+    const options = this.#resolve(role, given);
+    const record = this.#record(role, known, options);
+    this.#refuseTwice(record);
+    const { retry, concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs, stateful } = options;
+    const limits = { concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs };
+    const consumer = this.#runtime.consumer.add(
+      { record, retry, stateful, ...limits },
+      this.#jobHandler(known, handler),
+    );
+    const stop = () => this.#stopConsumer(consumer);
+    const subscription = new Subscription(record, options, stop, consumer);
+    return this.#announce(subscription, record, options.signal);
+  }
+
+  async reply(
+    contract: AnyContract | string,
+    handler: UserReply,
+    given: SubscribeOptions | undefined,
+  ): Promise<Subscription> {
+    this.#check(handler);
+    const known = this.#contractOf("queries", contract);
+    const options = this.#resolve("queries", given);
+    const record = this.#record("queries", known, options);
+    this.#refuseTwice(record);
+    this.#runtime.requests.answer(record.index, this.#requestHandler(known, handler, options));
+    const subscription = new Subscription(record, options, () => this.#stopReply(record.index));
+    return this.#announce(subscription, record, options.signal);
+  }
+
+  /** A durable subscription ended by name: the next one of that name is born anew. */
+  forget(id: string): void {
+    this.#births.forget(id);
+  }
+
+  /** A peer refused a subscription that stood: another claim of the command is older. */
+  refused(index: number, refusal: MeshError): void {
+    const subscription = this.#subscriptions.get(index);
+    if (subscription === undefined) return;
+    const { group, pattern } = subscription;
+    const { code, message } = refusal;
+    this.#runtime.env.logger.error("subscription refused", { group, pattern, code, message });
+    this.#runtime.env.report({ type: "subscription-refused", group, pattern, code, message });
+    subscription.refused = refusal;
+    void subscription.stop();
+  }
+
+  /** Stops them all, draining; what does not end in time is revoked. */
+  async stopAll(drainMs: number): Promise<void> {
+    this.stopped = true;
+    const { clock } = this.#runtime.env;
+    let timer: ReturnType<typeof clock.setTimer> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = clock.setTimer(drainMs, resolve);
+    });
+    const stops = [...this.#subscriptions.values()].map((subscription) => subscription.stop());
+    await Promise.race([Promise.all(stops), late]);
+    if (timer !== undefined) clock.clearTimer(timer);
+    const reason = new MeshError("STOPPED", "the node stopped while this handler ran");
+    for (const consumer of this.#runtime.consumer.subscriptions.values())
+      consumer.revokeAll(reason);
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #check(handler: unknown): void {
+    if (this.stopped) throw new MeshError("STOPPED", "the node has stopped");
+    if (typeof handler !== "function") {
+      throw new MeshError("INVALID_OPTIONS", "handler: expected a function");
+    }
+    const { subscriptionsMax } = this.#runtime.env.limits;
+    if (this.#runtime.declarations.size >= subscriptionsMax) {
+      const message = `limits.subscriptionsMax ${subscriptionsMax} reached`;
+      throw new MeshError("SUBSCRIPTION_LIMIT", message);
+    }
+  }
+
+  #resolve(role: Role, given: SubscribeOptions | undefined): ResolvedSubscribeOptions {
+    const { service, retry, nodePrefetchBytes } = this.#options;
+    return resolveSubscribeOptions(given, { role, service, retry, nodePrefetchBytes });
+  }
+
+  #contractOf(role: Role, contract: AnyContract | string): AnyContract {
+    const kind = KINDS[role];
+    if (typeof contract === "string") {
+      return (
+        role === "events" ? untypedPattern(contract) : untyped(contract, kind)
+      ) as AnyContract;
+    }
+    if (!isContract(contract)) {
+      throw new MeshError("INVALID_OPTIONS", "expected a contract or a subject");
+    }
+    if (contract.kind !== kind) {
+      throw new MeshError(
+        "INVALID_OPTIONS",
+        `${VERBS[role]} takes a ${kind}, "${contract.subject}" is a ${contract.kind}`,
+      );
+    }
+    return contract;
+  }
+
+  #record(
+    role: Role,
+    contract: AnyContract,
+    options: ResolvedSubscribeOptions,
+  ): SubscriptionRecord {
+    const { env, journal } = this.#runtime;
+    const group =
+      options.group === false ? `${this.#options.service}~${journal.nodeId}` : options.group;
+    const id = subscriptionId({ role, group, pattern: contract.subject });
+    const definedTime = env.hybrid.now(env.clock.wallMs());
+    const birth = this.#births.of(id, options.durable, definedTime);
+    const [versionMin, versionMax] = contract.accepts;
+    return {
+      index: this.#runtime.declarations.newIndex(),
+      role,
+      group,
+      pattern: contract.subject,
+      durable: options.durable,
+      birthTime: birth.time,
+      birthCreator: birth.creator,
+      distribution: options.distribution,
+      failoverMove: options.failover === "move",
+      holdOnDead: options.onDead === "hold",
+      start: options.start,
+      startTimeMs: options.startTimeMs,
+      weight: options.weight,
+      filter: options.filter,
+      definedTime,
+      versionMin,
+      versionMax,
+    };
+  }
+
+  /** One node is one member of a subscription. */
+  #refuseTwice(record: SubscriptionRecord): void {
+    for (const { group, pattern, role } of this.#runtime.declarations.records()) {
+      if (role === record.role && group === record.group && pattern === record.pattern) {
+        throw new MeshError(
+          "INVALID_OPTIONS",
+          `this node already listens to "${pattern}" in group "${group}"`,
+        );
+      }
+    }
+  }
+
+  #announce(
+    subscription: Subscription,
+    record: SubscriptionRecord,
+    signal: AbortSignal | undefined,
+  ): Promise<Subscription> {
+    this.#subscriptions.set(record.index, subscription);
+    subscription.onStopped = () => this.#subscriptions.delete(record.index);
+    return new Promise((resolve, reject) => {
+      const give = (unconfirmed: readonly string[], refusal: MeshError | undefined): void => {
+        signal?.removeEventListener("abort", abort);
+        if (refusal !== undefined) {
+          subscription.refused = refusal;
+          void subscription.stop().then(() => reject(refusal));
+          return;
+        }
+        subscription.unconfirmed = unconfirmed;
+        resolve(subscription);
+      };
+      const abort = (): void => {
+        void subscription.stop();
+        reject(new MeshError("ABORTED", "the caller's signal fired", { cause: signal?.reason }));
+      };
+      if (signal?.aborted) {
+        abort();
+        return;
+      }
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#runtime.declarations.announce(record, give);
+    });
+  }
+
+  #jobHandler(contract: AnyContract, handler: UserHandler): JobHandler {
+    const { context } = this.#options;
+    return (job) => {
+      const ctx = new HandlerContext(context, job);
+      const data = decodeJob(contract, job);
+      if (data instanceof Promise) return decodedLater(data, handler, ctx);
+      const result = handler(data, ctx);
+      if (isThenable(result)) return settled(result, ctx);
+      const { staging } = ctx;
+      return staging === undefined ? undefined : staging.then(nothing);
+    };
+  }
+
+  #requestHandler(
+    contract: AnyContract,
+    handler: UserReply,
+    options: ResolvedSubscribeOptions,
+  ): RequestHandler {
+    const { env } = this.#runtime;
+    return async (asked: Asked) => {
+      const { envelope, signal, producer } = asked;
+      const { contentType, schemaVersion, payload, headers, correlationId } = envelope;
+      const data = await decodeValue(contract, contentType, schemaVersion, payload);
+      const ctx: RequestContext = { signal, headers, correlationId, caller: producer };
+      const result = handler(data, ctx);
+      const value = isThenable(result) ? await withTimeout(result, options.timeoutMs, env) : result;
+      return encodeReply(contract, value as never, env.limits.payloadBytesMax);
+    };
+  }
+
+  async #stopConsumer(consumer: ConsumerSubscription): Promise<void> {
+    const { declarations, journal, env } = this.#runtime;
+    const { index } = consumer;
+    declarations.drain(index);
+    await consumer.drain();
+    // The last acks leave after the sync that covers their marks, and the turn after it.
+    await new Promise<void>((resolve) => journal.onDurable(() => resolve()));
+    await new Promise<void>((resolve) => void env.clock.setTimer(0, resolve));
+    declarations.remove(index);
+    this.#runtime.consumer.remove(consumer);
+  }
+
+  async #stopReply(index: number): Promise<void> {
+    const { declarations, requests, env } = this.#runtime;
+    declarations.drain(index);
+    while (requests.running(index) > 0) {
+      await new Promise<void>((resolve) => void env.clock.setTimer(5, resolve));
+    }
+    declarations.remove(index);
+    requests.unanswer(index);
+  }
+}
+
+const KINDS = { events: "event", commands: "command", queries: "query" } as const;
+const VERBS = { events: "subscribe", commands: "handle", queries: "reply" } as const;
+
+const nothing = (): void => {};
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" &&
+  value !== null &&
+  typeof (value as { then?: unknown }).then === "function";
+
+/** A message that cannot be read will not be readable the next time either. */
+const unreadable = (error: unknown): unknown => {
+  if (error instanceof WireError) return new Unrecoverable(`malformed envelope: ${error.reason}`);
+  if (MeshError.is(error, "SCHEMA_VIOLATION") || MeshError.is(error, "CONTRACT_MISMATCH")) {
+    return new Unrecoverable(`${error.code}: ${error.message}`, { cause: error });
+  }
+  return error;
+};
+
+const decodeJob = (contract: AnyContract, job: Job): unknown => {
+  try {
+    const { contentType, schemaVersion, payload } = job.envelope;
+    return decodeValue(contract, contentType, schemaVersion, payload);
+  } catch (error) {
+    throw unreadable(error);
+  }
+};
+
+const decodedLater = async (
+  data: Promise<unknown>,
+  handler: UserHandler,
+  ctx: HandlerContext,
+): Promise<void> => {
+  let value: unknown;
+  try {
+    value = await data;
+  } catch (error) {
+    throw unreadable(error);
+  }
+  await handler(value, ctx);
+  await ctx.staging;
+};
+
+const settled = async (result: PromiseLike<unknown>, ctx: HandlerContext): Promise<void> => {
+  await result;
+  const { staging } = ctx;
+  if (staging !== undefined) await staging;
+};
+
+const withTimeout = (
+  result: PromiseLike<unknown>,
+  timeoutMs: number,
+  env: NodeRuntime["env"],
+): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    const timer = env.clock.setTimer(timeoutMs, () => {
+      reject(new MeshError("TIMEOUT", `handler did not finish within timeoutMs ${timeoutMs}`));
+    });
+    result.then(
+      (value) => {
+        env.clock.clearTimer(timer);
+        resolve(value);
+      },
+      (error) => {
+        env.clock.clearTimer(timer);
+        reject(error);
+      },
+    );
+  });

@@ -1,0 +1,325 @@
+/**
+ * One node: its journal, both sides of delivery, requests, links and discovery, driven by frames and timers.
+ *
+ * Everything below is synchronous and reacts to events; this file connects the parts, and is the only place
+ * that knows them all. Users hold mesh/mesh-node.ts.
+ */
+import { SHARD_COUNT } from "../core/shard-map.ts";
+import type { MeshError } from "../errors.ts";
+import type { Timer } from "../ports/clock.ts";
+import type { Discovery } from "../ports/discovery.ts";
+import type { Listener, Transport } from "../ports/transport.ts";
+import type { PingFrame } from "../wire/credit.ts";
+import type { DeclareFrame } from "../wire/declare.ts";
+import type { KnownFrame } from "../wire/frames.ts";
+import type { Identity } from "../wire/handshake.ts";
+import { Consumer } from "./consumer/consumer.ts";
+import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
+import { type Environment, hybridNow } from "./environment.ts";
+import type { Journal } from "./journal/journal.ts";
+import { KnownPeers } from "./known-peers.ts";
+import { Link } from "./link/link.ts";
+import {
+  type FrameOwner,
+  LinkTable,
+  type LinkTableEvents,
+  type Peer,
+  PROTOCOL_MAX,
+  PROTOCOL_MIN,
+} from "./link/link-table.ts";
+import { LoopbackConnection } from "./link/loopback.ts";
+import { Producer, type ProducerLimits } from "./producer/producer.ts";
+import { Requests } from "./requests.ts";
+
+export type NodeRuntimeOptions = {
+  readonly env: Environment;
+  readonly journal: Journal;
+  readonly transports: readonly Transport[];
+  readonly discovery: readonly Discovery[];
+  readonly mesh: string;
+  readonly service: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly advertiseHost: string | undefined;
+  readonly loopbackOnly: boolean;
+  readonly producerLimits: ProducerLimits;
+  readonly retain: { readonly ageMs: number; readonly bytes: number };
+  readonly heldMax: number;
+  readonly onRefused: RefusalHandler;
+};
+
+/** While commits fail, they are tried again this often. */
+const RETRY_COMMIT_MS = 200;
+
+export class NodeRuntime implements LinkTableEvents, FrameOwner {
+  readonly env: Environment;
+  readonly journal: Journal;
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly requests: Requests;
+  readonly declarations: Declarations;
+  readonly links: LinkTable;
+  readonly #options: NodeRuntimeOptions;
+  readonly #known: KnownPeers;
+  #epoch: number;
+  #addresses: string[] = [];
+  #listeners: Listener[] = [];
+  #retryTimer: Timer | undefined;
+  /** Directories were exchanged with at least one other node. */
+  #met = false;
+
+  constructor(options: NodeRuntimeOptions) {
+    const { env, journal } = options;
+    this.#options = options;
+    this.env = env;
+    this.journal = journal;
+    this.#epoch = journal.epoch;
+    this.producer = new Producer(env, journal, options.producerLimits, options.retain);
+    this.consumer = new Consumer({
+      env,
+      committer: journal.committer,
+      store: journal,
+      output: this.producer,
+      heldMax: options.heldMax,
+    });
+    this.requests = new Requests(env);
+    this.links = new LinkTable(env, options.transports, this, this);
+    this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
+    this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
+    this.#known.each((nodeId, epoch, nonce) => this.links.restore(nodeId, epoch, nonce));
+  }
+
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** Whether another node was ever met in this life. */
+  get met(): boolean {
+    return this.#met;
+  }
+
+  /** Listens, links the node to itself, and looks for peers. @throws MeshError ADDRESS_IN_USE */
+  async start(): Promise<void> {
+    const { env, transports, listen, discovery } = this.#options;
+    for (const [index, transport] of transports.entries()) {
+      await transport.start({
+        clock: env.clock,
+        logger: env.logger,
+        frameBytesMax: env.limits.frameBytesMax,
+        count: (name) => env.counters.count(name),
+      });
+      const port = index === 0 ? listen.port : 0;
+      const listener = await transport.listen({ host: listen.host, port }, (connection) =>
+        this.links.accept(connection),
+      );
+      this.#listeners.push(listener);
+      this.#addresses.push(this.#advertised(listener.address));
+    }
+    this.producer.start();
+    this.#linkItself();
+    env.report({ type: "listening", addresses: this.#addresses });
+    await Promise.all(discovery.map((source) => this.#discover(source)));
+  }
+
+  /** Says goodbye and closes links, transports and journal. Handlers have been drained before. */
+  async stop(): Promise<void> {
+    if (this.#retryTimer !== undefined) this.env.clock.clearTimer(this.#retryTimer);
+    this.consumer.stop();
+    this.producer.stop();
+    this.links.stop("STOPPED", "the node stopped");
+    await Promise.all(this.#options.transports.map((transport) => transport.stop()));
+    await this.journal.close();
+  }
+
+  async stopDiscovery(): Promise<void> {
+    await Promise.all(this.#options.discovery.map((source) => source.stop()));
+  }
+
+  /** The journal began or ceased to fail. */
+  journalHealth(failing: boolean, error: MeshError | undefined): void {
+    const message = error?.message ?? "commits succeed again";
+    this.env.report({ type: "journal", state: failing ? "failing" : "working", message });
+    if (failing) this.#retryCommits();
+  }
+
+  // --- LinkTableEvents -----------------------------------------------------------------------
+
+  identity(): Omit<Identity, "time"> {
+    const { mesh, service, env } = this.#options;
+    return {
+      mesh,
+      nodeId: this.journal.nodeId,
+      service,
+      epoch: this.#epoch,
+      nonce: this.journal.nonce,
+      protocolMin: PROTOCOL_MIN,
+      protocolMax: PROTOCOL_MAX,
+      features: 0,
+      shardCount: SHARD_COUNT,
+      hashId: env.hash.id,
+      frameBytesMax: env.limits.frameBytesMax,
+      addresses: this.#addresses,
+    };
+  }
+
+  up(link: Link, peer: Peer): void {
+    if (peer.nodeId !== this.journal.nodeId) this.#met = true;
+    this.producer.linkUp(link);
+    this.consumer.linkUp(link);
+    this.declarations.linkUp(link);
+    this.consumer.ask(link, true);
+  }
+
+  down(link: Link, peer: Peer, _reason: MeshError): void {
+    this.producer.linkDown(link);
+    this.consumer.linkDown(link);
+    this.requests.linkDown(link);
+    this.declarations.linkDown(peer.nodeId);
+  }
+
+  dead(nodeId: string, state: "dead" | "left"): void {
+    this.producer.members.dead(nodeId, state);
+  }
+
+  jumpEpoch(above: number): void {
+    if (!this.journal.raiseEpoch(above)) return;
+    this.#epoch = this.journal.epoch;
+    this.env.logger.warn(
+      "a peer knows a later life of this node: its folder was restored or copied",
+      {
+        epoch: this.#epoch,
+      },
+    );
+    this.env.counters.count("epoch.jumped");
+  }
+
+  remember(nodeId: string, epoch: number, nonce: Uint8Array): void {
+    this.#known.remember(nodeId, epoch, nonce, this.env.clock.wallMs());
+  }
+
+  // --- FrameOwner ----------------------------------------------------------------------------
+
+  frame(link: Link, frame: KnownFrame): void {
+    switch (frame.type) {
+      case "batch":
+        this.consumer.batch(link, frame.sections);
+        break;
+      case "settle":
+        this.producer.settling.settle(link, frame.sections);
+        break;
+      case "credit":
+        this.producer.credit(link, frame.entries);
+        break;
+      case "accepted":
+        this.consumer.accepted(link, frame);
+        break;
+      case "request":
+        this.requests.asked(link, frame);
+        break;
+      case "reply":
+        this.requests.reply(link, frame);
+        break;
+      case "cancel":
+        this.requests.cancelled(link, frame.id);
+        break;
+      case "ping":
+        this.#ping(link, frame);
+        break;
+      case "declare":
+        this.#declare(link, frame);
+        break;
+      case "declared":
+        this.declarations.declared(link.peer.nodeId, frame);
+        break;
+      case "resync":
+        this.producer.resync(link, frame.subscription, frame.from);
+        break;
+      case "ask":
+        this.producer.settling.ask(link, frame.subscription, frame.positions);
+        break;
+      case "hello":
+      case "welcome":
+      case "reject":
+      case "bye":
+        break; // the link's own
+    }
+  }
+
+  heartbeat(link: Link): Pick<PingFrame, "tails" | "credits"> {
+    return { tails: this.producer.tails(link), credits: this.consumer.credits(link) };
+  }
+
+  turn(link: Link): void {
+    this.consumer.turn(link);
+  }
+
+  drained(link: Link): void {
+    this.producer.drained(link);
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #ping(link: Link, frame: PingFrame): void {
+    this.consumer.ping(link, frame);
+    this.producer.credit(link, frame.credits);
+  }
+
+  #declare(link: Link, frame: DeclareFrame): void {
+    for (const record of frame.add) {
+      if (record.role === "queries") this.requests.declared(link, record);
+    }
+    for (const index of [...frame.drain, ...frame.remove]) this.requests.removed(link, index);
+    this.producer.members.declare(link, frame);
+  }
+
+  #linkItself(): void {
+    const connection = new LoopbackConnection(this.env.clock);
+    const how = { dialled: false, target: "", address: "itself" };
+    const link = new Link(this.env, this.links, connection, how);
+    this.links.addLocal(link, { ...this.identity(), time: hybridNow(this.env) });
+  }
+
+  async #discover(source: Discovery): Promise<void> {
+    const { env, mesh, service, loopbackOnly } = this.#options;
+    const problem = (error: MeshError): void => {
+      env.counters.count(`discovery.${source.name}.problem`);
+      env.logger.warn("discovery problem", { source: source.name, error: error.message });
+      env.report({ type: "discovery-problem", source: source.name, message: error.message });
+    };
+    const self = {
+      mesh,
+      nodeId: this.journal.nodeId,
+      service,
+      epoch: this.#epoch,
+      addresses: this.#addresses,
+      loopbackOnly,
+    };
+    const { clock, random, logger } = env;
+    const count = (name: string) => env.counters.count(name);
+    await source.start(
+      { self, clock, random, logger, count },
+      {
+        found: (peer) => this.links.found(peer),
+        lost: (nodeId) => this.links.forgotten(nodeId),
+        problem,
+      },
+    );
+  }
+
+  #advertised(address: string): string {
+    const { advertiseHost } = this.#options;
+    if (advertiseHost === undefined) return address;
+    const split = address.lastIndexOf(":");
+    const scheme = address.slice(0, address.indexOf("://") + 3);
+    return `${scheme}${advertiseHost}${address.slice(split)}`;
+  }
+
+  #retryCommits(): void {
+    if (this.#retryTimer !== undefined) return;
+    this.#retryTimer = this.env.clock.setTimer(RETRY_COMMIT_MS, () => {
+      this.#retryTimer = undefined;
+      if (!this.journal.committer.failing) return;
+      this.journal.committer.retryAfterFailure();
+      this.#retryCommits();
+    });
+  }
+}
