@@ -78,7 +78,7 @@ export default {
         path: "^src/",
         pathNot: [
           "^src/(index|errors|options)\\.ts$",
-          "^src/(core|ports|wire|contract|transport|discovery|journal|security|observe)/",
+          "^src/(core|options|ports|wire|contract|transport|discovery|journal|security|observe)/",
           "^src/(runtime|mesh|patterns|admin|cli|testing)/",
         ],
       },
@@ -106,8 +106,8 @@ export default {
     layer(
       "options-import-downward",
       "options are resolved above the core and below the runtime",
-      "^src/options\\.ts$",
-      "^src/(core/|ports/|wire/|errors\\.ts$)",
+      "^src/options(\\.ts$|/)",
+      "^src/(options/|core/|ports/|wire/|errors\\.ts$)",
     ),
     layer(
       "contract-imports-downward",
@@ -146,20 +146,20 @@ export default {
       "runtime-imports-downward",
       "the runtime drives the core with ports; contracts are its user's business",
       "^src/runtime/",
-      "^src/(runtime/|core/|ports/|wire/|errors\\.ts$|options\\.ts$)",
+      "^src/(runtime/|core/|ports/|wire/|errors\\.ts$|options(\\.ts$|/))",
     ),
     layer(
       "mesh-imports-downward",
       "only the composition root knows implementations",
       "^src/mesh/",
-      "^src/(mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options\\.ts$)",
+      "^src/(mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options(\\.ts$|/))",
       COMPOSITION_ROOT,
     ),
     layer(
       "composition-root-imports-downward",
       "the composition root knows every part but those above it",
       COMPOSITION_ROOT,
-      [SHELLS, "^src/(mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options\\.ts$)"],
+      [SHELLS, "^src/(mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options(\\.ts$|/))"],
     ),
     layer(
       "patterns-import-the-public-api",

@@ -109,7 +109,7 @@ describe("mdns", () => {
       const [selfA, selfB] = pair();
       const seen: string[] = [];
       other.on("response", (packet) => {
-        const records = [...packet.answers, ...packet.additionals];
+        const records = [...(packet.answers ?? []), ...(packet.additionals ?? [])];
         for (const record of records) {
           if (record.type === "SRV") seen.push(`${record.name} ${record.data.port}`);
         }
@@ -134,7 +134,8 @@ describe("mdns", () => {
     try {
       const targets: string[] = [];
       simple.on("response", (packet) => {
-        for (const record of packet.answers) if (record.type === "PTR") targets.push(record.data);
+        for (const record of packet.answers ?? [])
+          if (record.type === "PTR") targets.push(record.data);
       });
       // Asked again until answered: the first may come before the node has joined the group.
       const asking = setInterval(() => {

@@ -1,0 +1,129 @@
+/**
+ * A node made of given parts: every port is an argument, so that the same node runs on a real machine, in a
+ * test, and in a simulation.
+ */
+
+import { HybridClock } from "../core/hybrid-clock.ts";
+import { isLoopbackHost } from "../options/names.ts";
+import type { ResolvedOptions } from "../options/node-options.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Discovery } from "../ports/discovery.ts";
+import type { Hash } from "../ports/hash.ts";
+import type { JournalStore } from "../ports/journal-store.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { Random } from "../ports/random.ts";
+import type { Transport } from "../ports/transport.ts";
+import type { RefusalHandler } from "../runtime/consumer/declarations.ts";
+import { Counters } from "../runtime/counters.ts";
+import type { Environment } from "../runtime/environment.ts";
+import type { Crc32 } from "../runtime/journal/block-format.ts";
+import { Journal } from "../runtime/journal/journal.ts";
+import { JOURNAL_LIMITS } from "../runtime/journal/journal-options.ts";
+import { NodeRuntime } from "../runtime/node-runtime.ts";
+import { MeshNode } from "./mesh-node.ts";
+import { StatusStream } from "./status-stream.ts";
+
+export type NodeAssembly = {
+  readonly options: ResolvedOptions;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly hash: Hash;
+  readonly crc32: Crc32;
+  /** Open; the node closes it, also when it cannot start. */
+  readonly store: JournalStore;
+  readonly dataDir: string;
+  readonly transports: readonly Transport[];
+  readonly discovery: readonly Discovery[];
+};
+
+/** A subscription's oldest messages expire after this. */
+const SUBSCRIPTION_AGE_MS = 7 * 24 * 3_600_000;
+/** A subscription that is not durable is forgotten so long after its last member left. */
+const ORPHAN_MS = 30_000;
+
+/** Opens the journal, listens, looks for peers. @throws MeshError as createNode */
+export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
+  const { options, store, logger } = parts;
+  const status = new StatusStream();
+  const env = environmentOf(parts, status);
+  let runtime: NodeRuntime | undefined;
+  let node: MeshNode | undefined;
+  try {
+    const journal = await Journal.open({
+      store,
+      clock: parts.clock,
+      random: parts.random,
+      logger,
+      crc32: parts.crc32,
+      limits: { ...JOURNAL_LIMITS, bytesMax: options.journal.bytesMax },
+      onHealth: (failing, error) => runtime?.journalHealth(failing, error),
+      onDamage: (info) => {
+        env.counters.count("journal.damagedBlocks");
+        const { epoch, firstSeq, bytes } = info;
+        status.push({ type: "journal-damaged", epoch, firstSeq, bytes });
+      },
+    });
+    runtime = runtimeOf(parts, env, journal, (index, refusal) => node?.refused(index, refusal));
+    node = new MeshNode({ runtime, options, dataDir: parts.dataDir, status, logger });
+    await runtime.start();
+    node.deadLetters.serve();
+    return node;
+  } catch (error) {
+    if (runtime === undefined) await store.close();
+    else await runtime.stop();
+    throw error;
+  }
+};
+
+const environmentOf = (parts: NodeAssembly, status: StatusStream): Environment => {
+  const { options, clock, random, logger, hash } = parts;
+  return {
+    clock,
+    random,
+    hash,
+    logger,
+    counters: new Counters(),
+    hybrid: new HybridClock(),
+    limits: options.limits,
+    times: {
+      heartbeatMs: options.heartbeatMs,
+      leaseMs: options.leaseMs,
+      silenceMs: options.silenceMs,
+      handshakeMs: options.handshakeMs,
+      confirmTimeoutMs: options.confirmTimeoutMs,
+    },
+    report: (change) => status.push(change),
+  };
+};
+
+const runtimeOf = (
+  parts: NodeAssembly,
+  env: Environment,
+  journal: Journal,
+  onRefused: RefusalHandler,
+): NodeRuntime => {
+  const { options, transports, discovery } = parts;
+  const { bytesMax: journalBytesMax, lateMs, lateBytes } = options.journal;
+  return new NodeRuntime({
+    env,
+    journal,
+    transports,
+    discovery,
+    mesh: options.mesh,
+    service: options.service,
+    listen: options.listen,
+    advertiseHost: options.advertise.host,
+    loopbackOnly: isLoopbackHost(options.listen.host),
+    producerLimits: {
+      journalBytesMax,
+      lateMs,
+      lateBytes,
+      subscriptionAgeMs: SUBSCRIPTION_AGE_MS,
+      orphanMs: ORPHAN_MS,
+    },
+    retain: options.retain,
+    heldMax: options.limits.heldMax,
+    onRefused,
+  });
+};
