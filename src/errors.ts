@@ -57,9 +57,9 @@ export const ERROR_TABLE = Object.freeze({
     "give each process its own dataDir; never copy one while its owner runs",
   ),
   JOURNAL_FULL: row(
-    "the journal reached journal.bytesMax and whenFull is \"reject\"",
+    'the journal reached journal.bytesMax and whenFull is "reject"',
     true,
-    "let consumers catch up, raise journal.bytesMax, or use whenFull: \"wait\"",
+    'let consumers catch up, raise journal.bytesMax, or use whenFull: "wait"',
   ),
   JOURNAL_LOCKED: row(
     "another process has this dataDir open",
@@ -136,7 +136,7 @@ export const ERROR_TABLE = Object.freeze({
   STATE_UNAVAILABLE: row(
     "ctx.state exists only where messages cannot move to another member",
     false,
-    "use group: false or failover: \"wait\", or a database of your own",
+    'use group: false or failover: "wait", or a database of your own',
   ),
 });
 
