@@ -31,14 +31,14 @@ export type UserHandler = (data: unknown, ctx: HandlerContext) => unknown;
 export type UserReply = (data: unknown, ctx: RequestContext) => unknown;
 
 /** `ctx` of a reply handler. */
-export type RequestContext = {
+export interface RequestContext {
   /** Aborts when the asker gave up, its time ran out, or its link broke. */
   readonly signal: AbortSignal;
   readonly headers: Readonly<Record<string, string>>;
   readonly correlationId: string | undefined;
   /** The node that asks. */
   readonly caller: string;
-};
+}
 
 export type SubscriberOptions = {
   readonly runtime: NodeRuntime;
@@ -270,10 +270,10 @@ export class Subscriber {
   ): RequestHandler {
     const { env } = this.#runtime;
     return async (asked: Asked) => {
-      const { envelope, signal, producer } = asked;
-      const { contentType, schemaVersion, payload, headers, correlationId } = envelope;
-      const data = await decodeValue(contract, contentType, schemaVersion, payload);
-      const ctx: RequestContext = { signal, headers, correlationId, caller: producer };
+      const { contentType, schemaVersion, payload } = asked.envelope;
+      const decoded = decodeValue(contract, contentType, schemaVersion, payload);
+      const data = decoded instanceof Promise ? await decoded : decoded;
+      const ctx = new AskedContext(asked);
       const result = handler(data, ctx);
       const value = isThenable(result) ? await withTimeout(result, options.timeoutMs, env) : result;
       return encodeReply(contract, value as never, env.limits.payloadBytesMax);
@@ -300,6 +300,31 @@ export class Subscriber {
     }
     declarations.remove(index);
     requests.unanswer(index);
+  }
+}
+
+/** Reads what a handler asks for, when it does. */
+class AskedContext implements RequestContext {
+  readonly #asked: Asked;
+
+  constructor(asked: Asked) {
+    this.#asked = asked;
+  }
+
+  get signal(): AbortSignal {
+    return this.#asked.signal;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.#asked.envelope.headers;
+  }
+
+  get correlationId(): string | undefined {
+    return this.#asked.envelope.correlationId;
+  }
+
+  get caller(): string {
+    return this.#asked.producer;
   }
 }
 

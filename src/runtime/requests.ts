@@ -21,12 +21,38 @@ export type Answer = { readonly contentType: string; readonly payload: Uint8Arra
 export type RequestCallback = (error: MeshError | undefined, answer: Answer | undefined) => void;
 
 /** A request at the node that answers it. */
-export type Asked = {
+export interface Asked {
   readonly envelope: EnvelopeView;
   readonly producer: string;
   /** Aborts when the asker gave up, its time ran out, or the link broke. */
   readonly signal: AbortSignal;
-};
+}
+
+/** Most handlers never look at the signal, which costs more than the rest: made when asked for. */
+class AskedRequest implements Asked {
+  readonly envelope: EnvelopeView;
+  readonly producer: string;
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(envelope: Uint8Array, producer: string) {
+    this.envelope = new EnvelopeView(envelope);
+    this.producer = producer;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort();
+  }
+}
 
 /** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
 export type RequestHandler = (asked: Asked) => Promise<Answer>;
@@ -59,7 +85,7 @@ export class Requests {
   #timerMs = Number.POSITIVE_INFINITY;
   readonly #waiting = new Map<string, Set<Pending>>();
   readonly #local = new Map<number, Local>();
-  readonly #asked = new Map<Link, Map<number, AbortController>>();
+  readonly #asked = new Map<Link, Map<number, AskedRequest>>();
   #nextId = 1;
   #turn = 0;
 
@@ -224,7 +250,7 @@ export class Requests {
       const message = `the link broke while "${pending.subject}" was under way; it may have been handled`;
       pending.done(new MeshError("PEER_LOST", message), undefined);
     }
-    for (const controller of this.#asked.get(link)?.values() ?? []) controller.abort();
+    for (const asked of this.#asked.get(link)?.values() ?? []) asked.abort();
     this.#asked.delete(link);
   }
 
@@ -258,30 +284,26 @@ export class Requests {
       this.#refuse(link, frame.id, "NO_HANDLER", "the handler has stopped");
       return;
     }
-    let controllers = this.#asked.get(link);
-    if (controllers === undefined) {
-      controllers = new Map();
-      this.#asked.set(link, controllers);
+    let running = this.#asked.get(link);
+    if (running === undefined) {
+      running = new Map();
+      this.#asked.set(link, running);
     }
-    if (controllers.size >= this.#env.limits.requestsMax) {
-      const message = `${controllers.size} requests of this peer are under way`;
+    if (running.size >= this.#env.limits.requestsMax) {
+      const message = `${running.size} requests of this peer are under way`;
       this.#refuse(link, frame.id, "RATE_LIMITED", message);
       return;
     }
-    const controller = new AbortController();
-    controllers.set(frame.id, controller);
+    const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
+    running.set(frame.id, asked);
     local.running++;
     const finish = () => {
       local.running--;
-      controllers.delete(frame.id);
+      running.delete(frame.id);
     };
     let answer: Promise<Answer>;
     try {
-      answer = local.handler({
-        envelope: new EnvelopeView(frame.envelope),
-        producer: link.peer.nodeId,
-        signal: controller.signal,
-      });
+      answer = local.handler(asked);
     } catch (error) {
       answer = Promise.reject(error);
     }
