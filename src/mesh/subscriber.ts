@@ -247,6 +247,7 @@ export class Subscriber {
       }
       signal?.addEventListener("abort", abort, { once: true });
       this.#runtime.declarations.announce(record, give);
+      this.#runtime.consumer.askAbout(record.index);
     });
   }
 

@@ -276,18 +276,33 @@ export class Consumer implements ConsumerHost {
     return opening;
   }
 
-  /** After the declaration of the subscription left on this link: what became of held output? */
+  /** After the declarations left on this link: what became of held output? */
   ask(link: Link, all: boolean): void {
     const state = this.#links.get(link);
     if (state === undefined || this.held.size === 0) return;
-    const now = this.env.clock.monotonicMs();
-    for (const [index, opening] of state.openings) {
-      const subscription = this.#subscriptions.get(index);
-      if (subscription === undefined) continue;
-      const positions = this.held.toAsk(opening.producer, subscription.id, now, all);
-      if (positions.length === 0) continue;
-      link.send({ type: "ask", session: link.session, subscription: index, positions });
+    for (const opening of state.openings.values()) this.#askAbout(opening, all);
+  }
+
+  /**
+   * After the declaration of a new subscription left: links that were up before it did not hear of what an
+   * earlier life of this node holds for it.
+   */
+  askAbout(index: number): void {
+    if (this.held.size === 0) return;
+    for (const { openings } of this.#links.values()) {
+      const opening = openings.get(index);
+      if (opening !== undefined) this.#askAbout(opening, true);
     }
+  }
+
+  #askAbout(opening: ConsumerOpening, all: boolean): void {
+    const { link, subscription: index, producer } = opening;
+    const subscription = this.#subscriptions.get(index);
+    if (subscription === undefined) return;
+    const now = this.env.clock.monotonicMs();
+    const positions = this.held.toAsk(producer, subscription.id, now, all);
+    if (positions.length === 0) return;
+    link.send({ type: "ask", session: link.session, subscription: index, positions });
   }
 
   #askLater(): void {
