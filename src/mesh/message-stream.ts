@@ -3,9 +3,11 @@
  *
  * Bounded by the subscription's `concurrency`: so many messages are out and unsettled at a time. A message
  * not settled within `timeoutMs` has failed that attempt; settling it later throws ALREADY_SETTLED.
+ * When the stream ends, what is out and unsettled goes back as not attempted, so that ending waits for
+ * nobody's time-out.
  */
 import { MeshError } from "../errors.ts";
-import { RetryLater, Unrecoverable } from "../runtime/consumer/outcome.ts";
+import { Deferred, RetryLater, Unrecoverable } from "../runtime/consumer/outcome.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -36,8 +38,17 @@ export class ManualMessage<T> {
     this.#end(new Unrecoverable(reason));
   }
 
+  /** Gives it back unless it was settled; no attempt. @internal */
+  giveBack(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#settle(new Deferred(0, "the stream ended"));
+  }
+
   #end(error: unknown): void {
-    if (this.#settled || this.ctx.signal.aborted) {
+    const late = this.ctx.signal.aborted;
+    if (late) this.giveBack(); // the key need not wait for this reader any longer
+    if (this.#settled || late) {
       const id = this.ctx.message.id;
       throw new MeshError(
         "ALREADY_SETTLED",
@@ -51,6 +62,8 @@ export class ManualMessage<T> {
 
 export class MessageStream<T> implements AsyncIterableIterator<ManualMessage<T>> {
   readonly #waiting: ManualMessage<T>[] = [];
+  /** Waiting or with the reader, and unsettled. */
+  readonly #out = new Set<ManualMessage<T>>();
   readonly #readers: ((result: IteratorResult<ManualMessage<T>>) => void)[] = [];
   readonly #subscribe: (
     handler: (data: T, ctx: HandlerContext) => Promise<void>,
@@ -78,7 +91,7 @@ export class MessageStream<T> implements AsyncIterableIterator<ManualMessage<T>>
     return new Promise((resolve) => this.#readers.push(resolve));
   }
 
-  /** Ends the subscription; what was not settled is delivered again, here or elsewhere. */
+  /** Ends the subscription; what was not settled is delivered again, elsewhere or later. */
   async return(): Promise<IteratorResult<ManualMessage<T>>> {
     this.end();
     if (this.#subscription !== undefined) await (await this.#subscription).stop();
@@ -87,7 +100,8 @@ export class MessageStream<T> implements AsyncIterableIterator<ManualMessage<T>>
 
   end(): void {
     this.#ended = true;
-    for (const message of this.#waiting.splice(0)) void message.nack({ delayMs: 0 });
+    this.#waiting.length = 0;
+    for (const message of this.#out) message.giveBack();
     for (const reader of this.#readers.splice(0)) reader({ done: true, value: undefined });
   }
 
@@ -98,13 +112,27 @@ export class MessageStream<T> implements AsyncIterableIterator<ManualMessage<T>>
   #take(data: T, ctx: HandlerContext): Promise<void> {
     return new Promise((resolve, reject) => {
       const message = new ManualMessage(data, ctx, (error) => {
+        this.#out.delete(message);
         if (error === undefined) resolve();
         else reject(error);
       });
+      if (this.#ended) {
+        message.giveBack();
+        return;
+      }
+      this.#out.add(message);
+      ctx.signal.addEventListener("abort", () => this.#expired(message), { once: true });
       const reader = this.#readers.shift();
-      if (this.#ended) void message.nack({ delayMs: 0 });
-      else if (reader !== undefined) reader({ done: false, value: message });
+      if (reader !== undefined) reader({ done: false, value: message });
       else this.#waiting.push(message);
     });
+  }
+  /** Its time is over: nobody needs to see it who has not yet; a reader that has it may still end it. */
+  #expired(message: ManualMessage<T>): void {
+    this.#out.delete(message);
+    const at = this.#waiting.indexOf(message);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    message.giveBack();
   }
 }
