@@ -415,6 +415,7 @@ export class Producer implements OutputSink {
         bytesMax: this.#limits.journalBytesMax / 2,
         ageMs: this.#limits.subscriptionAgeMs,
       });
+      state.looked(head);
       state.catchUp(head);
     }
     const needed = lowest(

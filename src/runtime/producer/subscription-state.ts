@@ -45,11 +45,15 @@ export type AttemptError = {
   readonly atMs: number;
 };
 
+type BlockSubject = Block["subjects"][number];
+
 type CursorRow = {
   readonly v: 1;
   readonly floor: Position;
   readonly scanned: Position;
   readonly counted: Position;
+  /** Positions after the first up to the second are counted when they are read; absent: none. */
+  readonly uncounted?: readonly [Position, Position];
   readonly scannedCount: number;
   /** epoch, seq, attempts, milliseconds to the next try (-1: none, -2: stopped), repeated. */
   readonly open: readonly number[];
@@ -71,10 +75,9 @@ export class SubscriptionState implements CommitOwner {
   readonly outlets = new Map<string, Outlet>();
   /** Errors of messages that wait for a retry. */
   readonly errors = new Map<Entry, AttemptError[]>();
-  /** Positions up to here are counted as accepted when they are read, later ones when they are appended. */
-  readonly horizon: Position;
-  /** Everything counted as accepted so far, restored. */
-  readonly countedBefore: Position;
+  /** Positions after the first up to the second are counted as accepted when they are read. */
+  readonly #uncounted: readonly [Position, Position];
+  /** All others are counted when they are appended, so far up to here. */
   counted: Position;
   /** Messages of this subscription read so far; what was counted and never read was damaged. */
   scannedCount: number;
@@ -118,9 +121,8 @@ export class SubscriptionState implements CommitOwner {
       lookAheadMax: env.limits.lookAheadMax,
     });
     this.ledger = row === undefined ? new Ledger() : Ledger.decode(Buffer.from(row.ledger, "hex"));
-    this.horizon = head;
-    this.countedBefore = row?.counted ?? position;
-    this.counted = head;
+    this.#uncounted = row === undefined ? [position, head] : (row.uncounted ?? [head, head]);
+    this.counted = row?.counted ?? head;
     this.scannedCount = row?.scannedCount ?? 0;
     this.durableFloor = row?.floor ?? position;
     this.#cursorKey = compositeKey("p", definition.id);
@@ -140,6 +142,14 @@ export class SubscriptionState implements CommitOwner {
   concerns(kind: 0 | 1, subject: string): boolean {
     if ((kind === 1) !== (this.definition.role === "commands")) return false;
     return this.#matches(subject);
+  }
+
+  /** Whether the record is this subscription's. */
+  isOwed(block: Block, index: number): boolean {
+    const target = block.target(index);
+    if (target !== undefined) return target === this.id;
+    const { kind, subject } = block.subjects[block.subjectIndex(index)] as BlockSubject;
+    return this.concerns(kind, subject) && this.passes(block, index);
   }
 
   /** Whether the record passes the header filter. */
@@ -167,6 +177,13 @@ export class SubscriptionState implements CommitOwner {
     if (++this.#blocksSinceFlush >= FLUSH_BLOCKS) this.#committer.dirty(this);
   }
 
+  /** Everything up to here was looked at when it was appended; known on disk with the next commit. */
+  looked(head: Position): void {
+    if (comparePositions(this.counted, head) >= 0) return;
+    this.counted = head;
+    this.#committer.dirtyLater(this);
+  }
+
   /**
    * Nothing of this subscription waits unread: the cursor may jump to the head of the journal, so that a
    * quiet subscription does not keep the log from being trimmed.
@@ -174,7 +191,7 @@ export class SubscriptionState implements CommitOwner {
   catchUp(head: Position): void {
     const { cursor, ledger } = this;
     if (ledger.accepted !== this.scannedCount) return;
-    if (comparePositions(cursor.scanned, this.horizon) < 0) return;
+    if (this.#readsUncounted) return;
     if (comparePositions(cursor.scanned, head) >= 0) return;
     const { floor } = cursor;
     cursor.read(head);
@@ -187,8 +204,9 @@ export class SubscriptionState implements CommitOwner {
     this.scannedCount++;
     if (this.#pastHorizon) return;
     const at = { epoch, seq };
-    if (comparePositions(at, this.horizon) > 0) this.#pastHorizon = true;
-    else if (comparePositions(at, this.countedBefore) > 0) this.ledger.add("accepted", 1);
+    const [from, to] = this.#uncounted;
+    if (comparePositions(at, to) > 0) this.#pastHorizon = true;
+    else if (comparePositions(at, from) > 0) this.ledger.add("accepted", 1);
   }
 
   /** Messages were settled: the cursor is written soon, or now when many were or the caller waits for it. */
@@ -276,11 +294,16 @@ export class SubscriptionState implements CommitOwner {
       floor: this.cursor.floor,
       scanned: this.cursor.scanned,
       counted: this.counted,
+      ...(this.#readsUncounted ? { uncounted: this.#uncounted } : {}),
       scannedCount: this.scannedCount,
       open,
       ledger: Buffer.from(this.ledger.encode()).toString("hex"),
     };
     return Buffer.from(JSON.stringify(row));
+  }
+
+  get #readsUncounted(): boolean {
+    return comparePositions(this.cursor.scanned, this.#uncounted[1]) < 0;
   }
 
   /** Followers of a waiting key are restored behind its head, so only heads need their time. */

@@ -112,8 +112,26 @@ export class SubscriptionTable {
         expireAtMs: block.expireAtMs(index),
       };
     });
+    this.#countSince(state, row.counted, head);
     this.#add(state);
     return state;
+  }
+
+  /** What was appended after the cursor was written: a second's blocks at most, unless a sync failed. */
+  #countSince(state: SubscriptionState, counted: Position, head: Position): void {
+    let at = counted;
+    while (comparePositions(at, head) < 0) {
+      const block = this.#journal.read(at);
+      if (block === undefined) break;
+      let count = 0;
+      for (let index = 0; index < block.count; index++) {
+        const position = { epoch: block.epoch, seq: block.firstSeq + index };
+        if (comparePositions(position, at) > 0 && state.isOwed(block, index)) count++;
+      }
+      at = { epoch: block.epoch, seq: block.lastSeq };
+      if (count > 0) state.appended(count, at);
+    }
+    state.counted = head;
   }
 
   #add(state: SubscriptionState): void {

@@ -1,0 +1,195 @@
+/**
+ * A mesh node in a process of its own, told what to do by lines on stdin; see node-protocol.ts. It ends
+ * when stdin does.
+ */
+import { writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+import { command, event } from "../../src/contract/define-contract.ts";
+import { mdns } from "../../src/discovery/mdns/mdns.ts";
+import { staticPeers } from "../../src/discovery/static/static-peers.ts";
+import { createNode } from "../../src/mesh/create-node.ts";
+import type { MeshNode } from "../../src/mesh/mesh-node.ts";
+import type { Subscription } from "../../src/mesh/subscription.ts";
+import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
+import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
+import { handlerOf, replierOf } from "./node-behaviour.ts";
+import { KillingTransport } from "./node-kill-rule.ts";
+import type { ChildOptions, Command, FailedCall, Listen, Said, Say } from "./node-protocol.ts";
+
+/** Finds whom the test names. */
+class ToldPeers implements Discovery {
+  readonly name = "told";
+  #events: DiscoveryEvents | undefined;
+
+  async start(_context: unknown, events: DiscoveryEvents): Promise<void> {
+    this.#events = events;
+  }
+
+  async stop(): Promise<void> {
+    this.#events = undefined;
+  }
+
+  found(address: string): void {
+    this.#events?.found({ addresses: [address], source: this.name });
+  }
+}
+
+const Positive = z.object({ n: z.number().positive() });
+
+const say = (said: Said): void => {
+  let bytes = Buffer.from(`${JSON.stringify(said)}\n`);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(1, bytes));
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EAGAIN") throw error;
+    }
+  }
+};
+
+const told = new ToldPeers();
+const subscriptions = new Map<string, Subscription>();
+const requests = new Map<number, AbortController>();
+let node: MeshNode | undefined;
+
+const started = (): MeshNode => {
+  if (node === undefined) throw new Error("create comes first");
+  return node;
+};
+
+const create = async ({ node: options, peers, mdns: multicast, kill }: ChildOptions) => {
+  const transport = zeromq();
+  node = await createNode({
+    ...options,
+    discovery: [
+      told,
+      ...(peers === undefined ? [] : [staticPeers(peers)]),
+      ...(multicast ? [mdns()] : []),
+    ],
+    transports: [kill === undefined ? transport : new KillingTransport(transport, kill)],
+  });
+  void watch(node);
+  return info();
+};
+
+const watch = async (watched: MeshNode): Promise<void> => {
+  for await (const change of watched.status()) {
+    say({ event: "status", name: change.type, change: { ...change } });
+  }
+};
+
+const info = () => {
+  const { id, addresses, dataDir } = started();
+  return { id, address: addresses[0], dataDir };
+};
+
+const listen = async (listen: Listen) => {
+  const { verb, subject, options, positive } = listen;
+  const given = options ?? {};
+  let subscription: Subscription;
+  if (verb === "reply") {
+    subscription = await started().reply(subject, replierOf(listen, say), given);
+  } else if (verb === "handle") {
+    const contract = positive ? command(subject, { schema: Positive }) : subject;
+    subscription = await started().handle(contract, handlerOf(listen, say), given);
+  } else {
+    const contract = positive ? event(subject, { schema: Positive }) : subject;
+    subscription = await started().subscribe(contract, handlerOf(listen, say), given);
+  }
+  subscriptions.set(listen.name, subscription);
+  return { unconfirmed: subscription.unconfirmed };
+};
+
+const publish = async ({ subject, data, options, positive }: Say) => {
+  const contract = positive ? event(subject, { schema: Positive }) : subject;
+  return (await started().publish(contract, data as { n: number }, options)).toJSON();
+};
+
+const request = async (id: number, { subject, data, options }: Say) => {
+  const controller = new AbortController();
+  requests.set(id, controller);
+  try {
+    return await started().request(subject, data, { ...options, signal: controller.signal });
+  } finally {
+    requests.delete(id);
+  }
+};
+
+const flood = (subject: string, count: number): number => {
+  for (let n = 0; n < count; n++) {
+    if (!started().emit(subject, { n })) return n;
+  }
+  return count;
+};
+
+const named = (name: string): Subscription => {
+  const subscription = subscriptions.get(name);
+  if (subscription === undefined) throw new Error(`no subscription "${name}"`);
+  return subscription;
+};
+
+const run = async (id: number, given: Command): Promise<unknown> => {
+  switch (given.op) {
+    case "create":
+      return create(given);
+    case "listen":
+      return listen(given);
+    case "unlisten":
+      return named(given.name).stop();
+    case "pause":
+    case "resume":
+      return named(given.name)[given.op]();
+    case "publish":
+      return publish(given);
+    case "send":
+      return (await started().send(given.subject, given.data, given.options)).toJSON();
+    case "emit":
+      return started().emit(given.subject, given.data, given.options);
+    case "flood":
+      return flood(given.subject, given.count);
+    case "request":
+      return request(id, given);
+    case "abort":
+      return requests.get(given.call)?.abort();
+    case "connect":
+      return told.found(given.address);
+    case "dead-list":
+      return started().deadLetters.list(
+        given.group === undefined ? {} : { subscription: given.group },
+      );
+    case "dead-get":
+      return started().deadLetters.get(given.id);
+    case "dead-replay":
+      return started().deadLetters.replay(given.id);
+    case "dead-discard":
+      return started().deadLetters.discard(given.id);
+    case "info":
+      return info();
+    case "ledger":
+      return started().ledger();
+    case "counters":
+      return started().counters();
+    case "peers":
+      return started().peers();
+    case "health":
+      return started().health();
+    case "stop":
+      return started().stop();
+  }
+};
+
+const failureOf = (error: unknown): FailedCall => {
+  const { name, message, code, details } = error as Error & { code?: string; details?: unknown };
+  return { name, message, code: code ?? "", details: details ?? null };
+};
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const { id, ...command } = JSON.parse(line) as { id: number } & Command;
+    run(id, command as Command).then(
+      (value) => say({ id, value: value ?? null }),
+      (error: unknown) => say({ id, error: failureOf(error) }),
+    );
+  })
+  .on("close", () => process.exit(0));

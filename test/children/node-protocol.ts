@@ -1,0 +1,117 @@
+/**
+ * What a test says to a node in a process of its own, and hears from it: one JSON object a line.
+ *
+ * Commands run side by side; each is answered by a line with its id. Events come in between, written
+ * before anything that follows them happens, so that what a killed process did is known.
+ */
+import type { NodeOptions } from "../../src/options/node-options.ts";
+import type { SubscribeOptions } from "../../src/options/subscribe-options.ts";
+import type { KnownFrame } from "../../src/wire/frames.ts";
+
+/** What a handler does. The first entry that applies to a message and attempt holds; none: it returns. */
+export type Behaviour = {
+  readonly type:
+    | "throw"
+    | "dead"
+    | "retry"
+    /** Never returns. */
+    | "hang"
+    /** Returns after `ms`, whatever its signal says, and sends then. */
+    | "late"
+    /** Returns after `ms`. */
+    | "slow"
+    /** Kills its process before it returns. */
+    | "kill"
+    /** Returns something that has no encoding. */
+    | "garbage"
+    /** Returns when its signal aborts. */
+    | "obey";
+  /** Only messages with these numbers. */
+  readonly only?: readonly number[];
+  /** Only attempts up to this one; default all. */
+  readonly attempts?: number;
+  readonly ms?: number;
+};
+
+export type Listen = {
+  /** Names the subscription in events. */
+  readonly name: string;
+  readonly verb: "subscribe" | "handle" | "reply";
+  readonly subject: string;
+  readonly options?: Omit<SubscribeOptions, "signal">;
+  readonly behaviour?: readonly Behaviour[];
+  /** Sent through ctx for each message, with its number and key. */
+  readonly forward?: readonly { readonly verb: "publish" | "send"; readonly subject: string }[];
+  /** Accepts only numbers above zero. */
+  readonly positive?: boolean;
+};
+
+/** Ends the process with SIGKILL at the nth frame that matches. */
+export type KillRule = {
+  readonly direction: "in" | "out";
+  readonly frame: KnownFrame["type"];
+  /** Of settle: only frames in which some section has this. */
+  readonly having?: "held" | "released" | "acked";
+  /** From 1; default 1. */
+  readonly nth?: number;
+  /** Before or after the frame is passed on. */
+  readonly when: "before" | "after";
+};
+
+export type ChildOptions = {
+  readonly node: Pick<NodeOptions, "service"> & Omit<NodeOptions, "discovery" | "transports">;
+  readonly peers?: readonly string[];
+  readonly mdns?: boolean;
+  readonly kill?: KillRule;
+};
+
+export type Say = {
+  readonly subject: string;
+  readonly data: unknown;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly positive?: boolean;
+};
+
+export type Command =
+  | ({ readonly op: "create" } & ChildOptions)
+  | ({ readonly op: "listen" } & Listen)
+  | { readonly op: "unlisten"; readonly name: string }
+  | { readonly op: "pause" | "resume"; readonly name: string }
+  | ({ readonly op: "publish" | "send" | "emit" | "request" } & Say)
+  /** Emits numbers from 0 until one is not taken, at most `count`. */
+  | { readonly op: "flood"; readonly subject: string; readonly count: number }
+  | { readonly op: "abort"; readonly call: number }
+  | { readonly op: "connect"; readonly address: string }
+  | { readonly op: "dead-list"; readonly group?: string }
+  | { readonly op: "dead-get" | "dead-replay" | "dead-discard"; readonly id: string }
+  | { readonly op: "info" | "ledger" | "counters" | "peers" | "health" | "stop" };
+
+export type Said =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: FailedCall }
+  | Happened;
+
+export type FailedCall = {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+  readonly details: unknown;
+};
+
+export type Happened = {
+  /**
+   * "start" and "end": a handler began, and returned. "failed": what it did through ctx threw `code`.
+   * "aborted": its signal did.
+   */
+  readonly event: "start" | "end" | "failed" | "aborted" | "status";
+  readonly name: string;
+  readonly n?: number;
+  readonly key?: string;
+  readonly attempt?: number;
+  readonly messageId?: string;
+  readonly causationId?: string;
+  readonly replayOf?: string;
+  readonly code?: string;
+  /** Of "status": the change. */
+  readonly change?: Readonly<Record<string, unknown>>;
+};

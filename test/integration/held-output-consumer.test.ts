@@ -1,0 +1,88 @@
+/**
+ * Held output when a member is killed at each step of settling, with fail-over: what its handler sent
+ * reaches the recorder once.
+ */
+import { afterEach, describe, expect, it } from "vitest";
+import type { Behaviour, KillRule } from "../children/node-protocol.ts";
+import { Chain, JOBS } from "./held-output-chain.ts";
+import { worlds } from "./world.ts";
+
+const world = worlds(afterEach);
+
+type Step = {
+  readonly name: string;
+  /** Where the transport kills; absent: the handler does. */
+  readonly rule?: KillRule;
+  /** The producer had accepted the settle: the output is this member's to send. */
+  readonly accepted: boolean;
+};
+
+const STEPS: readonly Step[] = [
+  { name: "before the handler ends", accepted: false },
+  {
+    name: "after the commit, before the settle is sent",
+    rule: { direction: "out", frame: "settle", having: "held", when: "before" },
+    accepted: false,
+  },
+  {
+    name: "after the settle was accepted, before it hears so",
+    rule: { direction: "in", frame: "accepted", when: "before" },
+    accepted: true,
+  },
+  {
+    name: "after it heard Accepted, before the release is synced",
+    rule: { direction: "in", frame: "accepted", when: "after" },
+    accepted: true,
+  },
+  {
+    name: "after the release, before the producer hears so",
+    rule: { direction: "out", frame: "settle", having: "released", when: "before" },
+    accepted: true,
+  },
+];
+
+const dying: Behaviour[] = [{ type: "kill", only: [0, 1, 2, 3] }];
+const doomed = (chain: Chain, { rule }: Step) =>
+  chain.join("b1", rule, rule === undefined ? { behaviour: dying } : {});
+
+describe("held output of a member killed", () => {
+  for (const step of STEPS) {
+    it(`${step.name}: leaves once when it comes back alone`, async () => {
+      const chain = await Chain.start(await world());
+      const b1 = await doomed(chain, step);
+      await chain.post();
+      expect(await b1.exited).toBe("SIGKILL");
+      await chain.join("b1");
+      await chain.proves();
+    });
+
+    it(`${step.name}: leaves once when another took over and it comes back later`, async () => {
+      const chain = await Chain.start(await world());
+      const b1 = await doomed(chain, step);
+      await chain.post();
+      expect(await b1.exited).toBe("SIGKILL");
+      const held = await chain.heldBy("b1");
+      const b2 = await chain.join("b2");
+      const mine = step.accepted ? held : 0;
+      await b2.handled("jobs", JOBS - mine - (step.rule?.having === "released" ? 1 : 0));
+      const again = await chain.join("b1");
+      await again.sees("what it held is released or discarded", async () => {
+        const counters = await again.counters();
+        const { "output.released": released = 0, "output.discarded": discarded = 0 } = counters;
+        return released + discarded >= held;
+      });
+      await chain.proves();
+    });
+  }
+
+  for (const step of STEPS.filter(({ accepted }) => !accepted)) {
+    it(`${step.name}: is replaced by another member's when it never comes back`, async () => {
+      const chain = await Chain.start(await world());
+      const b1 = await doomed(chain, step);
+      await chain.post();
+      expect(await b1.exited).toBe("SIGKILL");
+      await chain.join("b2");
+      await chain.proves();
+    });
+  }
+});
