@@ -46,6 +46,7 @@ const statusOf = (node: MeshNode): InstanceStatus => {
 // The main process decides when this one ends; without it there is nothing to do.
 process.on("SIGINT", () => {});
 process.once("disconnect", () => process.exit(1));
+if (!process.connected) process.exit(1);
 
 const { role, name, mesh, dataDir, startsFile } = spec;
 const node = await createNode({ service: role, mesh, dataDir });
