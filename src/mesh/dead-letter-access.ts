@@ -169,7 +169,7 @@ export class DeadLetterAccess {
 
   /** Null: there is no such dead letter here. */
   async #local(call: Call): Promise<unknown> {
-    const { deadLetters, settling } = this.#runtime.producer;
+    const { deadLetters, deadLetterDesk } = this.#runtime.producer;
     if (call.op === "list") return deadLetters.list(call.filter);
     if (call.op === "get") {
       const letter = deadLetters.get(call.id);
@@ -178,7 +178,7 @@ export class DeadLetterAccess {
     }
     const { op, id } = call;
     return new Promise((resolve, reject) => {
-      settling[op](id, (error) => {
+      deadLetterDesk[op](id, (error) => {
         if (error === undefined) resolve(id);
         else if (error.code === "INVALID_OPTIONS") resolve(null);
         else reject(error);

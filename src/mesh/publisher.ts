@@ -17,8 +17,10 @@ import {
 import type { StagedMessage } from "../runtime/consumer/staged-message.ts";
 import type { Environment } from "../runtime/environment.ts";
 import type { Journal } from "../runtime/journal/journal.ts";
+import type { Outgoing } from "../runtime/producer/acceptance.ts";
+import type { EmitVerdict } from "../runtime/producer/emitter.ts";
 import { Idempotency } from "../runtime/producer/idempotency.ts";
-import type { EmitVerdict, Outgoing, Producer } from "../runtime/producer/producer.ts";
+import type { Producer } from "../runtime/producer/producer.ts";
 import { encodeEnvelope } from "../wire/envelope.ts";
 import { Receipt } from "./receipt.ts";
 

@@ -11,11 +11,9 @@ import {
   resolveSubscribeOptions,
   type SubscribeOptions,
 } from "../options/subscribe-options.ts";
-import type {
-  ConsumerSubscription,
-  JobHandler,
-} from "../runtime/consumer/consumer-subscription.ts";
+import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
 import type { Job } from "../runtime/consumer/job.ts";
+import type { JobHandler } from "../runtime/consumer/job-runner.ts";
 import { Unrecoverable } from "../runtime/consumer/outcome.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import type { Asked, RequestHandler } from "../runtime/requests.ts";

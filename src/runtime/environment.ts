@@ -15,6 +15,7 @@ export type RuntimeLimits = {
   readonly lookAheadMax: number;
   readonly nodePrefetchBytes: number;
   readonly requestsMax: number;
+  readonly deadLetterErrorsMax: number;
 };
 
 export type RuntimeTimes = {

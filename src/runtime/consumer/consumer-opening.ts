@@ -27,6 +27,12 @@ export class ConsumerOpening {
   /** A Resync was sent and its first delivery has not come yet. */
   resyncing = false;
   closed = false;
+  /** Deliveries that arrived and are not handled or given back. */
+  inHand = 0;
+  inHandVolatile = 0;
+  /** What was expected at the last heartbeat. */
+  expectedAtBeat = 1;
+  expectedVolatileAtBeat = 1;
   /** Keys stopped until a delivery says "resume". */
   readonly stoppedKeys = new Set<number>();
   readonly #committer: Committer;
@@ -111,10 +117,9 @@ export class ConsumerOpening {
   #synced(acks: number[], held: number[], error: MeshError | undefined): void {
     if (this.closed) return;
     if (error !== undefined) {
-      // The marks are not on disk: the acks wait for the next batch that holds them.
+      // The marks are not on disk: the acks wait for the next batch, which flushes this owner again.
       this.#marked = acks.concat(this.#marked);
       this.#markedHeld = held.concat(this.#markedHeld);
-      this.#committer.dirty(this);
       return;
     }
     this.#ready = this.#ready.length === 0 ? acks : this.#ready.concat(acks);

@@ -4,7 +4,6 @@
  * One rule holds it together: what a handler did becomes durable in one commit (mark, state, output), and
  * only then is the message acked; output leaves only when the producer accepted that ack.
  */
-import type { MeshError } from "../../errors.ts";
 import type { Section } from "../../wire/batch.ts";
 import type { CreditEntry, PingFrame } from "../../wire/credit.ts";
 import type { AcceptedFrame } from "../../wire/settle.ts";
@@ -19,21 +18,13 @@ import {
   type ConsumerHost,
   type ConsumerSpec,
   ConsumerSubscription,
-  type JobHandler,
 } from "./consumer-subscription.ts";
-import { ASK_AFTER_MS, type HeldId, HeldOutput } from "./held-output.ts";
+import { ASK_AFTER_MS, HeldOutput } from "./held-output.ts";
 import { InboxRow } from "./inbox-row.ts";
 import type { Job } from "./job.ts";
-import type { StagedMessage } from "./staged-message.ts";
+import type { JobHandler } from "./job-runner.ts";
+import { OutputGate, type OutputSink } from "./output-gate.ts";
 import { StateStore } from "./state-store.ts";
-
-/** What the consumer asks of the producing side of its node. */
-export interface OutputSink {
-  /** Room for handlers' output, the reserve included. */
-  hasRoom(bytes: number): boolean;
-  /** Appends within the batch that gathers; `done` after its sync. */
-  release(messages: readonly StagedMessage[], done: (error: MeshError | undefined) => void): void;
-}
 
 type LinkState = {
   readonly openings: Map<number, ConsumerOpening>;
@@ -54,7 +45,7 @@ export class Consumer implements ConsumerHost {
   readonly held: HeldOutput;
   readonly #committer: Committer;
   readonly #store: RowReader;
-  readonly #output: OutputSink;
+  readonly #output: OutputGate;
   readonly #subscriptions = new Map<number, ConsumerSubscription>();
   readonly #links = new Map<Link, LinkState>();
   readonly #inboxes = new Map<string, InboxRow>();
@@ -64,9 +55,13 @@ export class Consumer implements ConsumerHost {
     this.env = options.env;
     this.#committer = options.committer;
     this.#store = options.store;
-    this.#output = options.output;
     this.state = new StateStore(options.store, options.committer);
     this.held = new HeldOutput(options.store, options.committer, options.heldMax);
+    this.#output = new OutputGate(options.env, options.committer, this.held, options.output);
+    if (this.held.damaged > 0) {
+      this.env.counters.count("output.damaged", this.held.damaged);
+      this.env.logger.error("held output cannot be read", { rows: this.held.damaged });
+    }
     this.#askLater();
   }
 
@@ -104,9 +99,7 @@ export class Consumer implements ConsumerHost {
     if (state === undefined) return;
     this.#links.delete(link);
     for (const [index, opening] of state.openings) {
-      const subscription = this.#subscriptions.get(index);
-      subscription?.orphanRunning(opening);
-      subscription?.close(opening);
+      this.#subscriptions.get(index)?.close(opening);
     }
   }
 
@@ -133,8 +126,8 @@ export class Consumer implements ConsumerHost {
       const opening = openings?.get(index);
       if (subscription === undefined || opening === undefined) continue;
       const id = { producer: opening.producer, subscription: subscription.id, epoch, seq };
-      if (verdict === "yours") this.#release(opening, id);
-      else if (verdict === "other") this.#discard(opening, id);
+      if (verdict === "yours") this.#output.release(id, opening);
+      else if (verdict === "other") this.#output.discard(id);
     }
   }
 
@@ -153,7 +146,10 @@ export class Consumer implements ConsumerHost {
   credits(link: Link): CreditEntry[] {
     const state = this.#links.get(link);
     if (state === undefined) return [];
-    return [...state.openings.values()].flatMap((opening) => this.#creditOf(opening) ?? []);
+    return [...state.openings.values()].flatMap((opening) => {
+      this.#subscriptions.get(opening.subscription)?.beat(opening);
+      return this.#creditOf(opening) ?? [];
+    });
   }
 
   /** The end of a turn: settles and credit that came about in it leave in one frame each. */
@@ -194,14 +190,27 @@ export class Consumer implements ConsumerHost {
   }
 
   commit(job: Job): boolean {
-    const { opening, subscription, staged, stateWrites } = job;
+    const { opening, subscription, staged, stateWrites, epoch, seq } = job;
+    const { inbox } = opening.inbox;
+    if (inbox.isSettled(epoch, seq)) {
+      // The producer's floor has passed it: another member's handling was accepted meanwhile.
+      this.env.counters.count("inbox.duplicates");
+      if (!opening.closed) opening.ackAgain(job.number, false);
+      return true;
+    }
+    if (!inbox.hasRoom(epoch, 0)) return false;
     const sends = staged !== undefined && staged.length > 0;
-    if (sends && !this.#keep(job, staged)) return false;
+    if (sends && !this.#output.keep(job, staged)) return false;
     if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
-    opening.inbox.mark(job.epoch, job.seq - job.skip, job.seq);
+    opening.inbox.mark(epoch, seq - job.skip, seq);
     if (opening.closed) this.#committer.dirty(opening.inbox);
     else opening.ack(job.number, sends && !subscription.spec.stateful);
     return true;
+  }
+
+  commitVolatile({ subscription, staged, stateWrites }: Job): void {
+    if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
+    if (staged !== undefined && staged.length > 0) this.#output.letOut(staged);
   }
 
   /** Stops asking; handlers are the caller's to drain. */
@@ -210,61 +219,6 @@ export class Consumer implements ConsumerHost {
   }
 
   // --- inside --------------------------------------------------------------------------------
-
-  #keep(job: Job, staged: readonly StagedMessage[]): boolean {
-    let bytes = 0;
-    for (const message of staged) bytes += message.envelope.length;
-    if (!this.#output.hasRoom(bytes)) {
-      this.env.counters.count("output.noRoom");
-      return false;
-    }
-    if (job.subscription.spec.stateful) {
-      // Messages cannot move to another member: nobody else's settle can be accepted.
-      this.#releaseWithMark(staged);
-      return true;
-    }
-    if (!this.held.hasRoom) {
-      this.env.counters.count("output.heldFull");
-      return false;
-    }
-    this.held.add(heldId(job), staged, this.env.clock.monotonicMs());
-    return true;
-  }
-
-  /** The output joins the mark's batch; when that fails, the batch in which the mark is tried again. */
-  #releaseWithMark(staged: readonly StagedMessage[]): void {
-    this.#output.release(staged, (error) => {
-      if (error !== undefined && error.code !== "STOPPED") this.#releaseWithMark(staged);
-    });
-  }
-
-  #release(opening: ConsumerOpening, id: HeldId): void {
-    const staged = this.held.take(id);
-    if (staged === undefined) {
-      // Released before (the producer answered twice): say so again, its row may still be there.
-      if (!this.held.has(id)) opening.released({ epoch: id.epoch, seq: id.seq });
-      return;
-    }
-    const undo = this.held.drop(id);
-    this.#output.release(staged, (error) => {
-      if (error === undefined) {
-        this.env.counters.count("output.released");
-        if (!opening.closed) opening.released({ epoch: id.epoch, seq: id.seq });
-      } else {
-        undo();
-      }
-    });
-  }
-
-  #discard(opening: ConsumerOpening, id: HeldId): void {
-    if (!this.held.has(id)) return;
-    const undo = this.held.drop(id);
-    this.env.counters.count("output.discarded");
-    this.#committer.onDurable((error) => {
-      if (error !== undefined) undo();
-      else if (!opening.closed) opening.released({ epoch: id.epoch, seq: id.seq });
-    });
-  }
 
   #open(link: Link, state: LinkState, subscription: ConsumerSubscription): ConsumerOpening {
     const inbox = this.#inboxOf(link.peer.nodeId, subscription.id);
@@ -317,12 +271,29 @@ export class Consumer implements ConsumerHost {
     const name = `${producer} ${subscription}`;
     let row = this.#inboxes.get(name);
     if (row === undefined) {
-      const key = compositeKey(producer, subscription);
-      const stored = this.#store.get("inbox", key);
-      row = new InboxRow(key, stored, this.#committer, () => this.env.clock.wallMs());
+      row = this.#readInbox(producer, subscription);
       this.#inboxes.set(name, row);
     }
     return row;
+  }
+
+  #readInbox(producer: string, subscription: string): InboxRow {
+    const { clock, counters, logger } = this.env;
+    const key = compositeKey(producer, subscription);
+    const wallMs = (): number => clock.wallMs();
+    const stored = this.#store.get("inbox", key);
+    try {
+      return new InboxRow(key, stored, this.#committer, wallMs);
+    } catch (error) {
+      // Going on may repeat an effect; not going on would stop every message of this producer.
+      counters.count("inbox.damaged");
+      logger.error("marks cannot be read: redeliveries may repeat", {
+        producer,
+        subscription,
+        error,
+      });
+      return new InboxRow(key, undefined, this.#committer, wallMs);
+    }
   }
 
   #creditOf(opening: ConsumerOpening): CreditEntry | undefined {
@@ -339,10 +310,3 @@ export class Consumer implements ConsumerHost {
     };
   }
 }
-
-const heldId = (job: Job): HeldId => ({
-  producer: job.producer,
-  subscription: job.subscription.id,
-  epoch: job.epoch,
-  seq: job.seq,
-});

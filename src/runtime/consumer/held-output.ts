@@ -28,6 +28,8 @@ type Held = HeldId & {
   releasing: boolean;
   /** Monotonic milliseconds before which the producer is not asked. */
   askAtMs: number;
+  /** Nobody else's settle can be accepted: it leaves without the producer's word. */
+  readonly own: boolean;
 };
 
 const SCAN_MAX = 4_096;
@@ -38,6 +40,8 @@ export class HeldOutput {
   readonly #rows: PendingRows;
   readonly #held = new Map<string, Held>();
   readonly #heldMax: number;
+  /** Rows found at start that cannot be read; they stay where they are. */
+  damaged = 0;
 
   constructor(store: RowReader, committer: Committer, heldMax: number) {
     this.#rows = new PendingRows("held", committer, store);
@@ -58,13 +62,13 @@ export class HeldOutput {
   }
 
   /** Keeps the output of a handled message; durable with the batch that gathers. */
-  add(id: HeldId, messages: readonly StagedMessage[], nowMs: number): void {
+  add(id: HeldId, messages: readonly StagedMessage[], nowMs: number, own: boolean): void {
     const { producer, subscription, epoch, seq } = id;
     const key = compositeKey(producer, subscription, { epoch, seq });
-    const held = { producer, subscription, epoch, seq, key, releasing: false };
+    const held = { producer, subscription, epoch, seq, key, releasing: false, own };
     this.#held.set(nameOf(id), { ...held, askAtMs: nowMs + ASK_AFTER_MS });
     const body = encodeStaged(messages);
-    const head = Buffer.from(`${JSON.stringify({ producer, subscription, epoch, seq })}\n`);
+    const head = Buffer.from(`${JSON.stringify({ producer, subscription, epoch, seq, own })}\n`);
     this.#rows.set(key, Buffer.concat([head, body]));
   }
 
@@ -99,12 +103,17 @@ export class HeldOutput {
     if (held !== undefined) held.releasing = false;
   }
 
+  /** What leaves without anybody's word. */
+  own(): HeldId[] {
+    return [...this.#held.values()].filter((held) => held.own && !held.releasing);
+  }
+
   /** Positions to ask a producer about, and when to ask again. */
   toAsk(producer: string, subscription: string, nowMs: number, all: boolean): Position[] {
     const positions: Position[] = [];
     for (const held of this.#held.values()) {
       if (held.producer !== producer || held.subscription !== subscription) continue;
-      if (held.releasing || (!all && held.askAtMs > nowMs)) continue;
+      if (held.own || held.releasing || (!all && held.askAtMs > nowMs)) continue;
       held.askAtMs = nowMs + ASK_AFTER_MS;
       positions.push({ epoch: held.epoch, seq: held.seq });
       if (positions.length >= SCAN_MAX) break;
@@ -118,10 +127,9 @@ export class HeldOutput {
       const options = from === undefined ? { limit: SCAN_MAX } : { limit: SCAN_MAX, from };
       const rows = store.scan("held", options);
       for (const { key, value } of rows) {
-        const id: HeldId = JSON.parse(
-          Buffer.from(value.subarray(0, value.indexOf(0x0a))).toString(),
-        );
-        this.#held.set(nameOf(id), { ...id, key, releasing: false, askAtMs: 0 });
+        const id = headOf(value);
+        if (id === undefined) this.damaged++;
+        else this.#held.set(nameOf(id), { ...id, key, releasing: false, askAtMs: 0 });
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < SCAN_MAX) return;
@@ -129,6 +137,18 @@ export class HeldOutput {
     }
   }
 }
+
+const headOf = (row: Uint8Array): (HeldId & { readonly own: boolean }) | undefined => {
+  try {
+    const head = JSON.parse(Buffer.from(row.subarray(0, row.indexOf(0x0a))).toString());
+    const { producer, subscription, epoch, seq, own } = head;
+    if (typeof producer !== "string" || typeof subscription !== "string") return undefined;
+    if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(seq)) return undefined;
+    return { producer, subscription, epoch, seq, own: own === true };
+  } catch {
+    return undefined;
+  }
+};
 
 const nameOf = ({ producer, subscription, epoch, seq }: HeldId): string =>
   `${producer} ${epoch}:${seq} ${subscription}`;

@@ -51,9 +51,8 @@ export class InboxRow {
     this.#committer.write("inbox", this.#key, row);
     this.#committer.onDurable((error) => {
       this.#syncing--;
-      if (error === undefined) return;
-      this.#changed = true;
-      this.#committer.dirty(this);
+      // Whoever flushed this row is flushed again by the next batch.
+      if (error !== undefined) this.#changed = true;
     });
   }
 }

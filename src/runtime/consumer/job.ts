@@ -1,7 +1,6 @@
-/** One message at its consumer, from arrival to settle. */
+/** One attempt at a message, at its consumer, from arrival to settle. */
 import { EnvelopeView } from "../../wire/envelope.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
-import type { ConsumerSubscription } from "./consumer-subscription.ts";
 import type { StagedMessage } from "./staged-message.ts";
 
 export type JobState =
@@ -13,8 +12,14 @@ export type JobState =
 /** A change of `ctx.state`, kept until the handler has succeeded. */
 export type StateWrite = { readonly key: string; readonly value: Uint8Array | undefined };
 
+/** The subscription a job belongs to, as far as a job is concerned. */
+export type JobSubscription = {
+  readonly id: string;
+  readonly spec: { readonly stateful: boolean };
+};
+
 export class Job {
-  readonly subscription: ConsumerSubscription;
+  readonly subscription: JobSubscription;
   /** The opening it came by; replaced when it is delivered again while it runs. */
   opening: ConsumerOpening;
   /** Delivery number in that opening. */
@@ -37,9 +42,10 @@ export class Job {
   stateWrites: StateWrite[] | undefined;
   #view: EnvelopeView | undefined;
   #controller: AbortController | undefined;
+  #revokedBy: Error | undefined;
 
   constructor(
-    subscription: ConsumerSubscription,
+    subscription: JobSubscription,
     opening: ConsumerOpening,
     number: number,
     volatile: boolean,
@@ -86,7 +92,7 @@ export class Job {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.state === "revoked") this.#controller.abort();
+      if (this.#revokedBy !== undefined) this.#controller.abort(this.#revokedBy);
     }
     return this.#controller.signal;
   }
@@ -95,13 +101,26 @@ export class Job {
   revoke(reason: Error): void {
     if (this.state !== "running") return;
     this.state = "revoked";
+    this.#revokedBy = reason;
     this.#controller?.abort(reason);
   }
 
-  /** Forgets what a failed attempt had staged. */
-  rewind(): void {
-    this.staged = undefined;
-    this.stateWrites = undefined;
-    this.#controller = undefined;
+  /** The same message for its next attempt: nothing of this one, nor who still holds it, reaches that. */
+  nextAttempt(): Job {
+    const { subscription, opening, number, volatile, epoch, seq, skip, keyHash } = this;
+    const position = { epoch, seq, skip };
+    const { attempts, bytes, start, end } = this;
+    return new Job(
+      subscription,
+      opening,
+      number,
+      volatile,
+      position,
+      keyHash,
+      attempts,
+      bytes,
+      start,
+      end,
+    );
   }
 }

@@ -40,6 +40,29 @@ export class Deferred extends Error {
 }
 
 export const outcomeOf = (error: unknown): Outcome => {
-  const outcome = (error as { [BRAND]?: Outcome } | null | undefined)?.[BRAND];
-  return outcome ?? { type: "retry" };
+  try {
+    const outcome = (error as { [BRAND]?: Outcome } | null | undefined)?.[BRAND];
+    return outcome ?? { type: "retry" };
+  } catch {
+    return { type: "retry" }; // a getter that throws is only an error
+  }
+};
+
+const ERROR_TEXT_MAX = 1_024;
+
+/** What is told of an error: never its stack. */
+export const describeError = (error: unknown): { name: string; message: string } => {
+  if (error instanceof Error) {
+    const { name, message } = error;
+    return { name: name.slice(0, ERROR_TEXT_MAX), message: message.slice(0, ERROR_TEXT_MAX) };
+  }
+  return { name: "Error", message: textOf(error).slice(0, ERROR_TEXT_MAX) };
+};
+
+const textOf = (thrown: unknown): string => {
+  try {
+    return String(thrown);
+  } catch {
+    return "a value without a text was thrown"; // an object without a prototype, or a hostile one
+  }
 };

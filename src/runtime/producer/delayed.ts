@@ -40,6 +40,7 @@ export class Delayed {
   readonly #host: DelayedHost;
   readonly #store: RowReader;
   readonly #rows: PendingRows;
+  readonly #committer: Committer;
   readonly #moving = new Set<string>();
   #timer: Timer | undefined;
   /** Monotonic milliseconds for which the timer is set. */
@@ -49,6 +50,7 @@ export class Delayed {
   constructor(host: DelayedHost, store: RowReader, committer: Committer) {
     this.#host = host;
     this.#store = store;
+    this.#committer = committer;
     this.#rows = new PendingRows("delayed", committer, store);
   }
 
@@ -70,7 +72,12 @@ export class Delayed {
     const { envelope, ...head } = message;
     const json = Buffer.from(`${JSON.stringify(head)}\n`);
     const row = Buffer.concat([json, envelope]);
-    this.#rows.set(compositeKey(Math.round(dueMs), position), row);
+    const key = compositeKey(Math.round(dueMs), position);
+    this.#rows.set(key, row);
+    // What was not accepted must not come up later, when the row would be written again.
+    this.#committer.onDurable((error) => {
+      if (error !== undefined) this.#rows.set(key, undefined);
+    });
     this.#arm(dueMs - this.#host.env.clock.wallMs());
   }
 

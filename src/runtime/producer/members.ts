@@ -7,7 +7,6 @@
  */
 
 import { ZERO } from "../../core/position.ts";
-import { shardOf } from "../../core/shard-map.ts";
 import type { Member } from "../../core/subscription-cursor.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
 import type { HybridTime } from "../../wire/hybrid-time.ts";
@@ -73,7 +72,7 @@ export class Members {
   }
 
   /** The session of an outlet is over; its member keeps what it had for now. */
-  closed(outlet: Outlet): void {
+  closed(outlet: Outlet<SubscriptionState>): void {
     const { subscription: state, member } = outlet;
     if (state.outlets.get(member.id) !== outlet) return;
     state.outlets.delete(member.id);
@@ -91,24 +90,6 @@ export class Members {
       this.#producer.settling.killed(state, killers);
       this.#producer.pump(state);
     }
-  }
-
-  /** Where an at-most-once message of this key goes. */
-  volatileOutlet(state: SubscriptionState, keyHash: number): Outlet | undefined {
-    const { outlets } = state;
-    if (outlets.size === 0) return undefined;
-    if (state.isKeyed && keyHash >= 0) {
-      const owner = state.cursor.owners[shardOf(keyHash)];
-      return owner === undefined ? undefined : outlets.get(owner.id);
-    }
-    if (outlets.size === 1) return outlets.values().next().value;
-    const all = [...outlets.values()];
-    state.turn = (state.turn + 1) % all.length;
-    for (let tries = 0; tries < all.length; tries++) {
-      const outlet = all[(state.turn + tries) % all.length] as Outlet;
-      if (!outlet.link.congested && outlet.takesVolatile(0)) return outlet;
-    }
-    return all[state.turn];
   }
 
   /** Without members a subscription that is not durable is forgotten after a while. */
@@ -244,7 +225,7 @@ export class Members {
     if (outlet !== undefined) this.#leave(outlet);
   }
 
-  #leave(outlet: Outlet): void {
+  #leave(outlet: Outlet<SubscriptionState>): void {
     const { subscription: state, member, link, index } = outlet;
     this.#producer.outletsOf(link)?.byIndex.delete(index);
     if (state.outlets.get(member.id) === outlet) state.outlets.delete(member.id);

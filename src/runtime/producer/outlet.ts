@@ -1,12 +1,14 @@
 /** A subscription at one member over one session, as its producer sends to it. */
 import type { Opening } from "../../core/opening.ts";
+import type { Position } from "../../core/position.ts";
 import type { Member } from "../../core/subscription-cursor.ts";
 import type { Link } from "../link/link.ts";
-import type { SubscriptionState } from "./subscription-state.ts";
 
-export class Outlet {
+export type OutletSubscription = { readonly durableFloor: Position };
+
+export class Outlet<Subscription extends OutletSubscription = OutletSubscription> {
   readonly link: Link;
-  readonly subscription: SubscriptionState;
+  readonly subscription: Subscription;
   /** The index the consumer chose. */
   readonly index: number;
   readonly member: Member;
@@ -19,7 +21,7 @@ export class Outlet {
 
   constructor(
     link: Link,
-    subscription: SubscriptionState,
+    subscription: Subscription,
     index: number,
     member: Member,
     opening: Opening,
@@ -46,9 +48,9 @@ export class Outlet {
 }
 
 /** What one link carries: its outlets, and which of them the open section of its batch belongs to. */
-export class LinkOutlets {
-  readonly byIndex = new Map<number, Outlet>();
-  #outlet: Outlet | undefined;
+export class LinkOutlets<Subscription extends OutletSubscription = OutletSubscription> {
+  readonly byIndex = new Map<number, Outlet<Subscription>>();
+  #outlet: Outlet<Subscription> | undefined;
   #volatile = false;
   #epoch = 0;
 
@@ -58,7 +60,7 @@ export class LinkOutlets {
   }
 
   /** Begins a section unless the open one fits. `first` is the number of the next delivery. */
-  section(outlet: Outlet, volatile: boolean, epoch: number, first: number): void {
+  section(outlet: Outlet<Subscription>, volatile: boolean, epoch: number, first: number): void {
     const { batch, session } = outlet.link;
     if (batch.empty) {
       batch.begin(session);

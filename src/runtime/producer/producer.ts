@@ -9,19 +9,21 @@ import type { Entry } from "../../core/entry.ts";
 import { messageId, type NodeId } from "../../core/ids.ts";
 import type { LedgerCounts } from "../../core/ledger.ts";
 import { type Position, ZERO } from "../../core/position.ts";
-import { MeshError } from "../../errors.ts";
+import type { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { CreditEntry, Tail } from "../../wire/credit.ts";
 import type { EnvelopeTemplate, EnvelopeVariables } from "../../wire/envelope.ts";
-import type { OutputSink } from "../consumer/consumer.ts";
+import type { OutputSink } from "../consumer/output-gate.ts";
 import type { StagedMessage } from "../consumer/staged-message.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Link } from "../link/link.ts";
+import { Acceptance, type Outgoing } from "./acceptance.ts";
+import { DeadLetterDesk } from "./dead-letter-desk.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { Delayed, type DelayedMessage } from "./delayed.ts";
-import { withId } from "./envelope-suffix.ts";
+import { Emitter, type EmitVerdict } from "./emitter.ts";
+import { expireBeyond } from "./expiry.ts";
 import { Members } from "./members.ts";
 import { LinkOutlets } from "./outlet.ts";
 import { Pump } from "./pump.ts";
@@ -29,20 +31,6 @@ import { lowest, Retention } from "./retention.ts";
 import { Settling } from "./settling.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { SubscriptionTable } from "./subscription-table.ts";
-
-/** A message to accept: to be encoded (template and variables) or ready-made (bytes). */
-export type Outgoing = {
-  readonly kind: 0 | 1;
-  readonly subject: string;
-  readonly keyHash: number;
-  readonly template: EnvelopeTemplate | undefined;
-  readonly variables: EnvelopeVariables | undefined;
-  readonly bytes: Uint8Array | undefined;
-  readonly expireAfterMs: number;
-  readonly delayMs: number;
-  readonly timeMs: number;
-  readonly timeCounter: number;
-};
 
 export type ProducerLimits = {
   readonly journalBytesMax: number;
@@ -55,11 +43,7 @@ export type ProducerLimits = {
   readonly orphanMs: number;
 };
 
-export type EmitVerdict = "taken" | "noSubscriber" | "noCredit" | "congested";
-
 const SWEEP_MS = 1_000;
-/** The target of a delayed message's place in the log: no subscription has this name. */
-const NOBODY = "~delayed";
 
 export class Producer implements OutputSink {
   readonly env: Environment;
@@ -68,11 +52,13 @@ export class Producer implements OutputSink {
   readonly members: Members;
   readonly settling: Settling;
   readonly deadLetters: DeadLetters;
-  readonly #delayed: Delayed;
+  readonly deadLetterDesk: DeadLetterDesk;
+  readonly #acceptance: Acceptance;
   readonly #pump: Pump;
+  readonly #emitter: Emitter;
   readonly #retention: Retention;
   readonly #limits: ProducerLimits;
-  readonly #links = new Map<Link, LinkOutlets>();
+  readonly #links = new Map<Link, LinkOutlets<SubscriptionState>>();
   #sweepTimer: Timer | undefined;
   #stopped = false;
 
@@ -88,12 +74,17 @@ export class Producer implements OutputSink {
     this.table = new SubscriptionTable(env, journal);
     const { committer } = journal;
     this.deadLetters = new DeadLetters(journal, committer, limits.journalBytesMax / 10);
-    this.#delayed = new Delayed(
-      { env, appendDue: (...args) => this.#appendDue(...args) },
+    this.#acceptance = new Acceptance({
+      env,
       journal,
-      committer,
-    );
+      journalBytesMax: limits.journalBytesMax,
+      ensureCommand: (subject) => {
+        if (this.table.matching(1, subject).length === 0) this.members.expectCommand(subject);
+      },
+    });
     this.#pump = new Pump(this);
+    this.#emitter = new Emitter(this);
+    this.deadLetterDesk = new DeadLetterDesk(this);
     this.settling = new Settling(this);
     this.members = new Members(this, limits.orphanMs);
     const window = {
@@ -108,13 +99,13 @@ export class Producer implements OutputSink {
   /** Restores cursors and takes up what was pending. */
   start(): void {
     for (const state of this.table.restore()) this.members.orphaned(state);
-    this.#delayed.start();
+    this.#acceptance.start();
     this.#sweepLater();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#delayed.stop();
+    this.#acceptance.stop();
     if (this.#sweepTimer !== undefined) this.env.clock.clearTimer(this.#sweepTimer);
     for (const state of this.table.all()) state.pausedFor = "stopped";
   }
@@ -126,98 +117,39 @@ export class Producer implements OutputSink {
    * @throws MeshError JOURNAL_FULL, DISK_FULL, OUTCOME_UNKNOWN, STOPPED
    */
   accept(message: Outgoing, reserve: boolean): number {
-    if (message.delayMs > 0) return this.#acceptDelayed(message, reserve);
-    this.#ensureCommand(message);
-    return this.journal.append(this.#record(message, reserve));
+    return this.#acceptance.accept(message, reserve);
   }
 
   /** All or none, in one block; returns the first seq. */
   acceptMany(messages: readonly Outgoing[], reserve: boolean): number {
-    for (const message of messages) this.#ensureCommand(message);
-    return this.journal.appendMany(messages.map((message) => this.#record(message, reserve)));
+    return this.#acceptance.acceptMany(messages, reserve);
   }
 
   hasRoom(bytes: number): boolean {
-    return this.journal.accepting && this.journal.logBytes + bytes < this.#limits.journalBytesMax;
+    return this.#acceptance.hasRoom(bytes);
   }
 
-  release(messages: readonly StagedMessage[], done: (error: MeshError | undefined) => void): void {
-    const { ms, counter } = this.env.hybrid.now(this.env.clock.wallMs());
-    try {
-      for (const message of messages) {
-        this.accept(
-          {
-            kind: message.kind === "command" ? 1 : 0,
-            subject: message.subject,
-            keyHash: message.keyHash,
-            template: undefined,
-            variables: undefined,
-            bytes: message.envelope,
-            expireAfterMs: message.expireAfterMs,
-            delayMs: message.delayMs,
-            timeMs: ms,
-            timeCounter: counter,
-          },
-          true,
-        );
-      }
-    } catch (error) {
-      // Nothing of a refused append is written, and what was appended before it fails with its batch.
-      this.env.clock.setTimer(0, () => done(asMeshError(error)));
-      return;
-    }
-    this.journal.onDurable(done);
+  release(
+    messages: readonly StagedMessage[],
+    done: (error: MeshError | undefined) => void,
+  ): boolean {
+    return this.#acceptance.release(messages, done);
   }
 
-  // --- at most once --------------------------------------------------------------------------
-
-  /** Hands a message to one live member of each group; nothing is kept. */
+  /** At most once: hands a message to one live member of each group; nothing is kept. */
   emit(
     subject: string,
     keyHash: number,
     template: EnvelopeTemplate,
     variables: EnvelopeVariables,
   ): EmitVerdict {
-    let verdict: EmitVerdict = "noSubscriber";
-    for (const state of this.table.matching(0, subject)) {
-      const outlet = this.members.volatileOutlet(state, keyHash);
-      if (outlet === undefined) continue;
-      const { link } = outlet;
-      const outlets = this.#links.get(link);
-      if (outlets === undefined) continue;
-      // Fields beside the payload are small; the credit is charged with the true size below.
-      const refusal = link.congested
-        ? "congested"
-        : outlet.takesVolatile(variables.payload.length + 1_024)
-          ? undefined
-          : "noCredit";
-      if (refusal !== undefined) {
-        this.env.counters.count(`emit.dropped.${refusal}`);
-        if (verdict === "noSubscriber") verdict = refusal;
-        continue;
-      }
-      outlets.section(outlet, true, 0, outlet.volatileNext++);
-      outlet.volatileBytes += link.batch.emitDelivery(
-        0,
-        keyHash,
-        0,
-        0,
-        -1,
-        false,
-        template,
-        variables,
-      );
-      link.batchGrew();
-      verdict = "taken";
-    }
-    if (verdict === "noSubscriber") this.env.counters.count("emit.dropped.noSubscriber");
-    return verdict;
+    return this.#emitter.emit(subject, keyHash, template, variables);
   }
 
   // --- links ---------------------------------------------------------------------------------
 
   linkUp(link: Link): void {
-    this.#links.set(link, new LinkOutlets());
+    this.#links.set(link, new LinkOutlets<SubscriptionState>());
   }
 
   linkDown(link: Link): void {
@@ -227,7 +159,7 @@ export class Producer implements OutputSink {
     for (const outlet of outlets.byIndex.values()) this.members.closed(outlet);
   }
 
-  outletsOf(link: Link): LinkOutlets | undefined {
+  outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined {
     return this.#links.get(link);
   }
 
@@ -345,60 +277,6 @@ export class Producer implements OutputSink {
     for (const state of this.table.all()) this.pump(state);
   }
 
-  /** A command is owed to whoever claims its subject, also when nobody has yet. */
-  #ensureCommand(message: Outgoing): void {
-    if (message.kind === 1 && this.table.matching(1, message.subject).length === 0) {
-      this.members.expectCommand(message.subject);
-    }
-  }
-
-  #record(message: Outgoing, reserve: boolean) {
-    const { expireAfterMs } = message;
-    const expireAtMs = expireAfterMs < 0 ? -1 : this.env.clock.wallMs() + expireAfterMs;
-    return { ...message, expireAtMs, target: undefined, reserve };
-  }
-
-  #acceptDelayed(message: Outgoing, reserve: boolean): number {
-    const { kind, subject, keyHash, delayMs, expireAfterMs } = message;
-    const now = this.env.clock.wallMs();
-    const { epoch } = this.journal;
-    const seq = this.journal.append({
-      ...this.#record(message, reserve),
-      target: NOBODY,
-      template: undefined,
-      variables: undefined,
-      bytes: new Uint8Array(0),
-    });
-    const envelope = this.settling.encode(message);
-    const id = this.idOf({ epoch, seq });
-    const delayed: DelayedMessage = {
-      kind,
-      subject,
-      keyHash,
-      expireAtMs: expireAfterMs < 0 ? -1 : now + delayMs + expireAfterMs,
-      messageId: id,
-      envelope: withId(envelope, id),
-    };
-    this.#delayed.add(now + delayMs, { epoch, seq }, delayed);
-    return seq;
-  }
-
-  #appendDue(message: DelayedMessage, done: (error: MeshError | undefined) => void): boolean {
-    const { kind, subject, keyHash, expireAtMs, envelope: bytes } = message;
-    const { ms, counter } = this.env.hybrid.now(this.env.clock.wallMs());
-    const rest = { template: undefined, variables: undefined, expireAfterMs: -1, delayMs: 0 };
-    const outgoing = { kind, subject, keyHash, bytes, timeMs: ms, timeCounter: counter, ...rest };
-    this.#ensureCommand(outgoing);
-    try {
-      this.journal.append({ ...outgoing, expireAtMs, target: undefined, reserve: true });
-    } catch (error) {
-      if (!MeshError.is(error)) throw error;
-      return false;
-    }
-    this.journal.onDurable(done);
-    return true;
-  }
-
   #sweepLater(): void {
     this.#sweepTimer = this.env.clock.setTimer(SWEEP_MS, () => {
       if (this.#stopped) return;
@@ -411,7 +289,7 @@ export class Producer implements OutputSink {
   #sweep(): void {
     const head = this.journal.head ?? ZERO;
     for (const state of this.table.all()) {
-      this.settling.expireBeyond(state, {
+      expireBeyond(this, state, {
         bytesMax: this.#limits.journalBytesMax / 2,
         ageMs: this.#limits.subscriptionAgeMs,
       });
@@ -425,10 +303,3 @@ export class Producer implements OutputSink {
     this.journal.trim(lowest([this.#retention.cut(this.env.clock.monotonicMs())], needed));
   }
 }
-
-const asMeshError = (error: unknown): MeshError =>
-  MeshError.is(error)
-    ? error
-    : new MeshError("OUTCOME_UNKNOWN", error instanceof Error ? error.message : String(error), {
-        cause: error,
-      });

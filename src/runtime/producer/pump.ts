@@ -20,7 +20,7 @@ const TURN = 64;
 export type PumpHost = {
   readonly env: Environment;
   readonly journal: Journal;
-  outletsOf(link: Link): LinkOutlets | undefined;
+  outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined;
   /** A message ended at its producer without a consumer's settle. */
   ended(state: SubscriptionState, entry: Entry, how: "expired"): void;
 };
@@ -122,7 +122,7 @@ export class Pump {
     }
   }
 
-  #sendTo(state: SubscriptionState, outlet: Outlet): number {
+  #sendTo(state: SubscriptionState, outlet: Outlet<SubscriptionState>): number {
     const { link, member } = outlet;
     const { cursor } = state;
     let sent = 0;
@@ -140,7 +140,7 @@ export class Pump {
     return sent;
   }
 
-  #write(state: SubscriptionState, outlet: Outlet, entry: Entry): boolean {
+  #write(state: SubscriptionState, outlet: Outlet<SubscriptionState>, entry: Entry): boolean {
     const block = this.#blockOf(state, entry);
     if (block === undefined) {
       state.cursor.settle(entry);
@@ -182,7 +182,7 @@ export class Pump {
   }
 
   /** Sends again from this delivery number on: the consumer missed some. */
-  resend(state: SubscriptionState, outlet: Outlet, from: number): void {
+  resend(state: SubscriptionState, outlet: Outlet<SubscriptionState>, from: number): void {
     const { opening, link } = outlet;
     for (let number = from; number < opening.next; number++) {
       const entry = opening.inFlight(number);
@@ -215,4 +215,5 @@ export class Pump {
 /** A frame is cut here, well below any peer's limit. */
 const BATCH_CUT = 64 * 1024;
 
-const outletsEnd = (outlets: LinkOutlets | undefined): void => outlets?.restart();
+const outletsEnd = (outlets: LinkOutlets<SubscriptionState> | undefined): void =>
+  outlets?.restart();

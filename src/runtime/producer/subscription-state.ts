@@ -72,7 +72,7 @@ export class SubscriptionState implements CommitOwner {
   readonly cursor: SubscriptionCursor;
   readonly ledger: Ledger;
   /** Sessions with members, by node id. */
-  readonly outlets = new Map<string, Outlet>();
+  readonly outlets = new Map<string, Outlet<SubscriptionState>>();
   /** Errors of messages that wait for a retry. */
   readonly errors = new Map<Entry, AttemptError[]>();
   /** Positions after the first up to the second are counted as accepted when they are read. */

@@ -1,0 +1,239 @@
+/**
+ * What arrives for one subscription: numbers, gaps, credit, and what was handled before.
+ *
+ * Problem: a frame may be lost, repeated or come without leave; a message may come again after its session
+ * broke, while its handler runs, or after it was handled. Approach: numbers say what is next in a session;
+ * credit says what may come; the inbox says what is settled; what still runs is joined by its redelivery.
+ *
+ * Invariants: a delivery is passed on (`arrived`, `giveBack`) at most once a session; every one that is
+ * passed on is answered with `consumed`, once.
+ * Source: DESIGN sections 4 and 7.
+ */
+import { CreditGrant } from "../../core/credit-grant.ts";
+import type { Delivery, Section } from "../../wire/batch.ts";
+import type { SubscriptionRecord } from "../../wire/declare.ts";
+import type { Environment } from "../environment.ts";
+import type { ConsumerOpening } from "./consumer-opening.ts";
+import { Job, type JobSubscription } from "./job.ts";
+
+/** Credit for at-most-once deliveries, apart from durable ones. */
+const VOLATILE_MESSAGES = 32_768;
+const VOLATILE_BYTES = 16 * 1024 * 1024;
+const VOLATILE_SHARE_MIN = 4_096;
+const SHARE_MIN = 16;
+/** A message for whose mark there is no room comes again after so long. */
+const ROOM_AGAIN_MS = 1_000;
+
+export interface IntakeOwner extends JobSubscription {
+  readonly env: Environment;
+  readonly spec: {
+    readonly record: SubscriptionRecord;
+    readonly prefetch: number;
+    readonly prefetchBytes: number;
+    readonly stateful: boolean;
+  };
+  /** Jobs that wait or run: each may need a mark. */
+  readonly jobsCount: number;
+  arrived(job: Job): void;
+  /** Not attempted; with a delay its key stops here until it comes again. */
+  giveBack(job: Job, delayMs: number): void;
+  isHeld(job: { producer: string; epoch: number; seq: number }): boolean;
+  wake(opening: ConsumerOpening): void;
+}
+
+export class Intake {
+  readonly credit: CreditGrant<ConsumerOpening>;
+  readonly volatileCredit: CreditGrant<ConsumerOpening>;
+  readonly #owner: IntakeOwner;
+  /** Jobs that run although their session is over, by producer and position. */
+  readonly #orphans = new Map<string, Job>();
+
+  constructor(owner: IntakeOwner) {
+    this.#owner = owner;
+    const { prefetch, prefetchBytes } = owner.spec;
+    this.credit = new CreditGrant<ConsumerOpening>({
+      messages: prefetch,
+      bytes: prefetchBytes,
+      minShare: Math.min(SHARE_MIN, prefetch),
+    });
+    this.volatileCredit = new CreditGrant<ConsumerOpening>({
+      messages: VOLATILE_MESSAGES,
+      bytes: VOLATILE_BYTES,
+      minShare: VOLATILE_SHARE_MIN,
+    });
+  }
+
+  open(opening: ConsumerOpening): void {
+    this.credit.addLink(opening);
+    this.volatileCredit.addLink(opening);
+  }
+
+  /** The session is over. What it delivered counts until it is consumed. */
+  close(opening: ConsumerOpening): void {
+    this.credit.removeLink(opening);
+    this.volatileCredit.removeLink(opening);
+  }
+
+  /** A job that runs on without its session: its redelivery joins it. */
+  orphan(job: Job): void {
+    this.#orphans.set(keyOf(job), job);
+  }
+
+  /** The job has ended. */
+  forget(job: Job): void {
+    if (this.#orphans.size > 0 && this.#orphans.get(keyOf(job)) === job) {
+      this.#orphans.delete(keyOf(job));
+    }
+  }
+
+  /** A delivery has left memory here. */
+  consumed(opening: ConsumerOpening, size: number, volatile: boolean): void {
+    if (volatile) opening.inHandVolatile--;
+    else opening.inHand--;
+    const credit = volatile ? this.volatileCredit : this.credit;
+    credit.onConsumed(opening, size);
+    if (!opening.closed && credit.needsUpdate(opening)) this.#owner.wake(opening);
+  }
+
+  /** A heartbeat has passed: a link that brought nothing and left nothing here is idle. */
+  beat(opening: ConsumerOpening): void {
+    if (opening.inHand === 0 && opening.expected === opening.expectedAtBeat) {
+      this.credit.markIdle(opening);
+    }
+    if (
+      opening.inHandVolatile === 0 &&
+      opening.expectedVolatile === opening.expectedVolatileAtBeat
+    ) {
+      this.volatileCredit.markIdle(opening);
+    }
+    opening.expectedAtBeat = opening.expected;
+    opening.expectedVolatileAtBeat = opening.expectedVolatile;
+  }
+
+  receive(opening: ConsumerOpening, section: Section): void {
+    if (section.volatile) this.#receiveVolatile(opening, section);
+    else this.#receiveDurable(opening, section);
+  }
+
+  #receiveVolatile(opening: ConsumerOpening, section: Section): void {
+    const { counters } = this.#owner.env;
+    const missed = section.first - opening.expectedVolatile;
+    if (missed > 0) counters.count("emit.dropped.lost", missed);
+    let number = section.first;
+    for (const delivery of section.deliveries) {
+      const job = this.#job(opening, section.epoch, number++, true, delivery);
+      if (!this.volatileCredit.onDelivered(opening, job.size)) {
+        counters.count("emit.dropped.overCredit");
+        continue;
+      }
+      opening.inHandVolatile++;
+      this.#owner.arrived(job);
+    }
+    opening.expectedVolatile = Math.max(opening.expectedVolatile, number);
+  }
+
+  #receiveDurable(opening: ConsumerOpening, section: Section): void {
+    opening.inbox.heardFloor({ epoch: section.floorEpoch, seq: section.floorSeq });
+    if (section.first > opening.expected) {
+      this.#resync(opening);
+      return;
+    }
+    let number = section.first;
+    for (const delivery of section.deliveries) {
+      if (opening.closed) return;
+      if (number === opening.expected) {
+        opening.expected++;
+        opening.resyncing = false;
+        this.#deliver(opening, section.epoch, number, delivery);
+      }
+      number++;
+    }
+  }
+
+  /** A gap: everything from the first missing number is asked for again, once. */
+  #resync(opening: ConsumerOpening): void {
+    this.#owner.env.counters.count("link.gap");
+    if (opening.resyncing) return;
+    opening.resyncing = true;
+    opening.link.send({
+      type: "resync",
+      session: opening.link.session,
+      subscription: this.#owner.spec.record.index,
+      from: opening.expected,
+    });
+  }
+
+  /** A heartbeat says what was sent last: a lost last frame shows here. */
+  tail(opening: ConsumerOpening, last: number): void {
+    if (last < opening.expected) return;
+    opening.resyncing = false;
+    this.#resync(opening);
+  }
+
+  #deliver(opening: ConsumerOpening, epoch: number, number: number, delivery: Delivery): void {
+    const { seq, keyHash } = delivery;
+    const size = delivery.envelopeEnd - delivery.envelopeStart;
+    if (!this.credit.onDelivered(opening, size)) {
+      this.#owner.env.counters.count("link.overCredit");
+      opening.link.close("MALFORMED", `delivery ${number} of ${this.#owner.id} exceeds the credit`);
+      return;
+    }
+    opening.inHand++;
+    if (opening.inbox.inbox.isSettled(epoch, seq)) {
+      this.#owner.env.counters.count("inbox.duplicates");
+      const { producer } = opening;
+      opening.ackAgain(number, this.#owner.isHeld({ producer, epoch, seq }));
+      this.consumed(opening, size, false);
+      return;
+    }
+    if (this.#orphans.size > 0 && this.#adopt(opening, epoch, seq, number)) return;
+    const job = this.#job(opening, epoch, number, false, delivery);
+    if (keyHash >= 0 && opening.stoppedKeys.size > 0) {
+      if (delivery.resume) {
+        opening.stoppedKeys.delete(keyHash);
+      } else if (opening.stoppedKeys.has(keyHash)) {
+        this.#owner.giveBack(job, 0);
+        return;
+      }
+    }
+    if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#owner.arrived(job);
+    else this.#owner.giveBack(job, ROOM_AGAIN_MS); // until the producer's floor has moved
+  }
+
+  #job(
+    opening: ConsumerOpening,
+    epoch: number,
+    number: number,
+    volatile: boolean,
+    delivery: Delivery,
+  ): Job {
+    return new Job(
+      this.#owner,
+      opening,
+      number,
+      volatile,
+      { epoch, seq: delivery.seq, skip: delivery.skip },
+      this.#owner.spec.record.distribution === "key" ? delivery.keyHash : -1,
+      delivery.attempts,
+      delivery.bytes,
+      delivery.envelopeStart,
+      delivery.envelopeEnd,
+    );
+  }
+
+  /** The redelivery of a message whose handler still runs joins that run. */
+  #adopt(opening: ConsumerOpening, epoch: number, seq: number, number: number): boolean {
+    const key = keyOf({ producer: opening.producer, epoch, seq });
+    const job = this.#orphans.get(key);
+    if (job?.state !== "running") return false;
+    this.#orphans.delete(key);
+    this.consumed(job.opening, job.size, false);
+    job.opening = opening;
+    job.number = number;
+    this.#owner.env.counters.count("inbox.joined");
+    return true;
+  }
+}
+
+const keyOf = (job: { producer: string; epoch: number; seq: number }): string =>
+  `${job.producer}:${job.epoch}:${job.seq}`;

@@ -1,0 +1,286 @@
+/**
+ * Runs handlers: parallel across keys, one at a time inside a key, each within its time.
+ *
+ * Problem: a handler may return at once, later, or never; a failed one may be tried again after a short wait
+ * that holds its key; what a handler does after its time is over must have no effect. Approach: lanes say
+ * what may run; every attempt is a job of its own, so that nothing an earlier attempt still holds can touch
+ * a later one; one timer serves the earliest deadline.
+ *
+ * Invariants: at most `concurrency` handlers run (those abandoned after `abandonMs` not counted); at most
+ * one attempt per key is under way or waits for its next try; an attempt is reported once, by `succeeded` or
+ * `failed`, and the owner answers each report with `done` or `again`.
+ * Source: DESIGN section 7, "Time-out".
+ */
+import { DueHeap } from "../../core/due-heap.ts";
+import { Lanes } from "../../core/lanes.ts";
+import { Ring } from "../../core/ring.ts";
+import { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import type { Environment } from "../environment.ts";
+import type { ConsumerOpening } from "./consumer-opening.ts";
+import type { Job } from "./job.ts";
+
+/** Called once per attempt. Throwing or rejecting is a failed attempt. */
+export type JobHandler = (job: Job) => void | Promise<void>;
+
+export type RunnerLimits = {
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+  readonly abandonMs: number;
+};
+
+export interface RunnerOwner {
+  /** For logs. */
+  readonly id: string;
+  succeeded(job: Job): void;
+  failed(job: Job, error: unknown): void;
+}
+
+export class JobRunner {
+  readonly #env: Environment;
+  readonly #limits: RunnerLimits;
+  readonly #handler: JobHandler;
+  readonly #owner: RunnerOwner;
+  readonly #lanes: Lanes<Job>;
+  /** Attempts with a promise under way, in order of deadline; ended ones are dropped later. */
+  readonly #running = new Ring<Job>();
+  readonly #waits = new DueHeap<Job>();
+  /** Their wait is over, but all places are taken. */
+  readonly #due = new Ring<Job>();
+  #waitTimer: Timer | undefined;
+  #deadlineTimer: Timer | undefined;
+  #dispatching = false;
+  #paused = false;
+  #idle: (() => void)[] = [];
+
+  constructor(env: Environment, limits: RunnerLimits, handler: JobHandler, owner: RunnerOwner) {
+    this.#env = env;
+    this.#limits = limits;
+    this.#handler = handler;
+    this.#owner = owner;
+    this.#lanes = new Lanes<Job>(limits.concurrency);
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Handlers under way, and attempts that wait for their next try. */
+  get running(): number {
+    return this.#lanes.running + this.#waits.size + this.#due.length;
+  }
+
+  get waiting(): number {
+    return this.#lanes.waiting;
+  }
+
+  /** It runs when its turn comes, after `dispatch`. */
+  push(job: Job): void {
+    this.#lanes.push(job);
+  }
+
+  /** Takes out what has not started, of one key. */
+  takeKey(keyHash: number, belongs: (job: Job) => boolean): Job[] {
+    return this.#lanes.takeKey(keyHash, belongs);
+  }
+
+  /** Takes out what has not started. */
+  takeAll(belongs: (job: Job) => boolean): Job[] {
+    return this.#lanes.takeAll(belongs);
+  }
+
+  /** Takes out attempts that wait for their next try; the caller answers each with `done`. */
+  takeWaits(belongs: (job: Job) => boolean): Job[] {
+    const taken: Job[] = [];
+    this.#waits.retain((job) => {
+      if (!belongs(job)) return true;
+      taken.push(job);
+      return false;
+    });
+    for (let left = this.#due.length; left > 0; left--) {
+      const job = this.#due.shift() as Job;
+      if (belongs(job)) taken.push(job);
+      else this.#due.push(job);
+    }
+    for (const job of taken) this.#lanes.abandon(job);
+    return taken;
+  }
+
+  /** Attempts whose handler runs and may still have an effect. */
+  *runningOf(opening: ConsumerOpening): IterableIterator<Job> {
+    for (let at = 0; at < this.#running.length; at++) {
+      const job = this.#running.at(at);
+      if (job?.opening === opening && job.state === "running") yield job;
+    }
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.dispatch();
+  }
+
+  /** Calls `fn` once nothing is under way. */
+  whenIdle(fn: () => void): void {
+    if (this.running === 0) fn();
+    else this.#idle.push(fn);
+  }
+
+  /** What handlers still do has no effect; no timer is left. */
+  revokeAll(reason: Error): void {
+    for (let at = 0; at < this.#running.length; at++) this.#running.at(at)?.revoke(reason);
+    const { clock } = this.#env;
+    if (this.#waitTimer !== undefined) clock.clearTimer(this.#waitTimer);
+    if (this.#deadlineTimer !== undefined) clock.clearTimer(this.#deadlineTimer);
+    this.#waitTimer = undefined;
+    this.#deadlineTimer = undefined;
+  }
+
+  /** Starts what may start. */
+  dispatch(): void {
+    if (this.#dispatching || this.#paused) return;
+    this.#dispatching = true;
+    for (let job = this.#next(); job !== undefined; job = this.#next()) this.#run(job);
+    this.#dispatching = false;
+  }
+
+  /** The message of this attempt is over here; its key's next may run. */
+  done(job: Job): void {
+    job.state = "ended";
+    this.#lanes.done(job);
+    if (this.#idle.length === 0 || this.running > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const fn of idle) fn();
+  }
+
+  /** The next attempt of the same message starts after `delayMs`; its key waits. */
+  again(job: Job, delayMs: number): Job {
+    const next = job.nextAttempt();
+    job.state = "ended";
+    this.#lanes.suspend(job);
+    this.#waits.push(this.#env.clock.monotonicMs() + delayMs, next);
+    this.#armWaits();
+    return next;
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #next(): Job | undefined {
+    if (this.#due.length > 0 && this.#lanes.running < this.#limits.concurrency) {
+      const job = this.#due.shift() as Job;
+      this.#lanes.abandon(job); // it takes a place again
+      return job;
+    }
+    return this.#lanes.next();
+  }
+
+  #run(job: Job): void {
+    job.state = "running";
+    let result: void | Promise<void>;
+    try {
+      result = this.#handler(job);
+    } catch (error) {
+      this.#owner.failed(job, error);
+      return;
+    }
+    if (result === undefined) {
+      this.#owner.succeeded(job);
+      return;
+    }
+    job.deadlineMs = this.#env.clock.monotonicMs() + this.#limits.timeoutMs;
+    this.#track(job);
+    if (this.#deadlineTimer === undefined) this.#armDeadline();
+    result.then(
+      () => this.#returned(job, undefined, false),
+      (error: unknown) => this.#returned(job, error, true),
+    );
+  }
+
+  #track(job: Job): void {
+    const running = this.#running;
+    if (running.length >= 4 * this.#limits.concurrency + 64) {
+      for (let left = running.length; left > 0; left--) {
+        const other = running.shift() as Job;
+        if (other.state === "running") running.push(other);
+      }
+    }
+    running.push(job);
+  }
+
+  #returned(job: Job, error: unknown, threw: boolean): void {
+    if (job.state === "ended") return; // abandoned before
+    if (job.state === "revoked") this.#owner.failed(job, this.#timeoutError());
+    else if (threw) this.#owner.failed(job, error);
+    else this.#owner.succeeded(job);
+    this.dispatch();
+  }
+
+  #armWaits(): void {
+    const { clock } = this.#env;
+    if (this.#waitTimer !== undefined) clock.clearTimer(this.#waitTimer);
+    this.#waitTimer = undefined;
+    const due = this.#waits.nextDueMs;
+    if (due === undefined) return;
+    this.#waitTimer = clock.setTimer(Math.max(0, due - clock.monotonicMs()), () => {
+      this.#waitTimer = undefined;
+      const now = clock.monotonicMs();
+      for (let job = this.#waits.popDue(now); job !== undefined; job = this.#waits.popDue(now)) {
+        this.#due.push(job);
+      }
+      this.#armWaits();
+      this.dispatch();
+    });
+  }
+
+  /** One timer for the earliest deadline: all jobs have the same time-out, so they stand in order. */
+  #armDeadline(): void {
+    const { clock } = this.#env;
+    const first = this.#firstRunning();
+    if (first === undefined) {
+      this.#deadlineTimer = undefined;
+      return;
+    }
+    const delayMs = Math.max(0, first.deadlineMs - clock.monotonicMs());
+    this.#deadlineTimer = clock.setTimer(delayMs, () => {
+      const now = clock.monotonicMs();
+      for (let job = this.#firstRunning(); job !== undefined; job = this.#firstRunning()) {
+        if (job.deadlineMs > now) break;
+        this.#running.shift();
+        this.#timedOut(job);
+      }
+      this.#armDeadline();
+    });
+  }
+
+  #firstRunning(): Job | undefined {
+    for (let job = this.#running.peek(); job !== undefined; job = this.#running.peek()) {
+      if (job.state === "running") return job;
+      this.#running.shift();
+    }
+    return undefined;
+  }
+
+  #timedOut(job: Job): void {
+    const { counters, logger, clock } = this.#env;
+    const { timeoutMs, abandonMs } = this.#limits;
+    counters.count("handler.timeouts");
+    logger.warn("handler timed out", { subscription: this.#owner.id, timeoutMs });
+    job.revoke(this.#timeoutError());
+    // Its key waits for the promise, but not for ever.
+    clock.setTimer(abandonMs, () => {
+      if (job.state !== "revoked") return;
+      counters.count("handler.abandoned");
+      this.#owner.failed(job, this.#timeoutError());
+      this.dispatch();
+    });
+  }
+
+  #timeoutError(): MeshError {
+    const { timeoutMs } = this.#limits;
+    return new MeshError("TIMEOUT", `handler did not finish within timeoutMs ${timeoutMs}`);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * At most once: a message goes to one live member of each group that wants it, or is dropped and counted.
+ *
+ * Nothing waits here: without credit, with a congested link or without a member the message is dropped, and
+ * the caller is told why. Bound: what consumers gave credit for.
+ */
+import { shardOf } from "../../core/shard-map.ts";
+import type { EnvelopeTemplate, EnvelopeVariables } from "../../wire/envelope.ts";
+import type { Environment } from "../environment.ts";
+import type { Link } from "../link/link.ts";
+import type { LinkOutlets, Outlet } from "./outlet.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
+import type { SubscriptionTable } from "./subscription-table.ts";
+
+export type EmitVerdict = "taken" | "noSubscriber" | "noCredit" | "congested";
+
+export type EmitterHost = {
+  readonly env: Environment;
+  readonly table: SubscriptionTable;
+  outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined;
+};
+
+/** Fields beside the payload are small; the credit is charged with the true size. */
+const FIELDS_BYTES = 1_024;
+
+export class Emitter {
+  readonly #host: EmitterHost;
+
+  constructor(host: EmitterHost) {
+    this.#host = host;
+  }
+
+  emit(
+    subject: string,
+    keyHash: number,
+    template: EnvelopeTemplate,
+    variables: EnvelopeVariables,
+  ): EmitVerdict {
+    const { counters } = this.#host.env;
+    let verdict: EmitVerdict = "noSubscriber";
+    for (const state of this.#host.table.matching(0, subject)) {
+      if (!passes(state, variables)) continue;
+      const outlet = outletFor(state, keyHash);
+      if (outlet === undefined) continue;
+      const refusal = this.#hand(outlet, keyHash, template, variables);
+      if (refusal === undefined) {
+        verdict = "taken";
+      } else {
+        counters.count(`emit.dropped.${refusal}`);
+        if (verdict === "noSubscriber") verdict = refusal;
+      }
+    }
+    if (verdict === "noSubscriber") counters.count("emit.dropped.noSubscriber");
+    return verdict;
+  }
+
+  #hand(
+    outlet: Outlet<SubscriptionState>,
+    keyHash: number,
+    template: EnvelopeTemplate,
+    variables: EnvelopeVariables,
+  ): "noSubscriber" | "congested" | "noCredit" | undefined {
+    const { link } = outlet;
+    const outlets = this.#host.outletsOf(link);
+    if (outlets === undefined) return "noSubscriber";
+    if (link.congested) return "congested";
+    if (!outlet.takesVolatile(variables.payload.length + FIELDS_BYTES)) return "noCredit";
+    outlets.section(outlet, true, 0, outlet.volatileNext++);
+    const { batch } = link;
+    const bytes = batch.emitDelivery(0, keyHash, 0, 0, -1, false, template, variables);
+    outlet.volatileBytes += bytes;
+    link.batchGrew();
+    return undefined;
+  }
+}
+
+const passes = ({ definition }: SubscriptionState, variables: EnvelopeVariables): boolean => {
+  if (definition.filter.length === 0) return true;
+  const headers = variables.headers ?? {};
+  return definition.filter.every(({ name, value }) => headers[name] === value);
+};
+
+/** The owner of the key; without an owner the members in turn, those that can take it first. */
+const outletFor = (
+  state: SubscriptionState,
+  keyHash: number,
+): Outlet<SubscriptionState> | undefined => {
+  const { outlets } = state;
+  if (outlets.size === 0) return undefined;
+  if (state.isKeyed && keyHash >= 0) {
+    const owner = state.cursor.owners[shardOf(keyHash)];
+    return owner === undefined ? undefined : outlets.get(owner.id);
+  }
+  if (outlets.size === 1) return outlets.values().next().value;
+  const all = [...outlets.values()];
+  state.turn = (state.turn + 1) % all.length;
+  for (let tries = 0; tries < all.length; tries++) {
+    const outlet = all[(state.turn + tries) % all.length] as Outlet<SubscriptionState>;
+    if (!outlet.link.congested && outlet.takesVolatile(0)) return outlet;
+  }
+  return all[state.turn];
+};

@@ -1,0 +1,50 @@
+/**
+ * The oldest messages of a subscription expire beyond its limits, counted, never while in flight or stopped:
+ * what is older than `ageMs`, and, while the log is larger than `bytesMax`, what keeps its oldest block from
+ * going.
+ */
+import { IN_FLIGHT, STOPPED } from "../../core/entry.ts";
+import type { Block } from "../journal/block.ts";
+import type { Producer } from "./producer.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
+
+export type ExpiryHost = Pick<Producer, "env" | "journal" | "readBlock" | "ended">;
+
+/** Blocks looked at in one sweep. */
+const STEP = 4_096;
+
+export const expireBeyond = (
+  host: ExpiryHost,
+  state: SubscriptionState,
+  limits: { readonly bytesMax: number; readonly ageMs: number },
+): void => {
+  const { journal, env } = host;
+  for (let step = 0; step < STEP && state.ledger.pending > 0; step++) {
+    const block = journal.read(state.cursor.floor);
+    if (block === undefined) return;
+    const tooOld = env.clock.wallMs() - block.lastTimeMs > limits.ageMs;
+    const { tail } = journal;
+    const pinsTail = tail?.epoch === block.epoch && tail.seq >= block.firstSeq;
+    if (!tooOld && !(journal.logBytes > limits.bytesMax && pinsTail)) return;
+    if (!expireBlock(host, state, block)) return;
+  }
+};
+
+/** Everything of the block that may go. False when something stands in the way. */
+const expireBlock = (host: ExpiryHost, state: SubscriptionState, block: Block): boolean => {
+  const { epoch, lastSeq } = block;
+  const { cursor } = state;
+  for (;;) {
+    const { scanned } = cursor;
+    if (scanned.epoch > epoch || (scanned.epoch === epoch && scanned.seq >= lastSeq)) break;
+    if (cursor.room === 0) return false;
+    host.readBlock(state, block);
+  }
+  let clear = true;
+  for (const entry of [...cursor.unsettled()]) {
+    if (entry.epoch > epoch || (entry.epoch === epoch && entry.seq > lastSeq)) break;
+    if (entry.state === IN_FLIGHT || entry.state === STOPPED) clear = false;
+    else host.ended(state, entry, "expired");
+  }
+  return clear;
+};
