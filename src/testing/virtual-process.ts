@@ -1,0 +1,88 @@
+/**
+ * One life of a simulated process: what is scheduled in it stops when it is killed and waits while it is
+ * paused, as with SIGKILL and SIGSTOP.
+ *
+ * Invariants: nothing of a killed process runs again; events that fell due in a pause run after it, in
+ * order.
+ */
+import type { Clock } from "../ports/clock.ts";
+import type { VirtualTime, VirtualTimer } from "./virtual-time.ts";
+
+export type ClockFault = {
+  /** Wall milliseconds at the start of the simulation. */
+  wallMs: number;
+  /** Speed against simulated time, both clocks; 1 is exact. */
+  readonly rate: number;
+};
+
+export class VirtualProcess {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly #time: VirtualTime;
+  #state: "running" | "paused" | "dead" = "running";
+  /** What fell due in a pause; until all of it has run, what comes stands behind it. */
+  readonly #backlog: (() => void)[] = [];
+
+  /** `clocks` is shared by the lives of a machine: a jump of its `wallMs` is seen at once. */
+  constructor(name: string, time: VirtualTime, clocks: ClockFault) {
+    this.name = name;
+    this.#time = time;
+    this.clock = {
+      wallMs: () => Math.floor(clocks.wallMs + time.nowMs * clocks.rate),
+      monotonicMs: () => time.nowMs * clocks.rate,
+      setTimer: (delayMs, fn) => this.post(delayMs / clocks.rate, fn) as object,
+      clearTimer: (timer) => time.cancel(timer as VirtualTimer),
+      endOfTurn: (fn) =>
+        time.endOfTurn(() => {
+          if (this.#state !== "dead") fn();
+        }),
+    };
+  }
+
+  get isAlive(): boolean {
+    return this.#state !== "dead";
+  }
+
+  get isPaused(): boolean {
+    return this.#state === "paused";
+  }
+
+  /** Calls `fn` in this process after so many milliseconds of simulated time. */
+  post(delayMs: number, fn: () => void): VirtualTimer {
+    const timer = this.#time.after(delayMs, () => this.enter(fn));
+    return timer;
+  }
+
+  /** Runs it now, or after the pause, or never. */
+  enter(fn: () => void): void {
+    if (this.#state === "dead") return;
+    if (this.#state === "running" && this.#backlog.length === 0) fn();
+    else this.#backlog.push(fn);
+  }
+
+  pause(): void {
+    if (this.#state === "running") this.#state = "paused";
+  }
+
+  resume(): void {
+    if (this.#state !== "paused") return;
+    this.#state = "running";
+    this.#catchUp();
+  }
+
+  /** Ends it as SIGKILL does. */
+  kill(): void {
+    this.#state = "dead";
+    this.#backlog.length = 0;
+  }
+
+  /** One event of the backlog after the other, each in a turn of its own. */
+  #catchUp(): void {
+    if (this.#backlog.length === 0) return;
+    this.#time.after(0, () => {
+      if (this.#state !== "running") return;
+      this.#backlog.shift()?.();
+      this.#catchUp();
+    });
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * C4: what a handler sent through ctx leaves exactly once when its message was acked, and never more than
+ * once.
+ */
+import type { History, Violation } from "../history.ts";
+import { kept, placeOf } from "./facts.ts";
+
+export const checkEffects = (history: History): Violation[] => {
+  const violations: Violation[] = [];
+  const left = new Map<string, number>();
+  for (const { id, target } of kept(history)) {
+    if (id.includes("|") && target === undefined) left.set(id, (left.get(id) ?? 0) + 1);
+  }
+  for (const [id, count] of left) {
+    if (count > 1) violations.push({ check: "C4", message: `${id} left ${count} times` });
+  }
+  if (!history.isQuiet || history.bitFlips > 0) return violations;
+  const dead = new Set(
+    history.dead.map(({ subscription, node, epoch, seq }) =>
+      placeOf(subscription, node, epoch, seq),
+    ),
+  );
+  const expires = new Set(
+    history.stored
+      .filter((record) => record.expires)
+      .map(({ node, epoch, seq }) => `n${node} ${epoch}:${seq}`),
+  );
+  for (const { outcome, sent, subscription, producer, epoch, seq } of history.runs) {
+    if (outcome !== "ok" || sent.length === 0) continue;
+    const known = history.known.get(subscription);
+    // It may have ended otherwise: expired, or a dead letter after it ended well where that did not count.
+    if (known?.durable !== true || history.mayOverflow) continue;
+    if (dead.has(placeOf(subscription, producer, epoch, seq))) continue;
+    if (expires.has(`n${producer} ${epoch}:${seq}`)) continue;
+    for (const id of sent) {
+      if (!left.has(id)) violations.push({ check: "C4", message: `${id} never left` });
+    }
+  }
+  return violations;
+};

@@ -1,0 +1,60 @@
+/** What several checkers ask of a history. Written apart from the code under test on purpose. */
+import type { History, Known, Run, Stored } from "../history.ts";
+
+/** `*` matches one token, `>` the rest. */
+export const matches = (pattern: string, subject: string): boolean => {
+  const wanted = pattern.split(".");
+  const given = subject.split(".");
+  for (const [at, token] of wanted.entries()) {
+    if (token === ">") return given.length > at;
+    if (given[at] === undefined || (token !== "*" && token !== given[at])) return false;
+  }
+  return wanted.length === given.length;
+};
+
+/** Messages that are in a journal for good. */
+export const kept = (history: History): Stored[] =>
+  history.stored.filter(({ state, id }) => id !== "" && (state === "ok" || state === "revived"));
+
+export const concerns = (known: Known, record: Stored): boolean => {
+  if (record.target !== undefined) return record.target === known.id;
+  if ((record.kind === "command") !== (known.role === "commands")) return false;
+  return matches(known.pattern, record.subject) && (!known.filter || record.filtered);
+};
+
+/** Whether the subscription must get it: a command always, an event from the births of all members on. */
+export const isOwed = (known: Known, record: Stored): boolean => {
+  if (!concerns(known, record) || !known.durable) return false;
+  if (known.role === "commands" || record.target !== undefined) return true;
+  if (known.births.length === 0) return false;
+  return known.births.every(
+    ({ ms, counter }) =>
+      record.timeMs > ms || (record.timeMs === ms && record.timeCounter >= counter),
+  );
+};
+
+export const placeOf = (subscription: string, node: number, epoch: number, seq: number): string =>
+  `${subscription} n${node} ${epoch}:${seq}`;
+
+/** Runs of durable messages by subscription and place in a journal. */
+export const runsByPlace = (history: History): Map<string, Run[]> => {
+  const runs = new Map<string, Run[]>();
+  for (const run of history.runs) {
+    if (run.volatile) continue;
+    const place = placeOf(run.subscription, run.producer, run.epoch, run.seq);
+    const there = runs.get(place);
+    if (there === undefined) runs.set(place, [run]);
+    else there.push(run);
+  }
+  return runs;
+};
+
+/** When the message first came to a good end in a handler, or undefined. */
+export const firstSuccess = (runs: readonly Run[] | undefined): Run | undefined => {
+  let first: Run | undefined;
+  for (const run of runs ?? []) {
+    if (run.outcome !== "ok") continue;
+    if (first === undefined || (run.endMs ?? 0) < (first.endMs ?? 0)) first = run;
+  }
+  return first;
+};

@@ -1,0 +1,32 @@
+/**
+ * The loss ledger: what was accepted is what was settled and what is pending, and agrees with what the
+ * journal holds for a subscription that was there from the first message on.
+ */
+import type { History, Violation } from "../history.ts";
+import { concerns, isOwed, kept } from "./facts.ts";
+
+export const checkLedger = (history: History): Violation[] => {
+  const violations: Violation[] = [];
+  const records = kept(history);
+  for (const counts of history.ledgers) {
+    const { node, subscription, accepted, acked, dead, expired, abandoned, damaged, pending } =
+      counts;
+    const say = (message: string): void => {
+      violations.push({
+        check: "ledger",
+        message: `n${node} "${subscription}": ${message}: ${JSON.stringify(counts)}`,
+      });
+    };
+    if (accepted !== acked + dead + expired + abandoned + damaged + pending) say("does not add up");
+    if (pending < 0) say("more was settled than accepted");
+    if (!history.isQuiet || history.bitFlips > 0) continue;
+    if (damaged > 0) say("counts damage where nothing was damaged");
+    const known = history.known.get(subscription);
+    if (known?.durable !== true) continue;
+    const concerned = records.filter((record) => record.node === node && concerns(known, record));
+    const owed = concerned.filter((record) => isOwed(known, record));
+    if (accepted < owed.length) say(`${owed.length} are owed`);
+    if (accepted > concerned.length) say(`only ${concerned.length} are in the journal`);
+  }
+  return violations;
+};

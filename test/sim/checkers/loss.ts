@@ -1,0 +1,44 @@
+/**
+ * C1: nothing accepted is lost. What was accepted is in a journal, and every durable subscription that is
+ * owed it has handled it, made it a dead letter, or let it expire where it may.
+ */
+import type { History, Violation } from "../history.ts";
+import { firstSuccess, isOwed, kept, placeOf, runsByPlace } from "./facts.ts";
+
+export const checkLoss = (history: History): Violation[] => {
+  const violations: Violation[] = [];
+  const lose = (message: string): void => {
+    violations.push({ check: "C1", message });
+  };
+  const records = kept(history);
+  const ids = new Set(records.map(({ id }) => id));
+  for (const { id, outcome, delayed } of history.said) {
+    if (outcome !== "ok" || ids.has(id)) continue;
+    if (delayed && !history.isQuiet) continue;
+    lose(`${id} was accepted and is in no journal`);
+  }
+  if (!history.isQuiet) return violations;
+  const runs = runsByPlace(history);
+  const dead = new Set(
+    history.dead.map(({ subscription, node, epoch, seq }) =>
+      placeOf(subscription, node, epoch, seq),
+    ),
+  );
+  let unexplained = 0;
+  for (const known of history.known.values()) {
+    for (const record of records) {
+      if (!isOwed(known, record)) continue;
+      const { node, epoch, seq, id } = record;
+      const place = placeOf(known.id, node, epoch, seq);
+      if (firstSuccess(runs.get(place)) !== undefined || dead.has(place)) continue;
+      if (record.expires || history.mayOverflow) continue;
+      // A block that was damaged is counted as damaged; how many messages it held is not known here.
+      if (history.bitFlips > 0 && ++unexplained <= damagedOf(history)) continue;
+      lose(`${id} at n${node} ${epoch}:${seq} never came to an end for "${known.id}"`);
+    }
+  }
+  return violations;
+};
+
+const damagedOf = (history: History): number =>
+  history.ledgers.reduce((sum, { damaged }) => sum + damaged, 0);

@@ -1,0 +1,59 @@
+/**
+ * C3: calls with one key at one node get rising positions, and per subscription, producer and key the first
+ * good end of each message comes after that of every earlier one. What never ended well leaves a gap.
+ */
+import type { History, Run, Said, Violation } from "../history.ts";
+import { firstSuccess, runsByPlace } from "./facts.ts";
+
+export const checkOrder = (history: History): Violation[] => [
+  ...callOrder(history),
+  ...handlingOrder(history),
+];
+
+const callOrder = (history: History): Violation[] => {
+  const violations: Violation[] = [];
+  const last = new Map<string, Said>();
+  for (const said of history.said) {
+    const { node, key, position, delayed, outcome } = said;
+    if (outcome !== "ok" || position === undefined || key === undefined || delayed) continue;
+    const lane = `n${node} ${key}`;
+    const before = last.get(lane);
+    last.set(lane, said);
+    if (before?.position === undefined || comparePlaces(before.position, position) < 0) continue;
+    const message = `${said.id} was called after ${before.id} and stands before it, key ${key}`;
+    violations.push({ check: "C3", message });
+  }
+  return violations;
+};
+
+const handlingOrder = (history: History): Violation[] => {
+  const violations: Violation[] = [];
+  const lanes = new Map<string, Run[]>();
+  for (const runs of runsByPlace(history).values()) {
+    const first = firstSuccess(runs);
+    if (first?.key === undefined) continue;
+    if (history.known.get(first.subscription)?.keyed !== true) continue;
+    const lane = `${first.subscription} n${first.producer} ${first.key}`;
+    const there = lanes.get(lane);
+    if (there === undefined) lanes.set(lane, [first]);
+    else there.push(first);
+  }
+  for (const [lane, runs] of lanes) {
+    runs.sort(comparePlaces);
+    let latest: Run | undefined;
+    for (const run of runs) {
+      if (latest !== undefined && (run.endMs ?? 0) < (latest.endMs ?? 0)) {
+        violations.push({
+          check: "C3",
+          message: `${lane}: ${run.id} at ${run.epoch}:${run.seq} ended at ${run.endMs}, before ${latest.id} at ${latest.epoch}:${latest.seq} did at ${latest.endMs}`,
+        });
+      }
+      if (latest === undefined || (run.endMs ?? 0) > (latest.endMs ?? 0)) latest = run;
+    }
+  }
+  return violations;
+};
+
+type Place = { readonly epoch: number; readonly seq: number };
+
+const comparePlaces = (a: Place, b: Place): number => a.epoch - b.epoch || a.seq - b.seq;

@@ -1,0 +1,118 @@
+/** Reads what reaches a disk: journal records, dead letters, births. The history's word on "durable". */
+import { crc32 } from "node:zlib";
+import type { StoreWrite } from "../../src/ports/journal-store.ts";
+import { Block } from "../../src/runtime/journal/block.ts";
+import { compositeKey } from "../../src/runtime/journal/keys.ts";
+import { EnvelopeView } from "../../src/wire/envelope.ts";
+import type { History, Stored } from "./history.ts";
+
+const FILTER_HEADER = "pick";
+
+export class DiskObserver {
+  readonly #history: History;
+  readonly #node: number;
+  readonly #now: () => number;
+  /** Records by key of their block, for what is taken back. */
+  readonly #unknown = new Map<string, Stored[]>();
+  readonly #keysWithDead = new Set<string>();
+
+  constructor(history: History, node: number, now: () => number) {
+    this.#history = history;
+    this.#node = node;
+    this.#now = now;
+  }
+
+  durable(writes: readonly StoreWrite[], how: "ok" | "unknown"): void {
+    for (const { table, key, value } of writes) {
+      if (table === "log") this.#log(nameOf(key), value, how);
+      else if (table === "dead") this.#dead(nameOf(key), value);
+      else if (table === "directory" && value !== undefined) this.#birth(nameOf(key), value);
+    }
+  }
+
+  /** A new life opens the disk: what is there now is there. */
+  opened(): void {
+    for (const records of this.#unknown.values()) {
+      for (const record of records) if (record.state === "unknown") record.state = "revived";
+    }
+    this.#unknown.clear();
+  }
+
+  #log(name: string, value: Uint8Array | undefined, how: "ok" | "unknown"): void {
+    if (value === undefined) {
+      for (const record of this.#unknown.get(name) ?? []) record.state = "burnt";
+      this.#unknown.delete(name);
+      return;
+    }
+    const block = Block.open(value, crc32);
+    const records: Stored[] = [];
+    for (let index = 0; index < block.count; index++) {
+      records.push(this.#record(block, index, how));
+    }
+    this.#history.stored.push(...records);
+    if (how === "unknown") this.#unknown.set(name, records);
+  }
+
+  #record(block: Block, index: number, state: "ok" | "unknown"): Stored {
+    const start = block.envelopeStart(index);
+    const end = block.envelopeEnd(index);
+    const { kind, subject } = block.subjects[block.subjectIndex(index)] as {
+      kind: 0 | 1;
+      subject: string;
+    };
+    const envelope = start === end ? undefined : new EnvelopeView(block.envelopeBytes, start, end);
+    return {
+      node: this.#node,
+      epoch: block.epoch,
+      seq: block.firstSeq + index,
+      id: envelope === undefined ? "" : payloadId(envelope.payload),
+      kind: kind === 1 ? "command" : "event",
+      subject,
+      key: envelope?.key,
+      target: block.target(index),
+      timeMs: envelope?.time.ms ?? 0,
+      timeCounter: envelope?.time.counter ?? 0,
+      expires: block.expireAtMs(index) >= 0,
+      filtered: envelope !== undefined && FILTER_HEADER in envelope.headers,
+      atMs: this.#now(),
+      state,
+    };
+  }
+
+  #dead(name: string, value: Uint8Array | undefined): void {
+    if (value === undefined) {
+      this.#keysWithDead.delete(name);
+      return;
+    }
+    if (this.#keysWithDead.has(name)) return; // written again by a later commit
+    this.#keysWithDead.add(name);
+    const text = Buffer.from(value.subarray(0, value.indexOf(0x0a))).toString();
+    const { subscription, epoch, seq, reason } = JSON.parse(text) as {
+      subscription: string;
+      epoch: number;
+      seq: number;
+      reason: string;
+    };
+    const atMs = this.#now();
+    this.#history.dead.push({ node: this.#node, subscription, epoch, seq, reason, atMs });
+  }
+
+  #birth(name: string, value: Uint8Array): void {
+    const known = [...this.#history.known.values()].find(
+      ({ id }) => nameOf(compositeKey("birth", id)) === name,
+    );
+    if (known === undefined) return;
+    const { time } = JSON.parse(Buffer.from(value).toString()) as {
+      time: { ms: number; counter: number };
+    };
+    known.births.push(time);
+  }
+}
+
+/** The id is the first field of every payload. */
+export const payloadId = (payload: Uint8Array): string => {
+  const head = Buffer.from(payload.subarray(0, 200)).toString("latin1");
+  return /^\{"id":"([^"]*)"/.exec(head)?.[1] ?? "";
+};
+
+const nameOf = (key: Uint8Array): string => Buffer.from(key).toString("latin1");

@@ -1,0 +1,117 @@
+/** What handlers of the simulated services do: succeed, fail, hang, take their time, send. */
+import type { HandlerContext } from "../../src/mesh/handler-context.ts";
+import { Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
+import { xxh32Bytes } from "../../src/testing/xxh32.ts";
+import type { Run } from "./history.ts";
+import { EFFECT, type SubscriptionPlan } from "./plan.ts";
+import type { SimNode } from "./sim-node.ts";
+import type { World } from "./world.ts";
+
+/** A fraction that depends on the message and the subscription only: retries meet the same fate. */
+const fateOf = (id: string, subscription: string, what: string): number =>
+  xxh32Bytes(Buffer.from(`${what} ${id} ${subscription}`)) / 0x1_0000_0000;
+
+export const handle = (
+  world: World,
+  at: SimNode,
+  plan: SubscriptionPlan,
+  subscription: string,
+  data: { readonly id: string },
+  ctx: HandlerContext,
+): unknown => {
+  const { message } = ctx;
+  const isVolatile = message.position.seq === 0;
+  const run: Run = {
+    subscription,
+    member: at.index,
+    life: at.life,
+    id: data.id,
+    producer: world.indexOf(message.producer),
+    epoch: message.position.epoch,
+    seq: message.position.seq,
+    key: message.key,
+    attempt: message.attempt,
+    startMs: world.time.nowMs,
+    volatile: isVolatile,
+    endMs: undefined,
+    outcome: "running",
+    sent: [],
+  };
+  world.started(run);
+  const fate = (what: string): number => fateOf(data.id, subscription, what);
+  const fail = (error: Error): never => {
+    world.ended(run, "failed");
+    throw error;
+  };
+  const finish = (): void => {
+    if (ctx.signal.aborted) {
+      world.ended(run, "revoked");
+      throw new Error("too late");
+    }
+    send(plan, subscription, data.id, ctx, run, fate("sends"));
+    if (plan.failover === "wait" && !isVolatile) count(ctx);
+    world.ended(run, "ok");
+  };
+  if (!world.isHealing) {
+    if (fate("poison") < plan.poison) {
+      if (fate("kind") < 0.3) fail(new Unrecoverable("beyond help"));
+      fail(new Error("poisoned"));
+    }
+    if (fate("flaky") < plan.flaky && message.attempt <= 1 + Math.floor(fate("times") * 3)) {
+      if (fate("sendsAndFails") < 0.3)
+        send(plan, subscription, data.id, ctx, { ...run, sent: [] }, 0);
+      fail(new Error("flaky"));
+    }
+    if (fate("hang") < plan.hang && message.attempt === 1) {
+      world.cover("handlerHangs");
+      return fate("kind") < 0.5 ? new Promise(() => {}) : untilAborted(world, ctx, run);
+    }
+  }
+  if (fate("slow") < plan.slow) {
+    const ms = plan.slowMs * (0.5 + fate("how long"));
+    return new Promise<void>((resolve, reject) => {
+      at.process?.post(ms, () => {
+        try {
+          finish();
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+  return finish();
+};
+
+const send = (
+  plan: SubscriptionPlan,
+  subscription: string,
+  id: string,
+  ctx: HandlerContext,
+  run: Run,
+  fate: number,
+): void => {
+  if (fate >= plan.sends || ctx.message.position.seq === 0) return;
+  const count = 1 + Math.floor((fate / plan.sends) * 3);
+  for (let n = 0; n < count; n++) {
+    const effect = `${id}|${subscription}|${n}`;
+    run.sent.push(effect);
+    const options = fate / plan.sends > 0.9 && n === 0 ? { delayMs: 400 } : {};
+    ctx.publish(EFFECT, { id: effect }, { ...options, key: ctx.message.key ?? "none" });
+  }
+};
+
+/** Counts in `ctx.state` what was handled; the world compares at the end. */
+const count = (ctx: HandlerContext): void => {
+  const { state } = ctx;
+  const before = state.get<number>("count") ?? 0;
+  state.put("count", before + 1);
+};
+
+const untilAborted = (world: World, ctx: HandlerContext, run: Run): Promise<void> =>
+  new Promise((_, reject) => {
+    ctx.signal.addEventListener("abort", () => {
+      world.ended(run, "revoked");
+      reject(new Error("told to stop"));
+    });
+  });

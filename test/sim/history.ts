@@ -1,0 +1,136 @@
+/**
+ * What happened in a simulated mesh, as its users and its disks saw it. Checkers read nothing else.
+ *
+ * Times are milliseconds of simulated time, which no node sees.
+ */
+
+/** A call of publish or send, or one message of publishMany. */
+export type Said = {
+  readonly id: string;
+  readonly node: number;
+  readonly kind: "event" | "command";
+  readonly subject: string;
+  readonly key: string | undefined;
+  /** Order of the calls at the node. */
+  readonly order: number;
+  readonly invokedMs: number;
+  readonly expires: boolean;
+  readonly delayed: boolean;
+  readonly filtered: boolean;
+  /** "unknown": it failed and may have been stored, or the process died first. */
+  outcome: "pending" | "ok" | "refused" | "unknown";
+  /** As the receipt says. */
+  position: { readonly epoch: number; readonly seq: number } | undefined;
+};
+
+/** A record of a journal that reached a disk. */
+export type Stored = {
+  readonly node: number;
+  readonly epoch: number;
+  readonly seq: number;
+  /** The id in the payload; "" for a delayed message's place. */
+  readonly id: string;
+  readonly kind: "event" | "command";
+  readonly subject: string;
+  readonly key: string | undefined;
+  /** The one subscription it is for (a replay), or undefined. */
+  readonly target: string | undefined;
+  readonly timeMs: number;
+  readonly timeCounter: number;
+  readonly expires: boolean;
+  readonly filtered: boolean;
+  readonly atMs: number;
+  /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it. */
+  state: "ok" | "unknown" | "burnt" | "revived";
+};
+
+/** One call of a handler. */
+export type Run = {
+  readonly subscription: string;
+  readonly member: number;
+  readonly life: number;
+  readonly id: string;
+  /** Index of the producing node. */
+  readonly producer: number;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly key: string | undefined;
+  readonly attempt: number;
+  readonly startMs: number;
+  readonly volatile: boolean;
+  endMs: number | undefined;
+  /** "revoked": it ended after its time-out, with no effect. */
+  outcome: "running" | "ok" | "failed" | "revoked";
+  /** Ids of what it sent through ctx. */
+  readonly sent: string[];
+};
+
+/** A dead letter that reached a disk. */
+export type Dead = {
+  readonly node: number;
+  readonly subscription: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly reason: string;
+  readonly atMs: number;
+};
+
+/** A durable subscription, and the births its members stored. */
+export type Known = {
+  readonly id: string;
+  readonly role: "events" | "commands";
+  readonly pattern: string;
+  readonly durable: boolean;
+  readonly keyed: boolean;
+  readonly holds: boolean;
+  readonly filter: boolean;
+  readonly moves: boolean;
+  readonly fromStart: boolean;
+  readonly births: { readonly ms: number; readonly counter: number }[];
+};
+
+export type Asked = {
+  readonly invokedMs: number;
+  readonly timeoutMs: number;
+  endedMs: number | undefined;
+  /** The asking process died. */
+  cut: boolean;
+};
+
+export type LedgerCount = {
+  readonly node: number;
+  readonly subscription: string;
+  readonly accepted: number;
+  readonly acked: number;
+  readonly dead: number;
+  readonly expired: number;
+  readonly abandoned: number;
+  readonly damaged: number;
+  readonly pending: number;
+};
+
+export type Violation = {
+  readonly check: string;
+  readonly message: string;
+};
+
+export class History {
+  readonly said: Said[] = [];
+  readonly saidById = new Map<string, Said>();
+  readonly stored: Stored[] = [];
+  readonly runs: Run[] = [];
+  readonly dead: Dead[] = [];
+  readonly known = new Map<string, Known>();
+  readonly asked: Asked[] = [];
+  /** At the end, when everything was quiet. */
+  ledgers: LedgerCount[] = [];
+  /** Times at which members or links changed. */
+  readonly changesMs: number[] = [];
+  /** Found while it ran. */
+  readonly found: Violation[] = [];
+  isQuiet = false;
+  isCalm = false;
+  /** Messages may expire although they have no time limit, because the journal is small. */
+  mayOverflow = false;
+  bitFlips = 0;
+}

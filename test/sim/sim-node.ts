@@ -1,0 +1,238 @@
+/** One node of a simulated mesh through all its lives: starts, works, dies, comes back on its disk. */
+import { crc32 } from "node:zlib";
+import { assembleNode } from "../../src/mesh/assemble-node.ts";
+import type { HandlerContext } from "../../src/mesh/handler-context.ts";
+import type { MeshNode } from "../../src/mesh/mesh-node.ts";
+import type { SubscribeOptions } from "../../src/options/subscribe-options.ts";
+import { resolveOptions } from "../../src/options.ts";
+import type { Logger } from "../../src/ports/logger.ts";
+import { subscriptionId } from "../../src/runtime/subscription-id.ts";
+import type { SeededRandom } from "../../src/testing/seeded-random.ts";
+import type { VirtualDisk } from "../../src/testing/virtual-disk.ts";
+import { type ClockFault, VirtualProcess } from "../../src/testing/virtual-process.ts";
+import { VirtualTransport } from "../../src/testing/virtual-transport.ts";
+import { plainXxh32 } from "../../src/testing/xxh32.ts";
+import { DiskObserver } from "./disk-observer.ts";
+import { handle } from "./handlers.ts";
+import type { SubscriptionPlan } from "./plan.ts";
+import type { World } from "./world.ts";
+
+export type NodeState = "down" | "starting" | "up" | "stopping";
+
+const RESTART_AFTER_FAILURE_MS = 300;
+
+export class SimNode {
+  readonly index: number;
+  readonly host: string;
+  readonly service: string;
+  readonly disk: VirtualDisk;
+  readonly observer: DiskObserver;
+  readonly clocks: ClockFault;
+  readonly random: SeededRandom;
+  readonly #world: World;
+  state: NodeState = "down";
+  process: VirtualProcess | undefined;
+  node: MeshNode | undefined;
+  nodeId = "";
+  life = 0;
+  /** Calls of subscribe that have not ended. */
+  subscribing = 0;
+
+  constructor(
+    world: World,
+    index: number,
+    parts: {
+      service: string;
+      disk: (observer: DiskObserver) => VirtualDisk;
+      clocks: ClockFault;
+      random: SeededRandom;
+    },
+  ) {
+    this.#world = world;
+    this.index = index;
+    this.host = `n${index}`;
+    this.service = parts.service;
+    this.observer = new DiskObserver(world.history, index, () => world.time.nowMs);
+    this.disk = parts.disk(this.observer);
+    this.clocks = parts.clocks;
+    this.random = parts.random;
+  }
+
+  get isUp(): boolean {
+    return this.state === "up";
+  }
+
+  /** Begins a new life. */
+  start(): void {
+    if (this.state !== "down") return;
+    const world = this.#world;
+    this.state = "starting";
+    this.life++;
+    const process = new VirtualProcess(this.host, world.time, this.clocks);
+    this.process = process;
+    world.network.up(this.host);
+    world.trace.note(`${this.host} starts, life ${this.life}`);
+    world.history.changesMs.push(world.time.nowMs);
+    this.observer.opened();
+    this.subscribing = 0;
+    const store = this.disk.open(process);
+    const { plan } = world;
+    const options = resolveOptions({
+      service: this.service,
+      mesh: "sim",
+      dataDir: ":memory:",
+      heartbeatMs: plan.heartbeatMs,
+      leaseMs: plan.leaseMs,
+      silenceMs: 3 * plan.leaseMs,
+      journal: { bytesMax: plan.smallJournal ? 4 * 2 ** 20 : 2 ** 30 },
+      limits: {
+        heldMax: plan.heldMax,
+        inFlightMax: plan.inFlightMax,
+        lookAheadMax: plan.lookAheadMax,
+        payloadBytesMax: 65_536,
+      },
+    });
+    assembleNode({
+      options,
+      clock: process.clock,
+      random: this.random,
+      logger: this.#logger(),
+      hash: plainXxh32(),
+      crc32: (bytes) => crc32(bytes),
+      store,
+      dataDir: this.host,
+      transports: [new VirtualTransport(world.network, this.host, process)],
+      discovery: [world.discovery.join(this.host, process)],
+    }).then(
+      (node) => this.#started(node, process),
+      (error: unknown) => {
+        world.trace.note(`${this.host} cannot start: ${String(error)}`);
+        world.cover("startFailed");
+        process.kill();
+        this.disk.crash();
+        this.state = "down";
+        world.time.after(RESTART_AFTER_FAILURE_MS, () => this.start());
+      },
+    );
+  }
+
+  /** SIGKILL, or the power goes. */
+  crash(powerLoss: boolean): void {
+    if (this.state === "down" || this.process === undefined) return;
+    const world = this.#world;
+    world.trace.note(`${this.host} dies${powerLoss ? " with its power" : ""}`);
+    world.history.changesMs.push(world.time.nowMs);
+    this.process.kill();
+    this.disk.crash();
+    world.network.died(this.host, powerLoss);
+    world.cut(this);
+    this.state = "down";
+    this.node = undefined;
+  }
+
+  /** Stops in order. */
+  stop(): void {
+    const { node, process } = this;
+    if (this.state !== "up" || node === undefined || process === undefined) return;
+    const world = this.#world;
+    this.state = "stopping";
+    world.trace.note(`${this.host} stops`);
+    world.history.changesMs.push(world.time.nowMs);
+    node.stop({ drainMs: this.random.pick([0, 50, 2_000]) }).then(
+      () => {
+        world.trace.note(`${this.host} has stopped`);
+        if (!process.isAlive) return;
+        process.kill();
+        world.network.died(this.host, false);
+        world.cut(this);
+        this.state = "down";
+        this.node = undefined;
+      },
+      (error: unknown) => world.found("stop", `${this.host}: stop() failed: ${String(error)}`),
+    );
+  }
+
+  #started(node: MeshNode, process: VirtualProcess): void {
+    const world = this.#world;
+    this.state = "up";
+    this.node = node;
+    this.nodeId = node.id;
+    world.trace.note(`${this.host} is up as ${node.id}`);
+    for (const plan of world.plan.subscriptions) {
+      if (plan.service !== this.service && plan.group !== "shared") continue;
+      const lateMs = world.isHealing ? 0 : plan.lateMs * this.random.fraction();
+      this.subscribing++;
+      if (lateMs === 0) void this.#subscribe(node, plan);
+      else process.post(lateMs, () => void this.#subscribe(node, plan));
+    }
+    void node.reply("q.echo", (data) => data);
+    world.worker(this, process);
+  }
+
+  async #subscribe(node: MeshNode, plan: SubscriptionPlan): Promise<void> {
+    const world = this.#world;
+    const group = plan.group === false ? `${this.service}~${node.id}` : plan.group;
+    const id = subscriptionId({ role: plan.role, group, pattern: plan.pattern });
+    world.knows(id, plan);
+    const options: SubscribeOptions = {
+      group: plan.group,
+      distribution: plan.distribution,
+      failover: plan.failover,
+      onDead: plan.onDead,
+      concurrency: plan.concurrency,
+      prefetch: plan.prefetch,
+      timeoutMs: plan.timeoutMs,
+      retry: { attempts: plan.attempts, baseMs: plan.retryBaseMs, capMs: plan.retryCapMs },
+      ...(plan.role === "events"
+        ? {
+            durable: plan.durable,
+            from: plan.from,
+            ...(plan.filter ? { filter: { headers: { pick: "me" } } } : {}),
+          }
+        : {}),
+    };
+    const run = (data: unknown, ctx: HandlerContext): unknown =>
+      handle(world, this, plan, id, data as { id: string }, ctx);
+    try {
+      const subscription =
+        plan.role === "events"
+          ? await node.subscribe(plan.pattern, run, options)
+          : await node.handle(plan.pattern, run, options);
+      this.subscribing--;
+      world.subscribed(this, node, plan, subscription);
+    } catch (error) {
+      this.subscribing--;
+      if (this.node === node && this.state === "up") {
+        world.found("subscribe", `${this.host}: ${id}: ${String(error)}`);
+      }
+    }
+  }
+
+  #logger(): Logger {
+    const world = this.#world;
+    const log = (level: string, message: string, fields: unknown): void => {
+      if (world.trace.lines !== undefined) {
+        world.trace.remark(`${this.host} ${level} ${message} ${show(fields)}`);
+      }
+      if (level === "error" && message.includes("threw")) {
+        world.found("threw", `${this.host}: ${message} ${show(fields)}`);
+      }
+    };
+    return {
+      debug: (message, fields) => log("debug", message, fields),
+      info: (message, fields) => log("info", message, fields),
+      warn: (message, fields) => log("warn", message, fields),
+      error: (message, fields) => log("error", message, fields),
+    };
+  }
+}
+
+const show = (fields: unknown): string => {
+  if (fields === undefined) return "";
+  return Object.entries(fields as Record<string, unknown>)
+    .map(([name, value]) => {
+      const { error } = { error: value };
+      return `${name}=${error instanceof Error ? (error.stack ?? error.message).split("\n").slice(0, 3).join(" | ") : JSON.stringify(value)}`;
+    })
+    .join(" ");
+};

@@ -1,0 +1,77 @@
+/** Runs one seed: a safety phase with faults, a liveness phase without, then the checkers. */
+import { check } from "./checkers/check.ts";
+import { FaultDriver } from "./fault-driver.ts";
+import type { Violation } from "./history.ts";
+import { World } from "./world.ts";
+
+export type Outcome = {
+  readonly seed: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly coverage: ReadonlyMap<string, number>;
+  readonly violations: readonly Violation[];
+  readonly hash: string;
+  readonly trace: readonly string[] | undefined;
+  readonly diagnosis: string;
+};
+
+const LIVENESS_MS = 90_000;
+const QUIET_STEP_MS = 250;
+const BOUNDS_STEP_MS = 100;
+const EVENTS_MAX = 3_000_000;
+
+export const simulate = async (
+  seed: number,
+  options: { readonly keepTrace?: boolean } = {},
+): Promise<Outcome> => {
+  const world = new World(seed, { keepTrace: options.keepTrace === true });
+  const { time, plan, history } = world;
+  const driver = new FaultDriver(world);
+  const unhandled = (error: unknown): void => world.found("unhandledRejection", String(error));
+  process.on("unhandledRejection", unhandled);
+  for (const node of world.nodes) {
+    time.after(world.random.between(0, plan.startSpreadMs), () => node.start());
+  }
+  const bounds = (): void => {
+    world.checkBounds();
+    time.after(BOUNDS_STEP_MS, bounds);
+  };
+  time.after(BOUNDS_STEP_MS, bounds);
+  driver.begin();
+  await time.run({ untilMs: plan.safetyMs, eventsMax: EVENTS_MAX });
+  driver.heal();
+  const settled = await settle(world);
+  history.isQuiet = settled === undefined;
+  if (settled !== undefined) world.found("C11", `stuck: ${settled}`);
+  world.takeLedgers();
+  const diagnosis = settled === undefined ? "" : world.diagnosis();
+  process.removeListener("unhandledRejection", unhandled);
+  return {
+    seed,
+    events: time.events,
+    simulatedMs: time.nowMs,
+    faults: world.faults,
+    coverage: world.coverage,
+    violations: [...history.found, ...check(history)],
+    hash: world.trace.hash,
+    trace: world.trace.lines,
+    diagnosis,
+  };
+};
+
+/** Runs until nothing is pending, twice in a row. What is pending at the deadline, or undefined. */
+const settle = async (world: World): Promise<string | undefined> => {
+  const { time } = world;
+  const deadlineMs = time.nowMs + LIVENESS_MS;
+  let quiet = 0;
+  let why: string | undefined = "nothing ran";
+  while (time.nowMs < deadlineMs && time.events < EVENTS_MAX) {
+    await time.run({ untilMs: time.nowMs + QUIET_STEP_MS, eventsMax: EVENTS_MAX });
+    why = world.notQuiet();
+    quiet = why === undefined ? quiet + 1 : 0;
+    if (quiet >= 3) return undefined;
+    world.nurse();
+  }
+  return why ?? "it never stayed quiet";
+};

@@ -1,0 +1,269 @@
+/** One simulated mesh of one seed: its parts, what is recorded, and what the nodes' users do. */
+import { MeshError } from "../../src/errors.ts";
+import type { MeshNode } from "../../src/mesh/mesh-node.ts";
+import type { Subscription } from "../../src/mesh/subscription.ts";
+import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
+import { VirtualDisk } from "../../src/testing/virtual-disk.ts";
+import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
+import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
+import { VirtualTime } from "../../src/testing/virtual-time.ts";
+import { isFragile } from "./frame-name.ts";
+import { History, type Run } from "./history.ts";
+import { type Plan, planOf, type SubscriptionPlan } from "./plan.ts";
+import { SimNode } from "./sim-node.ts";
+import { Trace } from "./trace.ts";
+import { Worker } from "./worker.ts";
+
+const WALL_START_MS = 1_800_000_000_000;
+
+export class World {
+  readonly seed: number;
+  readonly plan: Plan;
+  readonly time: VirtualTime;
+  readonly network: VirtualNetwork;
+  readonly discovery: DiscoveryHub;
+  readonly history = new History();
+  readonly trace: Trace;
+  readonly nodes: SimNode[] = [];
+  readonly workers: Worker[] = [];
+  readonly faults = new Map<string, number>();
+  readonly coverage = new Map<string, number>();
+  readonly random: SeededRandom;
+  /** The liveness phase: nothing fails any more. */
+  isHealing = false;
+  readonly #running = new Set<Run>();
+  readonly #replayed = new Set<string>();
+  #isNursing = false;
+  readonly #subscriptions: {
+    readonly plan: SubscriptionPlan;
+    readonly subscription: Subscription;
+  }[] = [];
+
+  constructor(seed: number, options: { keepTrace: boolean }) {
+    this.seed = seed;
+    const random = new SeededRandom(seed, "world");
+    this.plan = planOf(random.fork("plan"));
+    this.random = random.fork("faults");
+    this.time = new VirtualTime((error) => this.found("threw", stackOf(error)));
+    this.trace = new Trace(options.keepTrace, () => this.time.nowMs);
+    const fault = (name: string): void => this.fault(name);
+    this.network = new VirtualNetwork(this.time, random.fork("network"), {
+      fragile: isFragile,
+      fault,
+      arrived: (from, to, frame) => this.trace.frame(from, to, frame),
+    });
+    this.discovery = new DiscoveryHub(this.time, random.fork("discovery"), fault);
+    this.history.isCalm = this.plan.isCalm;
+    this.history.mayOverflow = this.plan.smallJournal;
+    for (let index = 0; index < this.plan.nodes; index++) {
+      const own = random.fork(`node ${index}`);
+      const { clockRate, clockSkewMs } = this.plan.faults;
+      this.nodes.push(
+        new SimNode(this, index, {
+          service: `s${index % this.plan.services}`,
+          disk: (observer) =>
+            new VirtualDisk(this.time, own.fork("disk"), {
+              fault,
+              durable: (writes, how) => observer.durable(writes, how),
+            }),
+          clocks: {
+            wallMs: WALL_START_MS + own.between(-clockSkewMs, clockSkewMs),
+            rate: 1 + own.between(-clockRate, clockRate),
+          },
+          random: own,
+        }),
+      );
+      this.workers.push(new Worker(this, index, own.fork("work")));
+    }
+  }
+
+  // --- what is recorded ----------------------------------------------------------------------
+
+  fault(name: string): void {
+    this.faults.set(name, (this.faults.get(name) ?? 0) + 1);
+    if (name === "bitFlip") this.history.bitFlips++;
+    this.trace.note(`fault ${name}`);
+  }
+
+  cover(name: string, count = 1): void {
+    this.coverage.set(name, (this.coverage.get(name) ?? 0) + count);
+  }
+
+  found(check: string, message: string): void {
+    this.trace.note(`VIOLATION ${check} ${message}`);
+    if (this.history.found.length < 20) this.history.found.push({ check, message });
+  }
+
+  indexOf(nodeId: string): number {
+    return this.nodes.findIndex((node) => node.nodeId === nodeId);
+  }
+
+  started(run: Run): void {
+    this.history.runs.push(run);
+    this.#running.add(run);
+    this.trace.note(
+      `n${run.member} runs ${run.id} of n${run.producer} ${run.epoch}:${run.seq} for ${run.subscription}, attempt ${run.attempt}`,
+    );
+  }
+
+  ended(run: Run, outcome: Run["outcome"]): void {
+    run.outcome = outcome;
+    run.endMs = this.time.nowMs;
+    this.#running.delete(run);
+    this.trace.note(`n${run.member} ${outcome} ${run.id} ${run.epoch}:${run.seq}`);
+  }
+
+  /** The process of a node is gone: what it was doing has no end. */
+  cut(node: SimNode): void {
+    this.workers[node.index]?.cut();
+    for (const run of this.#running) {
+      if (run.member === node.index) this.#running.delete(run);
+    }
+  }
+
+  knows(id: string, plan: SubscriptionPlan): void {
+    if (this.history.known.has(id)) return;
+    this.history.known.set(id, {
+      id,
+      role: plan.role,
+      pattern: plan.pattern,
+      durable: plan.durable,
+      keyed: plan.distribution === "key",
+      holds: plan.onDead === "hold",
+      filter: plan.filter,
+      moves: plan.failover === "move",
+      fromStart: plan.from === "earliest",
+      births: [],
+    });
+  }
+
+  subscribed(
+    at: SimNode,
+    _node: MeshNode,
+    plan: SubscriptionPlan,
+    subscription: Subscription,
+  ): void {
+    this.trace.note(
+      `${at.host} subscribed ${plan.pattern} in ${subscription.group}, unconfirmed ${subscription.unconfirmed.length}`,
+    );
+    this.#subscriptions.push({ plan, subscription });
+  }
+
+  /** Bounds that hold at every moment. */
+  checkBounds(): void {
+    for (const { plan, subscription } of this.#subscriptions) {
+      const { running, waiting } = subscription.activity;
+      const bound = plan.prefetch + (this.plan.nodes + 1) * 17 * 4;
+      if (waiting + running > bound) {
+        this.found(
+          "C6",
+          `${subscription.pattern}: ${waiting + running} messages held, bound ${bound}`,
+        );
+      }
+    }
+  }
+
+  worker(at: SimNode, process: VirtualProcess): void {
+    this.workers[at.index]?.begin(at, process);
+  }
+
+  // --- the end ------------------------------------------------------------------------------
+
+  /** Whether everything that was said has come to its end. */
+  notQuiet(): string | undefined {
+    for (const node of this.nodes) {
+      if (node.node === undefined || node.state !== "up") return `${node.host} is ${node.state}`;
+      if (node.subscribing > 0) return `${node.host} is subscribing`;
+      if (this.workers[node.index]?.isBusy === true) return `${node.host} is still publishing`;
+      const linked = node.node.peers().filter(({ state }) => state === "alive").length;
+      if (linked < this.nodes.length - 1) return `${node.host} is linked with ${linked} peers`;
+      for (const [id, counts] of Object.entries(node.node.ledger())) {
+        const isUnclaimed = id.startsWith("command") && !this.history.known.has(id);
+        if (counts.pending !== 0 && !isUnclaimed) {
+          return `${node.host} has ${counts.pending} pending of "${id}": ${JSON.stringify(counts)}`;
+        }
+      }
+      if (node.disk.count("held") > 0) return `${node.host} holds output`;
+      if (node.disk.count("delayed") > 0) return `${node.host} has delayed messages`;
+      if (node.disk.count("accepted") > 0) return `${node.host} keeps verdicts`;
+    }
+    return undefined;
+  }
+
+  /** In the liveness phase: sees to dead letters, as an operator would. */
+  nurse(): void {
+    const at = this.random.pick(this.nodes);
+    const { node } = at;
+    if (node === undefined || at.state !== "up" || this.#isNursing) return;
+    this.#isNursing = true;
+    void this.#tendDeadLetters(node).finally(() => {
+      this.#isNursing = false;
+    });
+  }
+
+  async #tendDeadLetters(node: MeshNode): Promise<void> {
+    const letters = await node.deadLetters.list({ limit: 1_000 });
+    for (const { id, holds } of letters) {
+      if (!holds && this.#replayed.has(id)) continue;
+      this.#replayed.add(id);
+      const replays = this.random.chance(holds ? 0.6 : 0.4);
+      if (!replays && !holds) continue;
+      try {
+        if (replays) await node.deadLetters.replay(id);
+        else await node.deadLetters.discard(id);
+        this.cover(replays ? "deadLetterReplayed" : "deadLetterDiscarded");
+      } catch (error) {
+        this.cover("deadLetterRefused");
+        this.trace.note(`dead letter ${id} not tended: ${String(error)}`);
+      }
+    }
+  }
+
+  diagnosis(): string {
+    const lines: string[] = [];
+    for (const { host, nodeId, node, state, disk } of this.nodes) {
+      lines.push(`${host} ${nodeId} ${state}`);
+      if (node === undefined) continue;
+      lines.push(`  health ${JSON.stringify(node.health())}`);
+      lines.push(
+        `  peers ${node.peers().map((peer) => `${this.indexOf(peer.nodeId)}:${peer.state}`)}`,
+      );
+      for (const [id, counts] of Object.entries(node.ledger())) {
+        if (counts.pending !== 0) lines.push(`  ${id} ${JSON.stringify(counts)}`);
+      }
+      for (const table of ["held", "delayed", "accepted", "dead"] as const) {
+        const rows = disk.rows(table);
+        if (rows.length === 0) continue;
+        lines.push(`  ${table}: ${rows.length} rows`);
+        for (const { key, value } of rows.slice(0, 3))
+          lines.push(`    ${legible(key)} ${legible(value)}`);
+      }
+      lines.push(`  counters ${JSON.stringify(node.counters())}`);
+    }
+    const running = [...this.#running].map((run) => `n${run.member} ${run.subscription} ${run.id}`);
+    if (running.length > 0) lines.push(`running ${running.slice(0, 5).join("; ")}`);
+    return lines.join("\n");
+  }
+
+  takeLedgers(): void {
+    for (const { index, node } of this.nodes) {
+      if (node === undefined) continue;
+      for (const [subscription, counts] of Object.entries(node.ledger())) {
+        this.history.ledgers.push({ node: index, subscription, ...counts });
+      }
+      for (const [name, count] of Object.entries(node.counters())) this.cover(name, count);
+    }
+  }
+}
+
+const legible = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.subarray(0, 200))
+    .toString("latin1")
+    .replace(/[^\x20-\x7e]+/g, ".");
+
+export const stackOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const code = MeshError.is(error) ? ` ${error.code}` : "";
+  return `${code} ${(error.stack ?? error.message).split("\n").slice(0, 6).join(" | ")}`;
+};
