@@ -184,6 +184,7 @@ export class ConsumerSubscription implements IntakeOwner {
 
   arrived(job: Job): void {
     if (this.#stopping) this.giveBack(job, 0);
+    else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
     else this.#runner.push(job);
   }
 
@@ -216,6 +217,17 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   // --- ending --------------------------------------------------------------------------------
+
+  /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
+  #giveUp(job: Job): void {
+    const { opening, number, attempts } = job;
+    job.state = "ended";
+    const reason = `${attempts} attempts failed`;
+    const told = { reason, errorName: "", errorMessage: "" };
+    opening.nack({ number, outcome: "dead", delayMs: 0, attempts, ...told });
+    if (this.spec.record.holdOnDead && job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
+    this.#intake.consumed(opening, job.size, false);
+  }
 
   #succeeded(job: Job): void {
     if (job.volatile) this.#host.commitVolatile(job);

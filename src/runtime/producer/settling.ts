@@ -126,7 +126,7 @@ export class Settling {
       const entry = opening.take(nack.number);
       if (entry === undefined) continue;
       if (nack.outcome === "dead") {
-        entry.attempts = Math.max(entry.attempts + 1, nack.attempts);
+        entry.attempts = Math.max(entry.attempts, nack.attempts);
         if (nack.errorMessage !== "") this.#note(state, entry, nack.errorName, nack.errorMessage);
         this.#producer.deadLetterDesk.bury(outlet, entry, nack);
       } else if (nack.outcome === "retry" || nack.delayMs > 0) {
