@@ -18,7 +18,7 @@ import type { SubscribeOptions } from "../options/subscribe-options.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { StatusChange } from "../runtime/environment.ts";
-import type { PeerState } from "../runtime/link/link-table.ts";
+import type { PeerState } from "../runtime/link/peer.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import { encodeEnvelope } from "../wire/envelope.ts";

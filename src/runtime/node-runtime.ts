@@ -5,9 +5,9 @@
  * that knows them all. Users hold mesh/mesh-node.ts.
  */
 import { SHARD_COUNT } from "../core/shard-map.ts";
-import type { MeshError } from "../errors.ts";
+import { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
-import type { Discovery } from "../ports/discovery.ts";
+import type { Discovery, PeerHint } from "../ports/discovery.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
 import type { PingFrame } from "../wire/credit.ts";
 import type { DeclareFrame } from "../wire/declare.ts";
@@ -19,15 +19,10 @@ import { type Environment, hybridNow } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
 import { Link } from "./link/link.ts";
-import {
-  type FrameOwner,
-  LinkTable,
-  type LinkTableEvents,
-  type Peer,
-  PROTOCOL_MAX,
-  PROTOCOL_MIN,
-} from "./link/link-table.ts";
+import { type FrameOwner, LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
+import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
+import type { Peer } from "./link/peer.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
 import { Requests } from "./requests.ts";
 
@@ -100,6 +95,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   /** Listens, links the node to itself, and looks for peers. @throws MeshError ADDRESS_IN_USE */
   async start(): Promise<void> {
     const { env, transports, listen, discovery } = this.#options;
+    // Before the first peer can come: what it declares must meet the cursors of earlier lives.
+    this.producer.start();
     for (const [index, transport] of transports.entries()) {
       await transport.start({
         clock: env.clock,
@@ -114,7 +111,6 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       this.#listeners.push(listener);
       this.#addresses.push(this.#advertised(listener.address));
     }
-    this.producer.start();
     this.#linkItself();
     env.report({ type: "listening", addresses: this.#addresses });
     await Promise.all(discovery.map((source) => this.#discover(source)));
@@ -126,12 +122,12 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.consumer.stop();
     this.producer.stop();
     this.links.stop("STOPPED", "the node stopped");
-    await Promise.all(this.#options.transports.map((transport) => transport.stop()));
+    await this.#quietly(this.#options.transports.map((transport) => transport.stop()));
     await this.journal.close();
   }
 
   async stopDiscovery(): Promise<void> {
-    await Promise.all(this.#options.discovery.map((source) => source.stop()));
+    await this.#quietly(this.#options.discovery.map((source) => source.stop()));
   }
 
   /** The journal began or ceased to fail. */
@@ -295,14 +291,25 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     };
     const { clock, random, logger } = env;
     const count = (name: string) => env.counters.count(name);
-    await source.start(
-      { self, clock, random, logger, count },
-      {
-        found: (peer) => this.links.found(peer),
-        lost: (nodeId) => this.links.forgotten(nodeId),
-        problem,
-      },
-    );
+    const events = {
+      found: (peer: PeerHint) => this.links.found(peer),
+      lost: (nodeId: string) => this.links.forgotten(nodeId),
+      problem,
+    };
+    try {
+      await source.start({ self, clock, random, logger, count }, events);
+    } catch (error) {
+      problem(asProblem(source.name, error)); // no discovery can stop a start
+    }
+  }
+
+  /** What cannot be stopped in order must not keep the rest from stopping. */
+  async #quietly(stops: readonly Promise<void>[]): Promise<void> {
+    for (const stop of await Promise.allSettled(stops)) {
+      if (stop.status === "rejected") {
+        this.env.logger.error("a part did not stop in order", { error: stop.reason });
+      }
+    }
   }
 
   #advertised(address: string): string {
@@ -323,3 +330,11 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     });
   }
 }
+
+const asProblem = (source: string, error: unknown): MeshError => {
+  if (MeshError.is(error)) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new MeshError("OUTCOME_UNKNOWN", `discovery "${source}" did not start: ${why}`, {
+    cause: error,
+  });
+};

@@ -1,12 +1,12 @@
 /**
- * Every peer this node knows, the links with them, and the loop that dials.
+ * Every peer this node knows, and the links with them.
  *
- * Problem: peers are heard of in several ways at once, both sides may dial, links break, processes come
- * back with a new epoch, and a copied data folder must be noticed. Approach: one target per thing to dial
- * with its own backoff, tried for ever; at most one link per peer, chosen by `judgeRival`; a peer whose
- * link is gone is "lost" until its lease has run out, then "dead".
+ * Problem: both sides may dial, links break, processes come back with a new epoch, and a copied data folder
+ * must be noticed. Approach: at most one link per peer, chosen by `judgeRival`; a peer whose link is gone is
+ * "lost" until its lease has run out, then "dead".
  *
- * Bounds: `peersMax` peers and as many targets; more are ignored and counted.
+ * Bounds: `peersMax` peers, of which those dead or gone the longest make room for new ones; lives of four
+ * times as many are remembered.
  */
 import {
   epochToJump,
@@ -21,63 +21,28 @@ import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { type Environment, hybridNow } from "../environment.ts";
+import { Dialler, refuse } from "./dialler.ts";
 import { Link, type LinkOwner } from "./link.ts";
+import type { LinkTableEvents } from "./link-table-events.ts";
+import { newPeer, type Peer } from "./peer.ts";
 
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
 
-export type PeerState = "alive" | "lost" | "dead" | "left";
-
-export type Peer = {
-  readonly nodeId: string;
-  service: string;
-  epoch: number;
-  nonce: Uint8Array;
-  addresses: readonly string[];
-  link: Link | undefined;
-  state: PeerState;
-  timer: Timer | undefined;
-};
-
-type Target = {
-  readonly key: string;
-  nodeId: string;
-  addresses: readonly string[];
-  readonly source: string;
-  attempts: number;
-  timer: Timer | undefined;
-  dialing: boolean;
-};
-
-/** What the table tells the node's runtime. */
-export interface LinkTableEvents {
-  /** What this node says of itself. */
-  identity(): Omit<Identity, "time">;
-  up(link: Link, peer: Peer): void;
-  /** The link is gone. `restarted`: a new life of the peer is already known. */
-  down(link: Link, peer: Peer, reason: MeshError): void;
-  /** The peer's lease has run out, or it came back with a new epoch: what it ran is over. */
-  dead(nodeId: string, state: "dead" | "left"): void;
-  /** A peer has seen a higher epoch of this node, or another nonce of this one. */
-  jumpEpoch(above: number): void;
-  /** Remembers the highest epoch seen of a peer, on disk. */
-  remember(nodeId: string, epoch: number, nonce: Uint8Array): void;
-}
-
 /** The frames of running sessions, handled by the node's runtime. */
 export type FrameOwner = Pick<LinkOwner, "frame" | "heartbeat" | "turn" | "drained">;
 
-const DIAL_TIMEOUT_MS = 3_000;
-const BACKOFF_MIN_MS = 50;
-const BACKOFF_MAX_MS = 5_000;
+/** Lives remembered for each peer there may be. */
+const KNOWN_PER_PEER = 4;
+/** Ends of dialled links that mean nothing is wrong. */
+const EXPECTED: ReadonlySet<string> = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK"]);
 
 export class LinkTable implements LinkOwner {
   readonly #env: Environment;
   readonly #events: LinkTableEvents;
   readonly #frames: FrameOwner;
-  readonly #transports: readonly Transport[];
+  readonly #dialler: Dialler;
   readonly #peers = new Map<string, Peer>();
-  readonly #targets = new Map<string, Target>();
   readonly #known = new Map<string, { epoch: number; nonce: Uint8Array }>();
   readonly #links = new Set<Link>();
   #stopped = false;
@@ -89,7 +54,11 @@ export class LinkTable implements LinkOwner {
     frames: FrameOwner,
   ) {
     this.#env = env;
-    this.#transports = transports;
+    this.#dialler = new Dialler(env, transports, {
+      isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
+      dialled: (connection, address, target) =>
+        this.#start(connection, { dialled: true, target, address }),
+    });
     this.#events = events;
     this.#frames = frames;
   }
@@ -105,17 +74,10 @@ export class LinkTable implements LinkOwner {
     }
   }
 
-  /** True while no dial to a known target is under way that never got an answer. */
-  get settled(): boolean {
-    for (const target of this.#targets.values()) {
-      if (target.attempts === 0 && !this.#isLinked(target)) return false;
-    }
-    return true;
-  }
-
   /** Restores what earlier lives of this node saw of a peer. */
   restore(nodeId: string, epoch: number, nonce: Uint8Array): void {
-    if (this.#known.size < this.#env.limits.peersMax * 4) this.#known.set(nodeId, { epoch, nonce });
+    if (this.#known.size < this.#env.limits.peersMax * KNOWN_PER_PEER)
+      this.#known.set(nodeId, { epoch, nonce });
   }
 
   /** The node's own link to itself. */
@@ -129,8 +91,7 @@ export class LinkTable implements LinkOwner {
   accept(connection: Connection): void {
     if (this.#stopped || this.#links.size >= this.#env.limits.peersMax * 2) {
       this.#env.counters.count("link.tooMany");
-      connection.open({ frame: () => {}, drained: () => {}, closed: () => {} });
-      connection.close();
+      refuse(connection);
       return;
     }
     this.#start(connection, { dialled: false, target: "", address: connection.remote });
@@ -138,46 +99,17 @@ export class LinkTable implements LinkOwner {
 
   /** A discovery heard of a peer. */
   found(hint: PeerHint): void {
-    if (this.#stopped || hint.nodeId === this.#events.identity().nodeId) return;
-    const nodeId = hint.nodeId ?? "";
-    const key = nodeId === "" ? hint.addresses.join(",") : nodeId;
-    let target = this.#targets.get(key);
-    if (target === undefined) {
-      if (this.#targets.size >= this.#env.limits.peersMax) {
-        this.#env.counters.count("discovery.tooManyPeers");
-        return;
-      }
-      target = {
-        key,
-        nodeId,
-        addresses: hint.addresses,
-        source: hint.source,
-        attempts: 0,
-        timer: undefined,
-        dialing: false,
-      };
-      this.#targets.set(key, target);
-      this.#dialSoon(target, 0);
-      return;
-    }
-    if (target.addresses.join() === hint.addresses.join()) return;
-    target.addresses = hint.addresses; // the peer moved: the old addresses are worth nothing
-    target.attempts = 0;
-    this.#dialSoon(target, 0);
+    if (hint.nodeId !== this.#events.identity().nodeId) this.#dialler.found(hint);
   }
 
   /** A discovery says the peer is gone. Only dialling stops; the link decides what is alive. */
   forgotten(nodeId: string): void {
-    const target = this.#targets.get(nodeId);
-    if (target === undefined || this.#isLinked(target)) return;
-    this.#stopTimer(target);
-    this.#targets.delete(nodeId);
+    this.#dialler.forgotten(nodeId);
   }
 
   stop(code: string, message: string): void {
     this.#stopped = true;
-    for (const target of this.#targets.values()) this.#stopTimer(target);
-    this.#targets.clear();
+    this.#dialler.stop();
     for (const link of [...this.#links]) link.close(code, message);
     for (const peer of this.#peers.values()) this.#stopTimer(peer);
   }
@@ -200,7 +132,7 @@ export class LinkTable implements LinkOwner {
     const verdict = this.#judge(link, hello, hello.targetNodeId);
     if (isRejection(verdict)) return verdict;
     const peerId = hello.identity.nodeId;
-    if (this.#events.identity().nodeId < peerId && this.#isDialing(peerId)) {
+    if (this.#events.identity().nodeId < peerId && this.#dialler.isDialing(peerId)) {
       return { code: "ALREADY_LINKED", message: "this node is dialling you" };
     }
     const known = this.#known.get(peerId);
@@ -236,13 +168,12 @@ export class LinkTable implements LinkOwner {
     } else if (!local) {
       this.#replaceLife(peer, link);
     }
-    const known = this.#known.get(identity.nodeId);
-    if (!local && (known === undefined || known.epoch !== identity.epoch)) {
-      this.#known.set(identity.nodeId, { epoch: identity.epoch, nonce: identity.nonce });
-      this.#events.remember(identity.nodeId, identity.epoch, identity.nonce);
-    }
+    if (!local) this.#remember(identity);
     this.#events.up(link, peer);
-    if (!local) this.#report("peer-up", peer, "");
+    if (local) return;
+    this.#dialler.linked(peer.nodeId, peer.addresses);
+    const { nodeId, service } = peer;
+    this.#env.report({ type: "peer-up", nodeId, service });
   }
 
   frame(...args: Parameters<FrameOwner["frame"]>): void {
@@ -264,18 +195,23 @@ export class LinkTable implements LinkOwner {
   closed(link: Link, reason: MeshError): void {
     this.#links.delete(link);
     const peer = link.greeted ? this.#peers.get(link.peer.nodeId) : undefined;
+    const code = String(reason.details.code ?? "");
     if (peer?.link === link) {
-      const left = reason.details.code === "STOPPED";
+      const left = code === "STOPPED";
       peer.link = undefined;
       peer.state = left ? "left" : "lost";
       this.#events.down(link, peer, reason);
-      this.#report("peer-down", peer, reason.message);
+      const { nodeId, service } = peer;
+      const local = nodeId === this.#events.identity().nodeId;
+      if (!local) {
+        this.#env.report({ type: "peer-down", nodeId, service, reason: reason.message });
+      }
       if (left) this.#events.dead(peer.nodeId, "left");
       else if (!this.#stopped) this.#armDeath(peer);
     } else {
-      this.#noteRefusal(link, reason);
+      this.#noteRefusal(link, code, reason);
     }
-    if (!this.#stopped) this.#redial(link);
+    this.#dialler.ended(link, code);
   }
 
   // --- inside --------------------------------------------------------------------------------
@@ -310,7 +246,7 @@ export class LinkTable implements LinkOwner {
         };
       }
     }
-    if (!this.#peers.has(remote.nodeId) && this.#peers.size >= this.#env.limits.peersMax) {
+    if (!this.#peers.has(remote.nodeId) && !this.#makeRoom()) {
       return { code: "TOO_MANY_PEERS", message: `peersMax ${this.#env.limits.peersMax} reached` };
     }
     return verdict;
@@ -346,87 +282,14 @@ export class LinkTable implements LinkOwner {
     });
   }
 
-  #start(connection: Connection, how: { dialled: boolean; target: string; address: string }): Link {
+  #start(connection: Connection, how: { dialled: boolean; target: string; address: string }): void {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     link.start();
-    return link;
   }
 
-  #isLinked(target: Target): boolean {
-    if (target.nodeId === "") return false;
-    return this.#peers.get(target.nodeId)?.link?.isUp ?? false;
-  }
-
-  #isDialing(nodeId: string): boolean {
-    return this.#targets.get(nodeId)?.dialing ?? false;
-  }
-
-  #dialSoon(target: Target, delayMs: number): void {
-    this.#stopTimer(target);
-    target.timer = this.#env.clock.setTimer(delayMs, () => {
-      target.timer = undefined;
-      if (!target.dialing && !this.#isLinked(target)) void this.#dial(target);
-    });
-  }
-
-  async #dial(target: Target): Promise<void> {
-    target.dialing = true;
-    let failure: unknown;
-    for (const address of this.#ranked(target.addresses)) {
-      const transport = this.#transportOf(address);
-      if (transport === undefined) continue;
-      try {
-        const connection = await transport.dial(address, { timeoutMs: DIAL_TIMEOUT_MS });
-        if (this.#stopped) {
-          connection.open({ frame: () => {}, drained: () => {}, closed: () => {} });
-          connection.close();
-          return;
-        }
-        this.#start(connection, { dialled: true, target: target.nodeId, address });
-        return; // `dialing` ends with the greeting: up or closed
-      } catch (error) {
-        failure = error;
-      }
-    }
-    target.dialing = false;
-    if (this.#stopped) return;
-    this.#env.counters.count("link.dialFailed");
-    this.#env.logger.debug("peer not reachable", {
-      addresses: target.addresses,
-      reason: failure instanceof Error ? failure.message : "no transport for its addresses",
-    });
-    this.#dialSoon(target, this.#backoffMs(target));
-  }
-
-  #backoffMs(target: Target): number {
-    const capMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(target.attempts++, 10));
-    return capMs * (0.5 + 0.5 * this.#env.random.fraction());
-  }
-
-  /** A dialled link has ended: its target is dialled again unless the peer is linked otherwise. */
-  #redial(link: Link): void {
-    for (const target of this.#targets.values()) {
-      const mine =
-        (link.dialled && target.addresses.includes(link.address)) ||
-        (link.greeted && target.nodeId === link.peer.nodeId);
-      if (!mine) continue;
-      if (link.dialled && target.addresses.includes(link.address)) target.dialing = false;
-      if (link.greeted && link.dialled && target.nodeId === "") target.nodeId = link.peer.nodeId;
-      if (!target.dialing) this.#dialSoon(target, this.#backoffMs(target));
-    }
-  }
-
-  #noteRefusal(link: Link, reason: MeshError): void {
-    if (!link.dialled || this.#stopped) return;
-    const code = String(reason.details.code ?? "");
-    if (code === "SELF") {
-      for (const [key, target] of this.#targets) {
-        if (target.addresses.includes(link.address)) this.#targets.delete(key);
-      }
-      return;
-    }
-    if (code === "" || code === "ALREADY_LINKED" || code === "DUPLICATE_LINK") return;
+  #noteRefusal(link: Link, code: string, reason: MeshError): void {
+    if (!link.dialled || this.#stopped || EXPECTED.has(code)) return;
     this.#env.counters.count(`link.refused.${code}`);
     if (code !== "WRONG_MESH") {
       this.#env.logger.warn("link refused", {
@@ -443,32 +306,28 @@ export class LinkTable implements LinkOwner {
     });
   }
 
-  #report(type: "peer-up" | "peer-down", peer: Peer, reason: string): void {
-    if (peer.nodeId === this.#events.identity().nodeId) return;
-    const { nodeId, service } = peer;
-    if (type === "peer-up") {
-      for (const target of this.#targets.values()) {
-        if (target.nodeId === nodeId || peer.addresses.some((a) => target.addresses.includes(a))) {
-          target.nodeId = nodeId;
-          target.attempts = 0;
-          target.dialing = false;
-        }
-      }
-      this.#env.report({ type, nodeId, service });
-    } else {
-      this.#env.report({ type, nodeId, service, reason });
+  /** The highest epoch seen of a peer: a lower one comes of a restored folder, and tells it so. */
+  #remember({ nodeId, epoch, nonce }: Identity): void {
+    const known = this.#known.get(nodeId);
+    if (known !== undefined && known.epoch >= epoch) return;
+    this.#known.delete(nodeId);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size < this.#env.limits.peersMax * KNOWN_PER_PEER) break;
+      this.#known.delete(oldest);
     }
+    this.#known.set(nodeId, { epoch, nonce });
+    this.#events.remember(nodeId, epoch, nonce);
   }
 
-  /** Addresses by the preference of their transport. */
-  #ranked(addresses: readonly string[]): readonly string[] {
-    const rank = (address: string) => this.#transportOf(address)?.preference ?? -1;
-    return [...addresses].sort((a, b) => rank(b) - rank(a));
-  }
-
-  #transportOf(address: string): Transport | undefined {
-    const scheme = address.slice(0, address.indexOf("://"));
-    return this.#transports.find((transport) => transport.scheme === scheme);
+  /** Room for one more peer, if need be that of one that is gone. */
+  #makeRoom(): boolean {
+    if (this.#peers.size < this.#env.limits.peersMax) return true;
+    for (const [nodeId, { state }] of this.#peers) {
+      if (state !== "dead" && state !== "left") continue;
+      this.#peers.delete(nodeId);
+      return true;
+    }
+    return false;
   }
 
   #stopTimer(holder: { timer: Timer | undefined }): void {
@@ -476,17 +335,6 @@ export class LinkTable implements LinkOwner {
     holder.timer = undefined;
   }
 }
-
-const newPeer = (identity: Identity, link: Link): Peer => ({
-  nodeId: identity.nodeId,
-  service: identity.service,
-  epoch: identity.epoch,
-  nonce: identity.nonce,
-  addresses: identity.addresses,
-  link,
-  state: "alive",
-  timer: undefined,
-});
 
 const newSession = (bytes: Uint8Array): number => {
   const [a = 0, b = 0, c = 0, d = 0] = bytes;

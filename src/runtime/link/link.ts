@@ -62,6 +62,8 @@ export class Link {
   #heardMs = 0;
   #pingId = 0;
   #heardPing = 0;
+  #beatMs = 0;
+  #local = false;
 
   constructor(
     env: Environment,
@@ -120,6 +122,7 @@ export class Link {
   /** A node's link to itself: no greeting is needed. */
   startLocal(self: Identity): void {
     this.#peer = self;
+    this.#local = true;
     this.#heardMs = this.#env.clock.monotonicMs();
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
@@ -213,7 +216,19 @@ export class Link {
       default:
         break;
     }
-    this.#owner.frame(this, frame);
+    try {
+      this.#owner.frame(this, frame);
+    } catch (error) {
+      // Whatever a peer sends, the node and its other links go on.
+      this.#env.counters.count("link.frameFailed");
+      this.#env.logger.error("a frame could not be handled: link closed", {
+        frame: frame.type,
+        peer: this.#peer?.nodeId,
+        error,
+      });
+      // A node cannot dial itself: its own link stays, and the next heartbeat shows what was missed.
+      if (!this.#local) this.close("MALFORMED", `${frame.type} could not be handled`);
+    }
   }
 
   #greet(frame: Frame): void {
@@ -271,6 +286,7 @@ export class Link {
   #rise(): void {
     this.#stopTimer();
     this.#state = "up";
+    this.#beatMs = this.#env.clock.monotonicMs();
     this.#owner.up(this);
     this.#beat();
   }
@@ -278,15 +294,29 @@ export class Link {
   /** Heartbeat: says what was sent last and what may come, and watches for silence. */
   #beat(): void {
     if (this.#state !== "up") return;
-    if (this.silentMs() > this.#env.times.silenceMs) {
-      this.close("TIMEOUT", `nothing heard for ${this.#env.times.silenceMs} ms`);
+    const { heartbeatMs, silenceMs } = this.#env.times;
+    if (this.#isSilent(silenceMs, heartbeatMs)) {
+      this.close("TIMEOUT", `nothing heard for ${silenceMs} ms`);
       return;
     }
+    this.#flushBatch(); // what the tails speak of goes first
     const { tails, credits } = this.#owner.heartbeat(this);
     const time = this.#env.hybrid.now(this.#env.clock.wallMs());
     const ids = { id: ++this.#pingId, echo: this.#heardPing };
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
-    this.#timer = this.#env.clock.setTimer(this.#env.times.heartbeatMs, () => this.#beat());
+    this.#timer = this.#env.clock.setTimer(heartbeatMs, () => this.#beat());
+  }
+
+  /**
+   * Time in which this process itself stood still is not the peer's silence: what came meanwhile waits
+   * to be read behind this timer.
+   */
+  #isSilent(silenceMs: number, heartbeatMs: number): boolean {
+    const now = this.#env.clock.monotonicMs();
+    const lateMs = now - this.#beatMs - heartbeatMs;
+    this.#beatMs = now;
+    if (lateMs > heartbeatMs) this.#heardMs = Math.min(now, this.#heardMs + lateMs);
+    return !this.#local && this.silentMs() > silenceMs;
   }
 
   #turn(): void {

@@ -1,0 +1,236 @@
+/**
+ * Whom to dial: what discoveries said, each with a backoff of its own, tried for ever.
+ *
+ * Problem: a peer is heard of in several ways at once, moves, leaves, comes back under another id at the same
+ * address, and networks part and heal. Approach: one target per thing to dial. One that is known by address
+ * alone is the operator's word and never given up; one known by node id goes when the peer said goodbye, or
+ * when its discovery lost it and it cannot be reached for a while.
+ *
+ * Bound: `peersMax` targets; more are ignored and counted.
+ */
+import { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import type { PeerHint } from "../../ports/discovery.ts";
+import type { Connection, Transport } from "../../ports/transport.ts";
+import type { Environment } from "../environment.ts";
+import type { Link } from "./link.ts";
+
+type Target = {
+  readonly key: string;
+  /** True when the key is the node id. */
+  readonly named: boolean;
+  nodeId: string;
+  addresses: readonly string[];
+  attempts: number;
+  timer: Timer | undefined;
+  dialing: boolean;
+  dialingSinceMs: number;
+  /** Its discovery does not see it any more. */
+  lost: boolean;
+};
+
+export interface DiallerOwner {
+  isLinked(nodeId: string): boolean;
+  /** A connection was made: greet over it. */
+  dialled(connection: Connection, address: string, nodeId: string): void;
+}
+
+const DIAL_TIMEOUT_MS = 3_000;
+const BACKOFF_MIN_MS = 50;
+const BACKOFF_MAX_MS = 5_000;
+/** Tries for a peer that its discovery has lost: about half a minute. */
+const LOST_ATTEMPTS_MAX = 12;
+/** A dial that takes longer than this is no reason to refuse the peer's own. */
+const DIAL_LIKELY_MS = 500;
+
+export class Dialler {
+  readonly #env: Environment;
+  readonly #transports: readonly Transport[];
+  readonly #owner: DiallerOwner;
+  readonly #targets = new Map<string, Target>();
+  #stopped = false;
+
+  constructor(env: Environment, transports: readonly Transport[], owner: DiallerOwner) {
+    this.#env = env;
+    this.#transports = transports;
+    this.#owner = owner;
+  }
+
+  /** Targets known. */
+  get size(): number {
+    return this.#targets.size;
+  }
+
+  /** A link with this node is likely to come up from here soon. */
+  isDialing(nodeId: string): boolean {
+    const now = this.#env.clock.monotonicMs();
+    for (const target of this.#targets.values()) {
+      if (target.nodeId !== nodeId || !target.dialing) continue;
+      if (now - target.dialingSinceMs < DIAL_LIKELY_MS) return true;
+    }
+    return false;
+  }
+
+  /** A discovery heard of a peer. */
+  found(hint: PeerHint): void {
+    if (this.#stopped) return;
+    const nodeId = hint.nodeId ?? "";
+    const key = nodeId === "" ? hint.addresses.join(",") : nodeId;
+    const target = this.#targets.get(key);
+    if (target === undefined) {
+      this.#add(key, nodeId, hint.addresses);
+      return;
+    }
+    target.lost = false;
+    if (target.addresses.join() === hint.addresses.join()) return;
+    target.addresses = hint.addresses; // the peer moved: the old addresses are worth nothing
+    target.attempts = 0;
+    this.#dialSoon(target, 0);
+  }
+
+  /** A discovery says the peer is gone. Only dialling stops; the link decides what is alive. */
+  forgotten(nodeId: string): void {
+    const target = this.#targets.get(nodeId);
+    if (target === undefined) return;
+    if (this.#isLinked(target)) target.lost = true;
+    else this.#remove(target);
+  }
+
+  /** A session with the peer is up, whoever dialled. */
+  linked(nodeId: string, addresses: readonly string[]): void {
+    for (const target of this.#targets.values()) {
+      if (target.nodeId !== nodeId && !addresses.some((one) => target.addresses.includes(one))) {
+        continue;
+      }
+      target.nodeId = nodeId;
+      target.attempts = 0;
+      target.dialing = false;
+    }
+  }
+
+  /** A link has ended: what it was dialled for, and whatever leads to its peer, is dialled again. */
+  ended(link: Link, code: string): void {
+    if (this.#stopped) return;
+    const peerId = link.greeted ? link.peer.nodeId : "";
+    for (const target of [...this.#targets.values()]) {
+      const dialled = link.dialled && target.addresses.includes(link.address);
+      if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
+      if (dialled) target.dialing = false;
+      if (code === "SELF" && dialled) this.#remove(target);
+      else if (code === "STOPPED" && target.named) this.#remove(target);
+      else this.#again(target, dialled ? code : "", peerId);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const target of this.#targets.values()) this.#stopTimer(target);
+    this.#targets.clear();
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #add(key: string, nodeId: string, addresses: readonly string[]): void {
+    if (this.#targets.size >= this.#env.limits.peersMax) {
+      this.#env.counters.count("discovery.tooManyPeers");
+      return;
+    }
+    const target: Target = {
+      key,
+      named: nodeId !== "",
+      nodeId,
+      addresses,
+      attempts: 0,
+      timer: undefined,
+      dialing: false,
+      dialingSinceMs: 0,
+      lost: false,
+    };
+    this.#targets.set(key, target);
+    this.#dialSoon(target, 0);
+  }
+
+  #again(target: Target, code: string, peerId: string): void {
+    if (target.nodeId === "" && peerId !== "") target.nodeId = peerId;
+    // Another node lives at the operator's address now.
+    if (code === "WRONG_TARGET" && !target.named) target.nodeId = "";
+    if (!target.dialing) this.#dialSoon(target, this.#backoffMs(target));
+  }
+
+  #remove(target: Target): void {
+    this.#stopTimer(target);
+    this.#targets.delete(target.key);
+  }
+
+  #isLinked(target: Target): boolean {
+    return target.nodeId !== "" && this.#owner.isLinked(target.nodeId);
+  }
+
+  #dialSoon(target: Target, delayMs: number): void {
+    this.#stopTimer(target);
+    target.timer = this.#env.clock.setTimer(delayMs, () => {
+      target.timer = undefined;
+      if (target.dialing || this.#isLinked(target)) return;
+      target.dialing = true; // ends with the greeting, up or closed, or with the last address
+      target.dialingSinceMs = this.#env.clock.monotonicMs();
+      this.#dial(target).catch((error: unknown) => this.#failed(target, error));
+    });
+  }
+
+  async #dial(target: Target): Promise<void> {
+    let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
+    for (const address of this.#ranked(target.addresses)) {
+      const transport = this.#transportOf(address);
+      if (transport === undefined) continue;
+      try {
+        const connection = await transport.dial(address, { timeoutMs: DIAL_TIMEOUT_MS });
+        if (this.#targets.get(target.key) === target) {
+          this.#owner.dialled(connection, address, target.nodeId);
+        } else {
+          refuse(connection); // stopped, or gone meanwhile
+        }
+        return;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    this.#failed(target, failure);
+  }
+
+  #failed(target: Target, error: unknown): void {
+    target.dialing = false;
+    if (this.#targets.get(target.key) !== target) return;
+    this.#env.counters.count("link.dialFailed");
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#env.logger.debug("peer not reachable", { addresses: target.addresses, reason });
+    if (target.lost && target.attempts >= LOST_ATTEMPTS_MAX) this.#remove(target);
+    else this.#dialSoon(target, this.#backoffMs(target));
+  }
+
+  #backoffMs(target: Target): number {
+    const capMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(target.attempts++, 10));
+    return capMs * (0.5 + 0.5 * this.#env.random.fraction());
+  }
+
+  /** Addresses by the preference of their transport. */
+  #ranked(addresses: readonly string[]): readonly string[] {
+    const rank = (address: string) => this.#transportOf(address)?.preference ?? -1;
+    return [...addresses].sort((a, b) => rank(b) - rank(a));
+  }
+
+  #transportOf(address: string): Transport | undefined {
+    const scheme = address.slice(0, address.indexOf("://"));
+    return this.#transports.find((transport) => transport.scheme === scheme);
+  }
+
+  #stopTimer(target: Target): void {
+    if (target.timer !== undefined) this.#env.clock.clearTimer(target.timer);
+    target.timer = undefined;
+  }
+}
+
+/** Closes a connection nobody wants. */
+export const refuse = (connection: Connection): void => {
+  connection.open({ frame: () => {}, drained: () => {}, closed: () => {} });
+  connection.close();
+};

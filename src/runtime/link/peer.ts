@@ -1,0 +1,29 @@
+/** What this node knows of another one. */
+import type { Timer } from "../../ports/clock.ts";
+import type { Identity } from "../../wire/handshake.ts";
+import type { Link } from "./link.ts";
+
+/** "lost": its link is gone and its lease has not run out. "left": it said goodbye. */
+export type PeerState = "alive" | "lost" | "dead" | "left";
+
+export type Peer = {
+  readonly nodeId: string;
+  service: string;
+  epoch: number;
+  nonce: Uint8Array;
+  addresses: readonly string[];
+  link: Link | undefined;
+  state: PeerState;
+  timer: Timer | undefined;
+};
+
+export const newPeer = (identity: Identity, link: Link): Peer => ({
+  nodeId: identity.nodeId,
+  service: identity.service,
+  epoch: identity.epoch,
+  nonce: identity.nonce,
+  addresses: identity.addresses,
+  link,
+  state: "alive",
+  timer: undefined,
+});
