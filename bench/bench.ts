@@ -1,0 +1,62 @@
+/**
+ * One run of the bench: its children, its temporary folders, its pace. Whatever happens, `end` leaves
+ * neither processes nor files behind.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BenchFlags } from "./bench-flags.ts";
+import { Child } from "./child.ts";
+
+/** File system type of memory that looks like a disk (statfs(2)). */
+const TMPFS = 0x0102_1994;
+
+export class Bench {
+  readonly flags: BenchFlags;
+  readonly #children = new Set<Child>();
+  readonly #root: string;
+  #folders = 0;
+
+  constructor(flags: BenchFlags) {
+    this.flags = flags;
+    // What is called durable must reach a disk.
+    const base = statfsSync(tmpdir()).type === TMPFS ? process.cwd() : tmpdir();
+    this.#root = mkdtempSync(join(base, "meshbus-bench-"));
+  }
+
+  /** A number of rounds or messages: less of it when the run is quick. */
+  pick(full: number, quick: number): number {
+    return this.flags.quick ? quick : full;
+  }
+
+  /** A folder that does not exist yet. */
+  folder(): string {
+    return join(this.#root, `${++this.#folders}`);
+  }
+
+  /** A mesh of its own, so that runs side by side do not meet. */
+  mesh(): string {
+    return `bench-${randomUUID().slice(0, 8)}`;
+  }
+
+  progress(line: string): void {
+    process.stderr.write(`${line}\n`);
+  }
+
+  async start(name: string): Promise<Child> {
+    const { profileDir } = this.flags;
+    const profile = ["--cpu-prof", `--cpu-prof-dir=${profileDir}`];
+    const named = [...profile, `--cpu-prof-name=${name}-${this.#children.size}.cpuprofile`];
+    const child = new Child(name, profileDir === undefined ? [] : named);
+    this.#children.add(child);
+    await child.ready();
+    return child;
+  }
+
+  /** Kills what still runs and removes the folders. */
+  end(): void {
+    for (const child of this.#children) child.kill();
+    rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 });
+  }
+}

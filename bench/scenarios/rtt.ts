@@ -1,0 +1,52 @@
+/** Sequential request round trips with a payload of 128 bytes each way. */
+import type { Bench } from "../bench.ts";
+import { PAYLOAD_BYTES } from "../children/payload.ts";
+import type { Quantiles } from "../children/quantiles.ts";
+import { type Contender, compare, type Pair } from "../compare.ts";
+import type { Row } from "../row.ts";
+
+const OPEN_MS = 20_000;
+const ROUND_MS = 60_000;
+
+export const rtt = (bench: Bench): Promise<Row[]> => {
+  const count = bench.pick(8_000, 3_000);
+  const contender = (system: string, child: string, codec?: "json"): Contender => ({
+    system,
+    ...(codec === undefined ? {} : { codec }),
+    open: () => openPair(bench, child, codec ?? "bytes", count),
+  });
+  return compare(bench, {
+    scenario: "rtt",
+    payloadBytes: PAYLOAD_BYTES,
+    rounds: bench.pick(7, 3),
+    summed: [],
+    compared: "p50Us",
+    contenders: [
+      contender("meshbus", "rtt-meshbus"),
+      contender("meshbus-json", "rtt-meshbus", "json"),
+      contender("raw-zeromq", "rtt-zeromq"),
+      contender("raw-tcp", "rtt-tcp"),
+    ],
+  });
+};
+
+const openPair = async (
+  bench: Bench,
+  name: string,
+  codec: "bytes" | "json",
+  count: number,
+): Promise<Pair> => {
+  const mesh = bench.mesh();
+  const answering = await bench.start(name);
+  const asking = await bench.start(name);
+  const address = await answering.call("answer", { mesh }, OPEN_MS);
+  await asking.call("open", { mesh, address }, OPEN_MS);
+  return {
+    round: (_round, warmUp) =>
+      asking.call<Quantiles>("ask", { codec, count: warmUp ? 2 * count : count }, ROUND_MS),
+    close: async () => {
+      await asking.stop();
+      await answering.stop();
+    },
+  };
+};

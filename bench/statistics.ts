@@ -1,0 +1,10 @@
+/** The middle of an odd or even number of values; NaN of none. */
+export const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+};
+
+/** To so many digits after the point. */
+export const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
