@@ -159,11 +159,11 @@ const run = async (id: number, given: Command): Promise<unknown> => {
         given.group === undefined ? {} : { subscription: given.group },
       );
     case "dead-get":
-      return started().deadLetters.get(given.id);
+      return started().deadLetters.get(given.letter);
     case "dead-replay":
-      return started().deadLetters.replay(given.id);
+      return started().deadLetters.replay(given.letter);
     case "dead-discard":
-      return started().deadLetters.discard(given.id);
+      return started().deadLetters.discard(given.letter);
     case "info":
       return info();
     case "ledger":

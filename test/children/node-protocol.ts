@@ -83,7 +83,7 @@ export type Command =
   | { readonly op: "abort"; readonly call: number }
   | { readonly op: "connect"; readonly address: string }
   | { readonly op: "dead-list"; readonly group?: string }
-  | { readonly op: "dead-get" | "dead-replay" | "dead-discard"; readonly id: string }
+  | { readonly op: "dead-get" | "dead-replay" | "dead-discard"; readonly letter: string }
   | { readonly op: "info" | "ledger" | "counters" | "peers" | "health" | "stop" };
 
 export type Said =

@@ -81,12 +81,17 @@ export class Chain {
     return rows;
   }
 
+  /** A needs nobody for its messages any more. */
+  async settled(count = JOBS): Promise<void> {
+    expect(await this.a.settled(WORK, count)).toMatchObject({ acked: count, dead: 0 });
+  }
+
   /** A has settled all, C has each effect, nothing is on its way any more, and C has each once. */
   async proves(count = JOBS): Promise<void> {
     const numbers = range(0, count);
     await this.c.handledAll("events", numbers);
     await this.c.handledAll("commands", numbers);
-    expect(await this.a.settled(WORK, count)).toMatchObject({ acked: count, dead: 0 });
+    await this.settled(count);
     const workers = [...this.#live].filter(([name, { alive }]) => name !== "a" && alive);
     for (const [name, worker] of workers) {
       await worker.sees("C settles all it sent", async () => {
