@@ -36,9 +36,9 @@ export class DeadLetterAccess {
 
   /** Answers other nodes' calls about the dead letters kept here. */
   serve(): void {
-    const { requests, declarations, env, journal } = this.#runtime;
+    const { answers, declarations, env, journal } = this.#runtime;
     const index = declarations.newIndex();
-    requests.answer(index, async ({ envelope }) => {
+    answers.answer(index, async ({ envelope }) => {
       const answer = await this.#local(decodeJson(envelope.payload) as Call);
       return { contentType: CONTENT_JSON, payload: encodeJson(answer ?? null) };
     });

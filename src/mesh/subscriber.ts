@@ -11,12 +11,12 @@ import {
   resolveSubscribeOptions,
   type SubscribeOptions,
 } from "../options/subscribe-options.ts";
+import type { Asked, RequestHandler } from "../runtime/answers.ts";
 import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
 import type { Job } from "../runtime/consumer/job.ts";
 import type { JobHandler } from "../runtime/consumer/job-runner.ts";
 import { Unrecoverable } from "../runtime/consumer/outcome.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
-import type { Asked, RequestHandler } from "../runtime/requests.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -96,7 +96,7 @@ export class Subscriber {
     const options = this.#resolve("queries", given);
     const record = this.#record("queries", known, options);
     this.#refuseTwice(record);
-    this.#runtime.requests.answer(record.index, this.#requestHandler(known, handler, options));
+    this.#runtime.answers.answer(record.index, this.#requestHandler(known, handler, options));
     const subscription = new Subscription(record, options, () => this.#stopReply(record.index));
     return this.#announce(subscription, record, options.signal);
   }
@@ -292,13 +292,13 @@ export class Subscriber {
   }
 
   async #stopReply(index: number): Promise<void> {
-    const { declarations, requests, env } = this.#runtime;
+    const { declarations, answers, env } = this.#runtime;
     declarations.drain(index);
-    while (requests.running(index) > 0) {
+    while (answers.running(index) > 0) {
       await new Promise<void>((resolve) => void env.clock.setTimer(5, resolve));
     }
     declarations.remove(index);
-    requests.unanswer(index);
+    answers.unanswer(index);
   }
 }
 

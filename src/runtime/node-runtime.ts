@@ -13,6 +13,7 @@ import type { PingFrame } from "../wire/credit.ts";
 import type { DeclareFrame } from "../wire/declare.ts";
 import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
+import { Answers } from "./answers.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
 import { type Environment, hybridNow } from "./environment.ts";
@@ -51,6 +52,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   readonly producer: Producer;
   readonly consumer: Consumer;
   readonly requests: Requests;
+  readonly answers: Answers;
   readonly declarations: Declarations;
   readonly links: LinkTable;
   readonly #options: NodeRuntimeOptions;
@@ -77,6 +79,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       heldMax: options.heldMax,
     });
     this.requests = new Requests(env);
+    this.answers = new Answers(env);
     this.links = new LinkTable(env, options.transports, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
     this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
@@ -169,6 +172,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.producer.linkDown(link);
     this.consumer.linkDown(link);
     this.requests.linkDown(link);
+    this.answers.linkDown(link);
     this.declarations.linkDown(peer.nodeId);
   }
 
@@ -209,13 +213,13 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
         this.consumer.accepted(link, frame);
         break;
       case "request":
-        this.requests.asked(link, frame);
+        this.answers.asked(link, frame);
         break;
       case "reply":
         this.requests.reply(link, frame);
         break;
       case "cancel":
-        this.requests.cancelled(link, frame.id);
+        this.answers.cancelled(link, frame.id);
         break;
       case "ping":
         this.#ping(link, frame);

@@ -1,17 +1,16 @@
 /**
- * Request and reply: direct, sent once, to one live instance that answers the subject.
+ * The asking side of request and reply: direct, sent once, to one live instance that answers the subject.
  *
  * Problem: the asker must hear an answer or the reason why not, in bounded time, whatever becomes of the
  * peer. Approach: a request without a handler waits for one until its time-out; one that was sent ends by
  * its reply, its time-out, its signal or the loss of the link. Instances take turns, the less busy first.
  *
- * Bound: `requestsMax` under way in each direction; one more is RATE_LIMITED.
+ * Bounds: `requestsMax` under way, one more is RATE_LIMITED; `subscriptionsMax` handlers of each peer.
  */
 import { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
-import { EnvelopeView } from "../wire/envelope.ts";
-import type { RemoteError, ReplyFrame, RequestFrame } from "../wire/request.ts";
+import type { RemoteError, ReplyFrame } from "../wire/request.ts";
 import type { Environment } from "./environment.ts";
 import type { Link } from "./link/link.ts";
 
@@ -19,43 +18,6 @@ import type { Link } from "./link/link.ts";
 export type Answer = { readonly contentType: string; readonly payload: Uint8Array };
 
 export type RequestCallback = (error: MeshError | undefined, answer: Answer | undefined) => void;
-
-/** A request at the node that answers it. */
-export interface Asked {
-  readonly envelope: EnvelopeView;
-  readonly producer: string;
-  /** Aborts when the asker gave up, its time ran out, or the link broke. */
-  readonly signal: AbortSignal;
-}
-
-/** Most handlers never look at the signal, which costs more than the rest: made when asked for. */
-class AskedRequest implements Asked {
-  readonly envelope: EnvelopeView;
-  readonly producer: string;
-  #controller: AbortController | undefined;
-  #aborted = false;
-
-  constructor(envelope: Uint8Array, producer: string) {
-    this.envelope = new EnvelopeView(envelope);
-    this.producer = producer;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#aborted) this.#controller.abort();
-    }
-    return this.#controller.signal;
-  }
-
-  abort(): void {
-    this.#aborted = true;
-    this.#controller?.abort();
-  }
-}
-
-/** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
-export type RequestHandler = (asked: Asked) => Promise<Answer>;
 
 type Pending = {
   readonly id: number;
@@ -69,12 +31,8 @@ type Pending = {
 type RemoteHandler = {
   readonly link: Link;
   readonly index: number;
-  readonly subject: string;
   pending: number;
-  draining: boolean;
 };
-
-type Local = { readonly handler: RequestHandler; running: number };
 
 export class Requests {
   readonly #env: Environment;
@@ -84,8 +42,8 @@ export class Requests {
   #timer: Timer | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
   readonly #waiting = new Map<string, Set<Pending>>();
-  readonly #local = new Map<number, Local>();
-  readonly #asked = new Map<Link, Map<number, AskedRequest>>();
+  /** What each link declared: bounds it, and tells repeats. */
+  readonly #declared = new Map<Link, Set<number>>();
   #nextId = 1;
   #turn = 0;
 
@@ -218,20 +176,21 @@ export class Requests {
   // --- handlers of peers ---------------------------------------------------------------------
 
   declared(link: Link, record: SubscriptionRecord): void {
-    const handlers = this.#handlers.get(record.pattern) ?? [];
-    const handler: RemoteHandler = {
-      link,
-      index: record.index,
-      subject: record.pattern,
-      pending: 0,
-      draining: false,
-    };
-    this.#handlers.set(record.pattern, [...handlers, handler]);
-    link.send({
-      type: "declared",
-      session: link.session,
-      confirmations: [{ subscription: record.index, code: "", message: "" }],
-    });
+    const { index, pattern } = record;
+    const declared = this.#declared.get(link) ?? new Set();
+    this.#declared.set(link, declared);
+    if (declared.has(index)) return;
+    const { subscriptionsMax } = this.#env.limits;
+    if (declared.size >= subscriptionsMax) {
+      const message = `subscriptionsMax ${subscriptionsMax} reached`;
+      this.#confirm(link, index, "SUBSCRIPTION_LIMIT", message);
+      return;
+    }
+    declared.add(index);
+    const handlers = this.#handlers.get(pattern) ?? [];
+    const handler: RemoteHandler = { link, index, pending: 0 };
+    this.#handlers.set(pattern, [...handlers, handler]);
+    this.#confirm(link, index, "", "");
     const waiting = this.#waiting.get(record.pattern);
     this.#waiting.delete(record.pattern);
     for (const pending of waiting ?? []) this.#send(pending, this.#pick(record.pattern) ?? handler);
@@ -239,6 +198,7 @@ export class Requests {
 
   /** The instance answers no new request. */
   removed(link: Link, index: number): void {
+    if (this.#declared.get(link)?.delete(index) !== true) return;
     this.#forget((handler) => handler.link === link && handler.index === index);
   }
 
@@ -250,8 +210,12 @@ export class Requests {
       const message = `the link broke while "${pending.subject}" was under way; it may have been handled`;
       pending.done(new MeshError("PEER_LOST", message), undefined);
     }
-    for (const asked of this.#asked.get(link)?.values() ?? []) asked.abort();
-    this.#asked.delete(link);
+    this.#declared.delete(link);
+  }
+
+  #confirm(link: Link, subscription: number, code: string, message: string): void {
+    const confirmations = [{ subscription, code, message }];
+    link.send({ type: "declared", session: link.session, confirmations });
   }
 
   #forget(gone: (handler: RemoteHandler) => boolean): void {
@@ -263,107 +227,12 @@ export class Requests {
     }
   }
 
-  // --- answering -----------------------------------------------------------------------------
-
-  answer(index: number, handler: RequestHandler): void {
-    this.#local.set(index, { handler, running: 0 });
-  }
-
-  /** Requests of this subscription that run here. */
-  running(index: number): number {
-    return this.#local.get(index)?.running ?? 0;
-  }
-
-  unanswer(index: number): void {
-    this.#local.delete(index);
-  }
-
-  asked(link: Link, frame: RequestFrame): void {
-    const local = this.#local.get(frame.subscription);
-    if (local === undefined) {
-      this.#refuse(link, frame.id, "NO_HANDLER", "the handler has stopped");
-      return;
-    }
-    let running = this.#asked.get(link);
-    if (running === undefined) {
-      running = new Map();
-      this.#asked.set(link, running);
-    }
-    if (running.size >= this.#env.limits.requestsMax) {
-      const message = `${running.size} requests of this peer are under way`;
-      this.#refuse(link, frame.id, "RATE_LIMITED", message);
-      return;
-    }
-    const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
-    running.set(frame.id, asked);
-    local.running++;
-    const finish = () => {
-      local.running--;
-      running.delete(frame.id);
-    };
-    let answer: Promise<Answer>;
-    try {
-      answer = local.handler(asked);
-    } catch (error) {
-      answer = Promise.reject(error);
-    }
-    answer.then(
-      ({ contentType, payload }) => {
-        finish();
-        link.send({ type: "reply", session: link.session, id: frame.id, contentType, payload });
-      },
-      (error: unknown) => {
-        finish();
-        this.#fail(link, frame.id, error);
-      },
-    );
-  }
-
-  cancelled(link: Link, id: number): void {
-    this.#asked.get(link)?.get(id)?.abort();
-  }
-
   /** Everything under way ends with this error. */
   stop(error: MeshError): void {
     if (this.#timer !== undefined) this.#env.clock.clearTimer(this.#timer);
     for (const pending of [...this.#pending.values()]) this.#cancel(pending, error);
   }
-
-  #refuse(link: Link, id: number, code: string, message: string): void {
-    const error = { name: "MeshError", message, code, details: "" };
-    this.#sendError(link, id, error);
-  }
-
-  #fail(link: Link, id: number, thrown: unknown): void {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const { code, details } = error as { code?: unknown; details?: unknown };
-    this.#env.logger.warn("request handler failed", { error: error.message, stack: error.stack });
-    this.#sendError(link, id, {
-      name: error.name,
-      message: error.message,
-      code: typeof code === "string" ? code : "",
-      details: jsonOf(details),
-    });
-  }
-
-  #sendError(link: Link, id: number, error: RemoteError): void {
-    const { session } = link;
-    const payload = new Uint8Array(0);
-    link.send({ type: "reply", session, id, error, contentType: "application/json", payload });
-  }
 }
-
-const DETAILS_MAX = 16_384;
-
-const jsonOf = (details: unknown): string => {
-  if (details === undefined) return "";
-  try {
-    const json = JSON.stringify(details) ?? "";
-    return json.length <= DETAILS_MAX ? json : "";
-  } catch {
-    return ""; // a cycle or a BigInt: the error goes without its details
-  }
-};
 
 const timedOut = (pending: Pending): MeshError =>
   pending.handler === undefined

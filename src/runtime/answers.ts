@@ -1,0 +1,165 @@
+/**
+ * The answering side of request and reply: runs the handler of a subscription, sends what came of it.
+ *
+ * Bound: `requestsMax` under way for each peer; one more is RATE_LIMITED. A request whose link broke, or
+ * that its asker gave up, runs on with its signal aborted; its answer goes nowhere.
+ */
+
+import { EnvelopeView } from "../wire/envelope.ts";
+import type { RemoteError, RequestFrame } from "../wire/request.ts";
+import { describeError } from "./consumer/outcome.ts";
+import type { Environment } from "./environment.ts";
+import type { Link } from "./link/link.ts";
+import type { Answer } from "./requests.ts";
+
+/** A request at the node that answers it. */
+export interface Asked {
+  readonly envelope: EnvelopeView;
+  readonly producer: string;
+  /** Aborts when the asker gave up, its time ran out, or the link broke. */
+  readonly signal: AbortSignal;
+}
+
+/** Most handlers never look at the signal, which costs more than the rest: made when asked for. */
+class AskedRequest implements Asked {
+  readonly envelope: EnvelopeView;
+  readonly producer: string;
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(envelope: Uint8Array, producer: string) {
+    this.envelope = new EnvelopeView(envelope);
+    this.producer = producer;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted) this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort();
+  }
+}
+
+/** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
+export type RequestHandler = (asked: Asked) => Promise<Answer>;
+
+type Local = { readonly handler: RequestHandler; running: number };
+
+export class Answers {
+  readonly #env: Environment;
+  readonly #local = new Map<number, Local>();
+  readonly #asked = new Map<Link, Map<number, AskedRequest>>();
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  answer(index: number, handler: RequestHandler): void {
+    this.#local.set(index, { handler, running: 0 });
+  }
+
+  /** Requests of this subscription that run here. */
+  running(index: number): number {
+    return this.#local.get(index)?.running ?? 0;
+  }
+
+  unanswer(index: number): void {
+    this.#local.delete(index);
+  }
+
+  asked(link: Link, frame: RequestFrame): void {
+    const local = this.#local.get(frame.subscription);
+    if (local === undefined) {
+      this.#refuse(link, frame.id, "NO_HANDLER", "the handler has stopped");
+      return;
+    }
+    let running = this.#asked.get(link);
+    if (running === undefined) {
+      running = new Map();
+      this.#asked.set(link, running);
+    }
+    if (running.has(frame.id)) {
+      this.#env.counters.count("requests.repeated");
+      return;
+    }
+    if (running.size >= this.#env.limits.requestsMax) {
+      const message = `${running.size} requests of this peer are under way`;
+      this.#refuse(link, frame.id, "RATE_LIMITED", message);
+      return;
+    }
+    const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
+    running.set(frame.id, asked);
+    local.running++;
+    const finish = () => {
+      local.running--;
+      running.delete(frame.id);
+    };
+    let answer: Promise<Answer>;
+    try {
+      answer = local.handler(asked);
+    } catch (error) {
+      answer = Promise.reject(error);
+    }
+    answer.then(
+      ({ contentType, payload }) => {
+        finish();
+        link.send({ type: "reply", session: link.session, id: frame.id, contentType, payload });
+      },
+      (error: unknown) => {
+        finish();
+        this.#fail(link, frame.id, error);
+      },
+    );
+  }
+
+  cancelled(link: Link, id: number): void {
+    this.#asked.get(link)?.get(id)?.abort();
+  }
+
+  linkDown(link: Link): void {
+    for (const asked of this.#asked.get(link)?.values() ?? []) asked.abort();
+    this.#asked.delete(link);
+  }
+
+  #refuse(link: Link, id: number, code: string, message: string): void {
+    const error = { name: "MeshError", message, code, details: "" };
+    this.#sendError(link, id, error);
+  }
+
+  #fail(link: Link, id: number, thrown: unknown): void {
+    const { name, message } = describeError(thrown);
+    const error = (thrown ?? {}) as { code?: unknown; details?: unknown; stack?: unknown };
+    const { code, details, stack } = error;
+    this.#env.logger.warn("request handler failed", { error: message, stack });
+    this.#sendError(link, id, {
+      name,
+      message,
+      code: typeof code === "string" ? code : "",
+      details: jsonOf(details),
+    });
+  }
+
+  #sendError(link: Link, id: number, error: RemoteError): void {
+    const { session } = link;
+    const payload = new Uint8Array(0);
+    link.send({ type: "reply", session, id, error, contentType: "application/json", payload });
+  }
+}
+
+const DETAILS_MAX = 16_384;
+
+const jsonOf = (details: unknown): string => {
+  if (details === undefined) return "";
+  try {
+    const json = JSON.stringify(details) ?? "";
+    return json.length <= DETAILS_MAX ? json : "";
+  } catch {
+    return ""; // a cycle or a BigInt: the error goes without its details
+  }
+};
