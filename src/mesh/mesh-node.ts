@@ -25,11 +25,13 @@ import { encodeEnvelope } from "../wire/envelope.ts";
 import { DeadLetterAccess } from "./dead-letter-access.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import { MessageStream } from "./message-stream.ts";
-import { type Cause, Publisher } from "./publisher.ts";
+import { Publisher } from "./publisher.ts";
+import type { Cause } from "./rare-fields.ts";
 import type { Receipt } from "./receipt.ts";
 import type { StatusStream } from "./status-stream.ts";
-import { type RequestContext, Subscriber } from "./subscriber.ts";
+import { Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
+import type { RequestContext } from "./user-handlers.ts";
 
 type EventLike = AnyContract<"event"> | string;
 type CommandLike = AnyContract<"command"> | string;

@@ -22,6 +22,8 @@ import type { EmitVerdict } from "../runtime/producer/emitter.ts";
 import { Idempotency } from "../runtime/producer/idempotency.ts";
 import type { Producer } from "../runtime/producer/producer.ts";
 import { encodeEnvelope } from "../wire/envelope.ts";
+import { CallOrder } from "./call-order.ts";
+import { type Cause, isPlain, rareOf } from "./rare-fields.ts";
 import { Receipt } from "./receipt.ts";
 
 export type PublisherOptions = {
@@ -33,16 +35,11 @@ export type PublisherOptions = {
   readonly idempotencyKeysMax: number;
 };
 
-/** Ids that a message carries for the one that caused it. */
-export type Cause = { readonly id: string; readonly correlationId: string | undefined };
-
 type Kind = "event" | "command";
 
 const SUBJECTS_CACHED = 4_096;
 /** Bytes a message takes beside its payload, for asking whether there is room. */
 const OVERHEAD = 256;
-/** Calls that may wait for validation or room. */
-const WAITING_MAX = 65_536;
 
 export class Publisher {
   readonly #env: Environment;
@@ -54,9 +51,7 @@ export class Publisher {
     event: new UntypedCache("event", SUBJECTS_CACHED),
     command: new UntypedCache("command", SUBJECTS_CACHED),
   };
-  /** Calls that wait, by key hash: the last of each key. */
-  readonly #chains = new Map<number, Promise<unknown>>();
-  #waiting = 0;
+  readonly #order = new CallOrder();
   stopped = false;
 
   constructor(options: PublisherOptions) {
@@ -85,13 +80,12 @@ export class Publisher {
       const options = resolvePublishOptions(given, kind === "event" ? "publish" : "send");
       options.signal?.throwIfAborted();
       const encoded = this.#encode(known, value, options);
-      if (this.#chains.size === 0 && !(encoded instanceof Promise)) {
+      if (this.#order.isClear && !(encoded instanceof Promise)) {
         if (this.#journal.hasRoom(encoded.payload.length + OVERHEAD)) {
           return this.#append(known, encoded, options);
         }
       }
-      const keyHash = this.#hashOf(keyOf(known, value as never, options.key));
-      return this.#chain(keyHash, known, encoded, options);
+      return this.#appendLater(known, value, encoded, options);
     } catch (error) {
       return Promise.reject(abortError(error));
     }
@@ -103,32 +97,32 @@ export class Publisher {
     values: readonly unknown[],
     given: PublishOptions | undefined,
   ): Promise<Receipt[]> {
-    this.#checkOpen();
-    const known = this.contractOf("event", contract);
-    const options = resolvePublishOptions(given, "publish");
-    if (options.delayMs > 0 || options.idempotencyKey !== undefined || options.id !== undefined) {
-      const message = "publishMany takes no delayMs, idempotencyKey or id: they name one message";
-      throw new MeshError("INVALID_OPTIONS", message);
-    }
-    if (values.length === 0) return [];
-    const encoded = values.map((value) => this.#encode(known, value, options));
-    const all = encoded.some((one) => one instanceof Promise)
-      ? await Promise.all(encoded)
-      : encoded;
-    const messages = (all as EncodedValue[]).map((one) =>
-      this.#outgoing(known, one, this.#hashOf(one.key), options),
-    );
-    let bytes = 0;
-    for (const { payload } of all as EncodedValue[]) bytes += payload.length + OVERHEAD;
-    await this.#room(bytes, options.signal);
-    const { epoch, nodeId } = this.#journal;
-    const first = this.#producer.acceptMany(messages, false);
-    return new Promise((resolve, reject) => {
-      this.#journal.onDurable((error) => {
-        if (error !== undefined) reject(error);
-        else resolve(messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined)));
+    try {
+      this.#checkOpen();
+      const known = this.contractOf("event", contract);
+      const options = resolvePublishOptions(given, "publish");
+      if (options.delayMs > 0 || options.idempotencyKey !== undefined || options.id !== undefined) {
+        const message = "publishMany takes no delayMs, idempotencyKey or id: they name one message";
+        throw new MeshError("INVALID_OPTIONS", message);
+      }
+      options.signal?.throwIfAborted();
+      if (values.length === 0) return [];
+      const encoded = values.map((value) => this.#encode(known, value, options));
+      if (this.#order.isClear && isReady(encoded) && this.#journal.hasRoom(bytesOf(encoded))) {
+        return await this.#appendMany(known, encoded, options);
+      }
+      const keys = values.map((value) => this.#hashOf(keyOf(known, value as never, options.key)));
+      const all = Promise.all(encoded);
+      all.catch(() => {}); // reported when its turn has come
+      const { receipts } = await this.#order.run(keys, async () => {
+        const ready = await all;
+        await this.#room(bytesOf(ready), options.signal);
+        return { receipts: this.#appendMany(known, ready, options) };
       });
-    });
+      return await receipts;
+    } catch (error) {
+      throw abortError(error);
+    }
   }
 
   emit(
@@ -273,47 +267,44 @@ export class Publisher {
     });
   }
 
-  /** The call waits for the one before it of its key, for its validation, and for room. */
-  async #chain(
-    keyHash: number,
+  #appendMany(
     contract: AnyContract,
+    encoded: readonly EncodedValue[],
+    options: ResolvedPublishOptions,
+  ): Promise<Receipt[]> {
+    const messages = encoded.map((one) =>
+      this.#outgoing(contract, one, this.#hashOf(one.key), options),
+    );
+    const { epoch, nodeId } = this.#journal;
+    const first = this.#producer.acceptMany(messages, false);
+    return new Promise((resolve, reject) => {
+      this.#journal.onDurable((error) => {
+        if (error !== undefined) reject(error);
+        else resolve(messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined)));
+      });
+    });
+  }
+
+  /** The call waits for those before it of its key, for its validation, and for room. */
+  async #appendLater(
+    contract: AnyContract,
+    value: unknown,
     encoded: EncodedValue | Promise<EncodedValue>,
     options: ResolvedPublishOptions,
   ): Promise<Receipt> {
-    if (this.#waiting >= WAITING_MAX) {
-      if (encoded instanceof Promise) encoded.catch(() => {});
-      throw new MeshError("JOURNAL_FULL", `${this.#waiting} calls wait already`);
-    }
-    const before = this.#chains.get(keyHash);
-    const turn = this.#turn(before, contract, encoded, options);
-    const quiet = turn.then(
-      () => {},
-      () => {},
-    );
-    this.#chains.set(keyHash, quiet);
-    this.#waiting++;
-    void quiet.then(() => {
-      this.#waiting--;
-      if (this.#chains.get(keyHash) === quiet) this.#chains.delete(keyHash);
-    });
+    if (encoded instanceof Promise) encoded.catch(() => {}); // reported when its turn has come
     try {
-      return await (await turn).receipt;
+      const key = this.#hashOf(keyOf(contract, value as never, options.key));
+      // The turn ends when the message has its position; the receipt follows when it is on disk.
+      const { receipt } = await this.#order.run([key], async () => {
+        const ready = await encoded;
+        await this.#room(ready.payload.length + OVERHEAD, options.signal);
+        return { receipt: this.#append(contract, ready, options) };
+      });
+      return await receipt;
     } catch (error) {
       throw abortError(error);
     }
-  }
-
-  /** Ends when the message has its position; the receipt follows when it is on disk. */
-  async #turn(
-    before: Promise<unknown> | undefined,
-    contract: AnyContract,
-    encoded: EncodedValue | Promise<EncodedValue>,
-    options: ResolvedPublishOptions,
-  ): Promise<{ receipt: Promise<Receipt> }> {
-    if (before !== undefined) await before;
-    const ready = await encoded;
-    await this.#room(ready.payload.length + OVERHEAD, options.signal);
-    return { receipt: this.#append(contract, ready, options) };
   }
 
   #room(bytes: number, signal: AbortSignal | undefined): Promise<void> {
@@ -339,21 +330,12 @@ export class Publisher {
   }
 }
 
-const isPlain = (options: ResolvedPublishOptions): boolean =>
-  options.headers === undefined &&
-  options.id === undefined &&
-  options.correlationId === undefined &&
-  options.causationId === undefined &&
-  options.idempotencyKey === undefined;
+const isReady = (
+  encoded: readonly (EncodedValue | Promise<EncodedValue>)[],
+): encoded is readonly EncodedValue[] => !encoded.some((one) => one instanceof Promise);
 
-/** The fields most messages do not have. */
-const rareOf = (options: ResolvedPublishOptions, cause: Cause | undefined) => ({
-  id: options.id,
-  headers: options.headers,
-  idempotencyKey: options.idempotencyKey,
-  correlationId: options.correlationId ?? cause?.correlationId ?? cause?.id,
-  causationId: options.causationId ?? cause?.id,
-});
+const bytesOf = (encoded: readonly EncodedValue[]): number =>
+  encoded.reduce((sum, { payload }) => sum + payload.length + OVERHEAD, 0);
 
 /** What an AbortSignal throws becomes the table's error. */
 const abortError = (error: unknown): unknown => {
