@@ -28,8 +28,9 @@ export type {
 } from "./mesh/mesh-node.ts";
 export type { ManualMessage, MessageStream } from "./mesh/message-stream.ts";
 export type { Receipt } from "./mesh/receipt.ts";
-export type { RequestContext } from "./mesh/subscriber.ts";
+
 export type { Subscription } from "./mesh/subscription.ts";
+export type { RequestContext } from "./mesh/user-handlers.ts";
 export type { NodeOptions } from "./options/node-options.ts";
 export type { EmitOptions, PublishOptions } from "./options/publish-options.ts";
 export type { RequestOptions } from "./options/request-options.ts";

@@ -2,8 +2,6 @@
  * From a user's handler to a declared subscription: options, decoding, context, confirmation, end.
  */
 import type { AnyContract } from "../contract/contract.ts";
-import { decodeValue } from "../contract/decode-value.ts";
-import { encodeReply } from "../contract/encode-value.ts";
 import { isContract, untyped, untypedPattern } from "../contract/untyped.ts";
 import { MeshError } from "../errors.ts";
 import {
@@ -11,33 +9,16 @@ import {
   resolveSubscribeOptions,
   type SubscribeOptions,
 } from "../options/subscribe-options.ts";
-import type { Asked, RequestHandler } from "../runtime/answers.ts";
 import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
-import type { Job } from "../runtime/consumer/job.ts";
-import type { JobHandler } from "../runtime/consumer/job-runner.ts";
-import { Unrecoverable } from "../runtime/consumer/outcome.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
-import { WireError } from "../wire/wire-error.ts";
 import { Births } from "./births.ts";
-import { type ContextHost, HandlerContext } from "./handler-context.ts";
+import type { ContextHost } from "./handler-context.ts";
 import { Subscription } from "./subscription.ts";
+import { jobHandler, requestHandler, type UserHandler, type UserReply } from "./user-handlers.ts";
 
 type Role = "events" | "commands" | "queries";
-export type UserHandler = (data: unknown, ctx: HandlerContext) => unknown;
-export type UserReply = (data: unknown, ctx: RequestContext) => unknown;
-
-/** `ctx` of a reply handler. */
-export interface RequestContext {
-  /** Aborts when the asker gave up, its time ran out, or its link broke. */
-  readonly signal: AbortSignal;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly correlationId: string | undefined;
-  /** The node that asks. */
-  readonly caller: string;
-}
-
 export type SubscriberOptions = {
   readonly runtime: NodeRuntime;
   readonly service: string;
@@ -79,7 +60,7 @@ export class Subscriber {
     const limits = { concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs };
     const consumer = this.#runtime.consumer.add(
       { record, retry, stateful, ...limits },
-      this.#jobHandler(known, handler),
+      jobHandler(this.#options.context, known, handler),
     );
     const stop = () => this.#stopConsumer(consumer);
     const subscription = new Subscription(record, options, stop, consumer);
@@ -96,7 +77,10 @@ export class Subscriber {
     const options = this.#resolve("queries", given);
     const record = this.#record("queries", known, options);
     this.#refuseTwice(record);
-    this.#runtime.answers.answer(record.index, this.#requestHandler(known, handler, options));
+    this.#runtime.answers.answer(
+      record.index,
+      requestHandler(this.#runtime.env, known, handler, options.timeoutMs),
+    );
     const subscription = new Subscription(record, options, () => this.#stopReply(record.index));
     return this.#announce(subscription, record, options.signal);
   }
@@ -249,36 +233,6 @@ export class Subscriber {
     });
   }
 
-  #jobHandler(contract: AnyContract, handler: UserHandler): JobHandler {
-    const { context } = this.#options;
-    return (job) => {
-      const ctx = new HandlerContext(context, job);
-      const data = decodeJob(contract, job);
-      if (data instanceof Promise) return decodedLater(data, handler, ctx);
-      const result = handler(data, ctx);
-      if (isThenable(result)) return settled(result, ctx);
-      const { staging } = ctx;
-      return staging === undefined ? undefined : staging.then(nothing);
-    };
-  }
-
-  #requestHandler(
-    contract: AnyContract,
-    handler: UserReply,
-    options: ResolvedSubscribeOptions,
-  ): RequestHandler {
-    const { env } = this.#runtime;
-    return async (asked: Asked) => {
-      const { contentType, schemaVersion, payload } = asked.envelope;
-      const decoded = decodeValue(contract, contentType, schemaVersion, payload);
-      const data = decoded instanceof Promise ? await decoded : decoded;
-      const ctx = new AskedContext(asked);
-      const result = handler(data, ctx);
-      const value = isThenable(result) ? await withTimeout(result, options.timeoutMs, env) : result;
-      return encodeReply(contract, value as never, env.limits.payloadBytesMax);
-    };
-  }
-
   async #stopConsumer(consumer: ConsumerSubscription): Promise<void> {
     const { declarations, journal, env } = this.#runtime;
     const { index } = consumer;
@@ -302,97 +256,5 @@ export class Subscriber {
   }
 }
 
-/** Reads what a handler asks for, when it does. */
-class AskedContext implements RequestContext {
-  readonly #asked: Asked;
-
-  constructor(asked: Asked) {
-    this.#asked = asked;
-  }
-
-  get signal(): AbortSignal {
-    return this.#asked.signal;
-  }
-
-  get headers(): Readonly<Record<string, string>> {
-    return this.#asked.envelope.headers;
-  }
-
-  get correlationId(): string | undefined {
-    return this.#asked.envelope.correlationId;
-  }
-
-  get caller(): string {
-    return this.#asked.producer;
-  }
-}
-
 const KINDS = { events: "event", commands: "command", queries: "query" } as const;
 const VERBS = { events: "subscribe", commands: "handle", queries: "reply" } as const;
-
-const nothing = (): void => {};
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === "object" &&
-  value !== null &&
-  typeof (value as { then?: unknown }).then === "function";
-
-/** A message that cannot be read will not be readable the next time either. */
-const unreadable = (error: unknown): unknown => {
-  if (error instanceof WireError) return new Unrecoverable(`malformed envelope: ${error.reason}`);
-  if (MeshError.is(error, "SCHEMA_VIOLATION") || MeshError.is(error, "CONTRACT_MISMATCH")) {
-    return new Unrecoverable(`${error.code}: ${error.message}`, { cause: error });
-  }
-  return error;
-};
-
-const decodeJob = (contract: AnyContract, job: Job): unknown => {
-  try {
-    const { contentType, schemaVersion, payload } = job.envelope;
-    return decodeValue(contract, contentType, schemaVersion, payload);
-  } catch (error) {
-    throw unreadable(error);
-  }
-};
-
-const decodedLater = async (
-  data: Promise<unknown>,
-  handler: UserHandler,
-  ctx: HandlerContext,
-): Promise<void> => {
-  let value: unknown;
-  try {
-    value = await data;
-  } catch (error) {
-    throw unreadable(error);
-  }
-  await handler(value, ctx);
-  await ctx.staging;
-};
-
-const settled = async (result: PromiseLike<unknown>, ctx: HandlerContext): Promise<void> => {
-  await result;
-  const { staging } = ctx;
-  if (staging !== undefined) await staging;
-};
-
-const withTimeout = (
-  result: PromiseLike<unknown>,
-  timeoutMs: number,
-  env: NodeRuntime["env"],
-): Promise<unknown> =>
-  new Promise((resolve, reject) => {
-    const timer = env.clock.setTimer(timeoutMs, () => {
-      reject(new MeshError("TIMEOUT", `handler did not finish within timeoutMs ${timeoutMs}`));
-    });
-    result.then(
-      (value) => {
-        env.clock.clearTimer(timer);
-        resolve(value);
-      },
-      (error) => {
-        env.clock.clearTimer(timer);
-        reject(error);
-      },
-    );
-  });

@@ -1,0 +1,157 @@
+/** A user's function as the runtime calls it: decoded value and context in, an outcome or an answer out. */
+import type { AnyContract } from "../contract/contract.ts";
+import { decodeValue } from "../contract/decode-value.ts";
+import { encodeReply } from "../contract/encode-value.ts";
+import { MeshError } from "../errors.ts";
+import type { Asked, RequestHandler } from "../runtime/answers.ts";
+import type { Job } from "../runtime/consumer/job.ts";
+import type { JobHandler } from "../runtime/consumer/job-runner.ts";
+import { Unrecoverable } from "../runtime/consumer/outcome.ts";
+import type { Environment } from "../runtime/environment.ts";
+import type { Answer } from "../runtime/requests.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { type ContextHost, HandlerContext } from "./handler-context.ts";
+
+export type UserHandler = (data: unknown, ctx: HandlerContext) => unknown;
+export type UserReply = (data: unknown, ctx: RequestContext) => unknown;
+
+/** `ctx` of a reply handler. */
+export interface RequestContext {
+  /** Aborts when the asker gave up, its time ran out, or its link broke. */
+  readonly signal: AbortSignal;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly correlationId: string | undefined;
+  /** The node that asks. */
+  readonly caller: string;
+}
+
+/** A handler of events or commands. */
+export const jobHandler =
+  (host: ContextHost, contract: AnyContract, handler: UserHandler): JobHandler =>
+  (job) => {
+    const ctx = new HandlerContext(host, job);
+    const data = decodeJob(contract, job);
+    if (data instanceof Promise) return decodedLater(data, handler, ctx);
+    const result = handler(data, ctx);
+    if (isThenable(result)) return settled(result, ctx);
+    const { staging } = ctx;
+    return staging === undefined ? undefined : staging.then(nothing);
+  };
+
+/** A handler of queries. Only what is asynchronous needs a timer. */
+export const requestHandler = (
+  env: Environment,
+  contract: AnyContract,
+  handler: UserReply,
+  timeoutMs: number,
+): RequestHandler => {
+  const { payloadBytesMax } = env.limits;
+  const encode = (value: unknown): Answer | Promise<Answer> =>
+    encodeReply(contract, value as never, payloadBytesMax);
+  const handled = (data: unknown, asked: Asked): Answer | Promise<Answer> => {
+    const result = handler(data, new AskedContext(asked));
+    return isThenable(result) ? Promise.resolve(result).then(encode) : encode(result);
+  };
+  return (asked) => {
+    const { contentType, schemaVersion, payload } = asked.envelope;
+    const data = decodeValue(contract, contentType, schemaVersion, payload);
+    const answer =
+      data instanceof Promise ? data.then((value) => handled(value, asked)) : handled(data, asked);
+    return answer instanceof Promise
+      ? withTimeout(answer, timeoutMs, env)
+      : Promise.resolve(answer);
+  };
+};
+
+/** Reads what a handler asks for, when it does. */
+class AskedContext implements RequestContext {
+  readonly #asked: Asked;
+
+  constructor(asked: Asked) {
+    this.#asked = asked;
+  }
+
+  get signal(): AbortSignal {
+    return this.#asked.signal;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.#asked.envelope.headers;
+  }
+
+  get correlationId(): string | undefined {
+    return this.#asked.envelope.correlationId;
+  }
+
+  get caller(): string {
+    return this.#asked.producer;
+  }
+}
+
+const nothing = (): void => {};
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" &&
+  value !== null &&
+  typeof (value as { then?: unknown }).then === "function";
+
+/** A message that cannot be read will not be readable the next time either. */
+const unreadable = (error: unknown): unknown => {
+  if (error instanceof WireError) return new Unrecoverable(`malformed envelope: ${error.reason}`);
+  if (MeshError.is(error, "SCHEMA_VIOLATION") || MeshError.is(error, "CONTRACT_MISMATCH")) {
+    return new Unrecoverable(`${error.code}: ${error.message}`, { cause: error });
+  }
+  return error;
+};
+
+const decodeJob = (contract: AnyContract, job: Job): unknown => {
+  try {
+    const { contentType, schemaVersion, payload } = job.envelope;
+    return decodeValue(contract, contentType, schemaVersion, payload);
+  } catch (error) {
+    throw unreadable(error);
+  }
+};
+
+const decodedLater = async (
+  data: Promise<unknown>,
+  handler: UserHandler,
+  ctx: HandlerContext,
+): Promise<void> => {
+  let value: unknown;
+  try {
+    value = await data;
+  } catch (error) {
+    throw unreadable(error);
+  }
+  if (ctx.signal.aborted) return; // its time ran out meanwhile: the runtime has ended the attempt
+  await handler(value, ctx);
+  await ctx.staging;
+};
+
+const settled = async (result: PromiseLike<unknown>, ctx: HandlerContext): Promise<void> => {
+  await result;
+  const { staging } = ctx;
+  if (staging !== undefined) await staging;
+};
+
+const withTimeout = (
+  result: Promise<Answer>,
+  timeoutMs: number,
+  env: Environment,
+): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const timer = env.clock.setTimer(timeoutMs, () => {
+      reject(new MeshError("TIMEOUT", `handler did not finish within timeoutMs ${timeoutMs}`));
+    });
+    result.then(
+      (value) => {
+        env.clock.clearTimer(timer);
+        resolve(value);
+      },
+      (error) => {
+        env.clock.clearTimer(timer);
+        reject(error);
+      },
+    );
+  });
