@@ -1,5 +1,6 @@
 /** A message that kills every process which handles it. */
 import { afterEach, describe, expect, it } from "vitest";
+import type { DeadLetterEntry } from "../../src/mesh/dead-letter-access.ts";
 import type { ChildNode } from "./child-node.ts";
 import { range } from "./until.ts";
 import { worlds } from "./world.ts";
@@ -37,7 +38,11 @@ describe("a message that kills what handles it", () => {
     });
     expect(deaths).toBe(4);
     expect((await shop.ledger())[LEDGER]).toMatchObject({ accepted: 8, acked: 7, dead: 1 });
-    const [letter] = await shop.deadLetters("audit");
+    let letter: DeadLetterEntry | undefined;
+    await shop.sees("the dead letter is on disk", async () => {
+      [letter] = await shop.deadLetters("audit");
+      return letter !== undefined;
+    });
     expect(letter).toMatchObject({ attempts: 2, reason: "2 attempts failed" });
     expect(letter?.errors.map(({ name }) => name)).toEqual(["ProcessDied", "ProcessDied"]);
   });
