@@ -16,6 +16,7 @@ import {
 import type { StagedMessage } from "../consumer/staged-message.ts";
 import type { Environment } from "../environment.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { JournalRecord } from "../journal/journal-options.ts";
 import { Delayed, type DelayedMessage } from "./delayed.ts";
 import { withId } from "./envelope-suffix.ts";
 
@@ -161,14 +162,24 @@ export class Acceptance {
     if (message.kind === 1 && message.delayMs <= 0) this.#ensureCommand(message.subject);
   }
 
-  #record(message: Outgoing, reserve: boolean) {
-    const { expireAfterMs, delayMs } = message;
-    if (delayMs > 0) {
-      const place = { target: NOBODY, template: undefined, variables: undefined, bytes: EMPTY };
-      return { ...message, ...place, expireAtMs: -1, reserve };
-    }
-    const expireAtMs = expireAfterMs < 0 ? -1 : this.#env.clock.wallMs() + expireAfterMs;
-    return { ...message, expireAtMs, target: undefined, reserve };
+  /** Field by field: a spread costs more than the rest of an accept together. */
+  #record(message: Outgoing, reserve: boolean): JournalRecord {
+    const { kind, subject, keyHash, timeMs, timeCounter, expireAfterMs, delayMs } = message;
+    const isDelayed = delayMs > 0;
+    const expires = expireAfterMs >= 0 && !isDelayed;
+    return {
+      kind,
+      subject,
+      keyHash,
+      expireAtMs: expires ? this.#env.clock.wallMs() + expireAfterMs : -1,
+      target: isDelayed ? NOBODY : undefined,
+      timeMs,
+      timeCounter,
+      template: isDelayed ? undefined : message.template,
+      variables: isDelayed ? undefined : message.variables,
+      bytes: isDelayed ? EMPTY : message.bytes,
+      reserve,
+    };
   }
 
   #delay(message: Outgoing, epoch: number, seq: number): void {
