@@ -18,15 +18,9 @@ export { ERROR_TABLE, type ErrorCode, MeshError } from "./errors.ts";
 export { createNode } from "./mesh/create-node.ts";
 export type { DeadLetterBody, DeadLetterEntry } from "./mesh/dead-letter-access.ts";
 export type { HandlerContext, ReceivedMessage, StateAccess } from "./mesh/handler-context.ts";
-export type {
-  Handler,
-  Ledgers,
-  MeshNode,
-  PeerInfo,
-  ReplyHandler,
-  StopReport,
-} from "./mesh/mesh-node.ts";
+export type { Handler, MeshNode, ReplyHandler } from "./mesh/mesh-node.ts";
 export type { ManualMessage, MessageStream } from "./mesh/message-stream.ts";
+export type { Ledgers, PeerInfo, StopReport } from "./mesh/node-report.ts";
 export type { Receipt } from "./mesh/receipt.ts";
 
 export type { Subscription } from "./mesh/subscription.ts";

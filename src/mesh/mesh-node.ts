@@ -6,27 +6,22 @@ import type {
   ReplyInputOf,
   ReplyOutputOf,
 } from "../contract/contract.ts";
-import { decodeReply } from "../contract/decode-value.ts";
-import { encodeValue } from "../contract/encode-value.ts";
-import { isContract, untyped } from "../contract/untyped.ts";
-import type { LedgerCounts } from "../core/ledger.ts";
 import { MeshError } from "../errors.ts";
 import type { ResolvedOptions } from "../options/node-options.ts";
 import type { EmitOptions, PublishOptions } from "../options/publish-options.ts";
-import { type RequestOptions, resolveRequestOptions } from "../options/request-options.ts";
+import type { RequestOptions } from "../options/request-options.ts";
 import type { SubscribeOptions } from "../options/subscribe-options.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { StatusChange } from "../runtime/environment.ts";
-import type { PeerState } from "../runtime/link/peer.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
-import { encodeEnvelope } from "../wire/envelope.ts";
+import { Asker } from "./asker.ts";
 import { DeadLetterAccess } from "./dead-letter-access.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import { MessageStream } from "./message-stream.ts";
+import type { Ledgers, PeerInfo, StopReport } from "./node-report.ts";
 import { Publisher } from "./publisher.ts";
-import type { Cause } from "./rare-fields.ts";
 import type { Receipt } from "./receipt.ts";
 import type { StatusStream } from "./status-stream.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -48,26 +43,6 @@ export type ReplyHandler<C> = (
   ctx: RequestContext,
 ) => ReplyIn<C> | Promise<ReplyIn<C>>;
 
-export type PeerInfo = {
-  readonly nodeId: string;
-  readonly service: string;
-  readonly epoch: number;
-  /** "lost": its link broke and its lease has not run out. */
-  readonly state: PeerState;
-  readonly addresses: readonly string[];
-};
-
-export type Ledgers = Readonly<Record<string, LedgerCounts & { readonly pending: number }>>;
-
-/** What is left when a node stops. */
-export type StopReport = {
-  /** Messages accepted here that some subscription has not settled. They wait in the journal. */
-  readonly pending: number;
-  /** Events accepted here that no subscription was known for. */
-  readonly unrouted: number;
-  readonly ledger: Ledgers;
-};
-
 export type NodeParts = {
   readonly runtime: NodeRuntime;
   readonly options: ResolvedOptions;
@@ -85,9 +60,9 @@ export class MeshNode {
   readonly #status: StatusStream;
   readonly #clock: Clock;
   readonly #publisher: Publisher;
+  readonly #asker: Asker;
   readonly #subscriber: Subscriber;
   readonly #streams = new Set<{ end(): void }>();
-  readonly #untypedQueries = new Map<string, AnyContract<"query">>();
   #stopping: Promise<StopReport> | undefined;
   #resolveClosed: (reason: string) => void = () => {};
   /** Dead letters of the mesh. */
@@ -116,6 +91,7 @@ export class MeshNode {
       idempotencyMs: options.idempotencyMs,
       idempotencyKeysMax: options.limits.idempotencyKeysMax,
     });
+    this.#asker = new Asker(runtime, options.requestTimeoutMs);
     this.#subscriber = new Subscriber({
       runtime,
       service: options.service,
@@ -125,8 +101,7 @@ export class MeshNode {
         logger: parts.logger,
         stage: (kind, contract, value, given, cause) =>
           this.#publisher.stage(kind, contract, value, given, cause),
-        ask: (contract, value, given, cause) =>
-          this.#ask(contract as QueryLike, value, given, cause),
+        ask: (contract, value, given, cause) => this.#asker.ask(contract, value, given, cause),
         readState: (subscription, key) => runtime.consumer.state.get(subscription, key),
       },
     });
@@ -199,7 +174,7 @@ export class MeshNode {
     value: In<C>,
     options?: RequestOptions,
   ): Promise<ReplyOut<C>> {
-    return this.#ask(contract, value, options, undefined) as Promise<ReplyOut<C>>;
+    return this.#asker.ask(contract, value, options, undefined) as Promise<ReplyOut<C>>;
   }
 
   // --- listen --------------------------------------------------------------------------------
@@ -303,9 +278,10 @@ export class MeshNode {
     const pattern = typeof contract === "string" ? contract : contract.subject;
     const role =
       typeof contract !== "string" && contract.kind === "command" ? "commands" : "events";
-    const { declarations, env, journal } = this.#runtime;
+    const { declarations, env, journal, producer } = this.#runtime;
     const time = env.hybrid.now(env.clock.wallMs());
     this.#subscriber.forget(subscriptionId({ role, group, pattern }));
+    producer.members.end({ role, group, pattern });
     declarations.end({ role, group, pattern, time });
     await new Promise<void>((resolve, reject) => {
       journal.onDurable((error) => (error === undefined ? resolve() : reject(error)));
@@ -328,15 +304,19 @@ export class MeshNode {
   async #stop(drainMs: number): Promise<StopReport> {
     this.#runtime.env.report({ type: "stopping" });
     this.#publisher.stopped = true;
+    this.#asker.stopped = true;
     await this.#runtime.stopDiscovery();
     for (const stream of this.#streams) stream.end();
     await this.#subscriber.stopAll(drainMs);
     this.#runtime.requests.stop(new MeshError("STOPPED", "the node stopped"));
     const ledger = this.ledger();
-    await this.#runtime.stop();
-    this.#runtime.env.report({ type: "stopped" });
-    this.#status.end();
-    this.#resolveClosed("stopped");
+    try {
+      await this.#runtime.stop();
+    } finally {
+      this.#runtime.env.report({ type: "stopped" });
+      this.#status.end();
+      this.#resolveClosed("stopped");
+    }
     let pending = 0;
     for (const counts of Object.values(ledger)) pending += counts.pending;
     return { pending, unrouted: this.#runtime.env.counters.get("messages.unrouted"), ledger };
@@ -357,62 +337,5 @@ export class MeshNode {
     if (what.kind === "query") return requests.hasHandler(what.subject);
     const states = producer.table.matching(what.kind === "command" ? 1 : 0, what.subject);
     return states.some((state) => state.outlets.size > 0);
-  }
-
-  async #ask(
-    contract: QueryLike,
-    value: unknown,
-    given: RequestOptions | undefined,
-    cause: Cause | undefined,
-  ): Promise<unknown> {
-    if (this.#stopping !== undefined) throw new MeshError("STOPPED", "the node has stopped");
-    const known = this.#queryOf(contract);
-    const options = resolveRequestOptions(given, this.#options.requestTimeoutMs);
-    const { signal, timeoutMs, headers } = options;
-    if (signal?.aborted) throw new MeshError("ABORTED", "the caller's signal fired");
-    const { env, requests } = this.#runtime;
-    let encoded = encodeValue(known, value as never, env.limits.payloadBytesMax);
-    if (encoded instanceof Promise) encoded = await encoded;
-    const { payload, contentType } = encoded;
-    const envelope = encodeEnvelope({
-      subject: known.subject,
-      kind: 2,
-      time: env.hybrid.now(env.clock.wallMs()),
-      contentType,
-      schemaVersion: known.version,
-      payload,
-      headers,
-      correlationId: cause?.correlationId ?? cause?.id,
-      causationId: cause?.id,
-    });
-    const answer = await new Promise<{ contentType: string; payload: Uint8Array }>(
-      (resolve, reject) => {
-        const cancel = requests.ask(known.subject, envelope, timeoutMs, (error, got) => {
-          signal?.removeEventListener("abort", abort);
-          if (error !== undefined) reject(error);
-          else if (got !== undefined) resolve(got);
-        });
-        const abort = (): void => {
-          cancel(new MeshError("ABORTED", "the caller's signal fired", { cause: signal?.reason }));
-        };
-        signal?.addEventListener("abort", abort, { once: true });
-      },
-    );
-    return decodeReply(known, answer.contentType, answer.payload);
-  }
-
-  #queryOf(contract: QueryLike): AnyContract<"query"> {
-    if (typeof contract === "string") {
-      let made = this.#untypedQueries.get(contract);
-      if (made === undefined) {
-        made = untyped(contract, "query") as AnyContract<"query">;
-        if (this.#untypedQueries.size < 4_096) this.#untypedQueries.set(contract, made);
-      }
-      return made;
-    }
-    if (!isContract(contract) || contract.kind !== "query") {
-      throw new MeshError("INVALID_OPTIONS", "request takes a query contract or a subject");
-    }
-    return contract;
   }
 }
