@@ -35,6 +35,16 @@ describe("the documents", () => {
     expect(named.filter((path) => !existsSync(join(ROOT_PATH, path)))).toEqual([]);
   });
 
+  it("name sources that exist", () => {
+    const named = PAGES.flatMap((page) => read(page).match(/`[\w/.-]+\/[\w.-]+\.ts`/g) ?? []);
+    const paths = named.map((name) => name.replaceAll("`", ""));
+    expect(paths.length).toBeGreaterThan(20);
+    const missing = paths.filter(
+      (path) => !existsSync(join(ROOT_PATH, path)) && !existsSync(join(ROOT_PATH, "src", path)),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it.each(PAGES_WITH_CODE)("%s shows only code that works", { timeout: 300_000 }, async (page) => {
     expect(await checkSnippets(read(page))).toEqual([]);
   });
