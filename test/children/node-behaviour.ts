@@ -1,7 +1,7 @@
 /** Handlers of the test node: they say what happens to them, and do as they are told. */
 
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
-import type { RequestContext } from "../../src/mesh/subscriber.ts";
+import type { RequestContext } from "../../src/mesh/user-handlers.ts";
 import { RetryLater, Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
 import { killItself } from "./node-kill-rule.ts";
 import type { Behaviour, Happened, Listen } from "./node-protocol.ts";

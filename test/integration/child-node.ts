@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { LedgerCounts } from "../../src/core/ledger.ts";
 import type { DeadLetterEntry } from "../../src/mesh/dead-letter-access.ts";
-import type { PeerInfo, StopReport } from "../../src/mesh/mesh-node.ts";
+import type { PeerInfo, StopReport } from "../../src/mesh/node-report.ts";
 import type {
   ChildOptions,
   Command,

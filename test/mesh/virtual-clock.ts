@@ -28,7 +28,7 @@ export class VirtualClock implements Clock {
   }
 
   setTimer(delayMs: number, fn: () => void): Timer {
-    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, fn };
+    const timer: Armed = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, fn };
     this.#timers.add(timer);
     return timer;
   }
