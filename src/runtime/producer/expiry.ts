@@ -5,10 +5,10 @@
  */
 import { IN_FLIGHT, STOPPED } from "../../core/entry.ts";
 import type { Block } from "../journal/block.ts";
-import type { Producer } from "./producer.ts";
+import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
-export type ExpiryHost = Pick<Producer, "env" | "journal" | "readBlock" | "ended">;
+export type ExpiryHost = Pick<ProducerHost, "env" | "journal" | "readBlock" | "ended">;
 
 /** Blocks looked at in one sweep. */
 const STEP = 4_096;
@@ -19,14 +19,18 @@ export const expireBeyond = (
   limits: { readonly bytesMax: number; readonly ageMs: number },
 ): void => {
   const { journal, env } = host;
+  const { tail } = journal;
+  // Blocks go from the front only: what is freed here counts once the first of them is the log's first.
+  let pinsTail = false;
+  let excess = journal.logBytes - limits.bytesMax;
   for (let step = 0; step < STEP && state.ledger.pending > 0; step++) {
     const block = journal.read(state.cursor.floor);
     if (block === undefined) return;
     const tooOld = env.clock.wallMs() - block.lastTimeMs > limits.ageMs;
-    const { tail } = journal;
-    const pinsTail = tail?.epoch === block.epoch && tail.seq >= block.firstSeq;
-    if (!tooOld && !(journal.logBytes > limits.bytesMax && pinsTail)) return;
+    pinsTail ||= tail?.epoch === block.epoch && tail.seq >= block.firstSeq;
+    if (!tooOld && !(excess > 0 && pinsTail)) return;
     if (!expireBlock(host, state, block)) return;
+    excess -= block.bytes.length;
   }
 };
 
