@@ -43,9 +43,18 @@ export class DueHeap<T> {
     return top.value;
   }
 
-  #sink(item: Item<T>): void {
+  /** Drops what `keep` refuses: waits that ended before they fell due. O(size). */
+  retain(keep: (value: T, dueMs: number) => boolean): void {
     const items = this.#items;
-    let at = 0;
+    let kept = 0;
+    for (const item of items) if (keep(item.value, item.dueMs)) items[kept++] = item;
+    items.length = kept;
+    for (let at = (kept >> 1) - 1; at >= 0; at--) this.#sink(items[at] as Item<T>, at);
+  }
+
+  #sink(item: Item<T>, from = 0): void {
+    const items = this.#items;
+    let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= items.length) break;

@@ -5,8 +5,9 @@
  * Approach: a lane per key that has work; lanes whose head may run stand in a ring; keyless jobs stand in
  * a ring of their own, and both rings are served in turn.
  *
- * Invariants: at most one job of a lane runs; a lane is in the ring of runnable lanes iff it has jobs, none
- * of them runs and it is not held; `running <= concurrency` is kept by `next`.
+ * Invariants: at most one job of a lane runs or is suspended; a lane that has jobs, none of which runs or is
+ * suspended, stands in the ring of runnable lanes once; a lane without any leaves the map, at the latest when
+ * the ring comes to it; `running <= concurrency` is kept by `next`, but for abandoned jobs, which end at once.
  */
 import { Ring } from "./ring.ts";
 
@@ -31,6 +32,7 @@ export class Lanes<J extends Laned> {
   #spare: Lane<J> | undefined;
   #waiting = 0;
   #running = 0;
+  #suspended = 0;
   #turn = false;
   concurrency: number;
 
@@ -43,9 +45,19 @@ export class Lanes<J extends Laned> {
     return this.#waiting;
   }
 
-  /** Jobs that run, those between two tries in place included. */
+  /** Jobs that run; suspended ones do not. */
   get running(): number {
     return this.#running;
+  }
+
+  /** Jobs between two tries in place, those resumed and not started again included. */
+  get suspended(): number {
+    return this.#suspended;
+  }
+
+  /** Keys with work. */
+  get keys(): number {
+    return this.#lanes.size;
   }
 
   push(job: J): void {
@@ -70,6 +82,7 @@ export class Lanes<J extends Laned> {
     if (this.#running >= this.concurrency) return undefined;
     const resumed = this.#resumed.shift();
     if (resumed !== undefined) {
+      this.#suspended--;
       this.#running++;
       return resumed;
     }
@@ -86,6 +99,7 @@ export class Lanes<J extends Laned> {
   /** A running job waits for its next try: its key stays busy, its place may serve another key. */
   suspend(_job: J): void {
     this.#running--;
+    this.#suspended++;
   }
 
   /** A suspended job may run again; it goes first. */
@@ -95,6 +109,7 @@ export class Lanes<J extends Laned> {
 
   /** A suspended job is given up instead of resumed; `done` follows. */
   abandon(_job: J): void {
+    this.#suspended--;
     this.#running++;
   }
 

@@ -10,7 +10,7 @@
  * opening; `next - 1 <= numberLimit` and `sentBytes <= bytesLimit`, but for one message when nothing is in
  * flight, so that a message larger than the whole budget still passes.
  */
-import { type Entry, IN_FLIGHT } from "./entry.ts";
+import { compareEntries, type Entry } from "./entry.ts";
 import { Ring } from "./ring.ts";
 
 export class Opening {
@@ -24,6 +24,11 @@ export class Opening {
   #bytesLimit = 0;
   /** Keys that the consumer has stopped until a delivery that says "resume". */
   readonly stoppedKeys = new Set<number>();
+
+  /** No lower number is in flight. */
+  get first(): number {
+    return this.#base;
+  }
 
   /** The number the next delivery gets. */
   get next(): number {
@@ -50,9 +55,8 @@ export class Opening {
     return this.#next <= this.#numberLimit && this.#sentBytes + bytes <= this.#bytesLimit;
   }
 
-  /** Gives the entry its number. */
+  /** Gives the entry its number. Its state is the caller's. */
   sent(entry: Entry): number {
-    entry.state = IN_FLIGHT;
     entry.number = this.#next++;
     this.#sentBytes += entry.bytes;
     this.#unsettled++;
@@ -91,6 +95,24 @@ export class Opening {
       const entry = this.#sent.at(at);
       if (entry !== undefined) entries.push(entry);
     }
+    return entries;
+  }
+
+  /** The first in flight of the entry's key that stands before it, sent before it, or undefined. */
+  aheadOf(entry: Entry): Entry | undefined {
+    for (let number = this.#base; number < entry.number; number++) {
+      const other = this.#sent.at(number - this.#base);
+      if (other?.keyHash === entry.keyHash && compareEntries(other, entry) < 0) return other;
+    }
+    return undefined;
+  }
+
+  /** The session is over: nothing is in flight here any more. Returns what was, by number. */
+  end(): Entry[] {
+    const entries = this.unsettledEntries();
+    this.#sent.clear();
+    this.#base = this.#next;
+    this.#unsettled = 0;
     return entries;
   }
 

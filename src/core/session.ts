@@ -8,6 +8,8 @@
  *
  * Source: DESIGN sections 4 (Sessions) and 5 (copied folders).
  */
+import { EPOCH_MAX } from "./position.ts";
+
 export type SessionIdentity = {
   readonly mesh: string;
   readonly nodeId: string;
@@ -85,12 +87,14 @@ export const judgeRival = (
 
 /**
  * Whether a peer knows more of this node than the node itself: its folder was restored or copied.
- * @returns the epoch to jump above, or undefined
+ * @returns the epoch to jump above, or undefined; the highest epoch there is leaves nothing above it, and a
+ *   peer that claims to have seen it is not believed
  */
 export const epochToJump = (
   local: { readonly epoch: number; readonly nonce: Uint8Array },
   known: { readonly epoch: number; readonly nonce: Uint8Array },
 ): number | undefined => {
+  if (known.epoch >= EPOCH_MAX) return undefined;
   if (known.epoch > local.epoch) return known.epoch;
   if (known.epoch === local.epoch && known.nonce.length > 0 && !sameBytes(known.nonce, local.nonce))
     return known.epoch;

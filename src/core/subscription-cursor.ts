@@ -4,50 +4,38 @@
  * Problem: walk a journal once, in order, for a group of members that come and go, keeping each key's
  * order through retries and moves, without one failing key or one slow member stopping the others, in
  * bounded memory. Approach: a window of entries in order of position. The floor is everything before the
- * first unsettled entry. A new entry is placed with the member that owns its shard (or with any); failed
- * keys wait in holds; moving shards wait at a gate; everything a lost session had in flight is placed
- * again, in order, before anything new.
+ * first unsettled entry. `Placement` decides where an entry waits to be sent; failed keys wait in holds;
+ * retries fall due from a heap; what a lost session had in flight is placed again, in order, before the new.
  *
  * Invariants
  * - window positions strictly increase; no entry at or below the floor is in the window;
  * - of one key, at most one member has messages in flight, and they are sent in order of position;
  * - an entry is settled at most once: `settle` returns false the second time;
- * - `window.length <= windowMax` is kept by the caller through `room`.
+ * - `windowLength <= windowMax` is kept by the caller through `room`.
  *
  * Source: DESIGN sections 4, 6 and 8.
  */
-import { DueHeap } from "./due-heap.ts";
 import {
-  compareEntries,
   type Entry,
+  EntryTally,
   IN_FLIGHT,
+  NO_TIME,
   newEntry,
   PARKED,
   READY,
   SETTLED,
   STOPPED,
+  TIME_CAME,
 } from "./entry.ts";
+import { EntryWindow } from "./entry-window.ts";
 import { KeyHolds } from "./key-holds.ts";
-import { Opening } from "./opening.ts";
+import { type Member, mourn } from "./member.ts";
+import type { Opening } from "./opening.ts";
+import { Placement } from "./placement.ts";
 import type { Position } from "./position.ts";
-import { Ring } from "./ring.ts";
-import { ShardGate } from "./shard-gate.ts";
-import { computeShardMap, shardOf } from "./shard-map.ts";
+import { RetryTimes } from "./retry-times.ts";
 
-/** An instance that declared the subscription. */
-export type Member = {
-  readonly id: string;
-  readonly hash: number;
-  weight: number;
-  /** Present while a session with it is up. */
-  opening: Opening | undefined;
-  /** The session was lost and the member may come back: what it has stays with it. */
-  lost: boolean;
-  /** Takes nothing new; what is in flight is still settled. */
-  draining: boolean;
-  /** Placed here, not sent yet. */
-  readonly queue: Ring<Entry>;
-};
+export type { Member } from "./member.ts";
 
 export type CursorOptions = {
   /** True: keys have owners and order; false: any member takes any message. */
@@ -57,40 +45,28 @@ export type CursorOptions = {
   readonly lookAheadMax: number;
 };
 
-/** Deaths in flight after which a message goes alone, so that one that kills its process is found. */
-const DEATHS_BEFORE_ALONE = 2;
-
 export class SubscriptionCursor {
   readonly #options: CursorOptions;
-  readonly #window = new Ring<Entry>();
-  readonly #members = new Map<string, Member>();
-  readonly #anyQueue = new Ring<Entry>();
-  readonly #unowned = new Ring<Entry>();
-  readonly #holds = new KeyHolds();
-  readonly #gate = new ShardGate<Member>();
-  readonly #due = new DueHeap<Entry>();
-  #owners: readonly (Member | undefined)[] = [];
-  #floor: Position;
-  #scanned: Position;
-  #looseParked = 0;
-  #unsent = 0;
-  #keyed: boolean;
+  readonly #tally = new EntryTally();
+  readonly #window: EntryWindow;
+  readonly #holds = new KeyHolds(this.#tally);
+  readonly #times = new RetryTimes();
+  readonly #placement: Placement;
 
   constructor(start: Position, options: CursorOptions) {
     this.#options = options;
-    this.#keyed = options.keyed;
-    this.#floor = start;
-    this.#scanned = start;
+    this.#placement = new Placement(options.keyed, this.#tally, this.#holds);
+    this.#window = new EntryWindow(start, this.#tally);
   }
 
   /** Everything at or below is settled. */
   get floor(): Position {
-    return this.#floor;
+    return this.#window.floor;
   }
 
   /** How far the journal has been read. */
   get scanned(): Position {
-    return this.#scanned;
+    return this.#window.scanned;
   }
 
   /** Unsettled entries and settled ones behind them. */
@@ -100,26 +76,32 @@ export class SubscriptionCursor {
 
   /** Placed, not sent. */
   get unsent(): number {
-    return this.#unsent;
+    return this.#tally.count(READY);
   }
 
+  /** Waiting for a retry, stopped, or behind one of these of their key. */
   get parked(): number {
-    return this.#holds.parked + this.#looseParked;
+    return this.#tally.count(PARKED) + this.#tally.count(STOPPED);
+  }
+
+  /** Keys that wait. */
+  get heldKeys(): number {
+    return this.#holds.size;
   }
 
   /** How many more entries may be read. */
   get room(): number {
     if (this.parked >= this.#options.lookAheadMax) return 0;
-    return this.#options.windowMax - this.#window.length;
+    return Math.max(0, this.#options.windowMax - this.#window.length);
   }
 
   get members(): ReadonlyMap<string, Member> {
-    return this.#members;
+    return this.#placement.members;
   }
 
-  /** Wall or monotonic time (the caller's choice, used throughout) at which the next parked entry falls due. */
+  /** Time, by the caller's clock of `retry` and `wake`, at which the next parked entry falls due. */
   get nextDueMs(): number | undefined {
-    return this.#due.nextDueMs;
+    return this.#times.nextDueMs;
   }
 
   /** The next message that concerns the subscription, in order of position. */
@@ -133,7 +115,7 @@ export class SubscriptionCursor {
   ): Entry {
     const entry = newEntry(epoch, seq, skip, keyHash, bytes, expireAtMs);
     this.#window.push(entry);
-    this.#place(entry);
+    this.#placement.place(entry);
     return entry;
   }
 
@@ -146,37 +128,19 @@ export class SubscriptionCursor {
   /** Restores a dead letter that stops its key: the messages after it wait. */
   addStopped(entry: Entry): void {
     this.#window.push(entry);
-    this.#holds.park(entry);
-    entry.state = STOPPED;
+    this.#stop(entry);
   }
 
   /** The journal was read up to here. */
   read(position: Position): void {
-    this.#scanned = position;
-    if (this.#window.length === 0) this.#floor = position;
+    this.#window.read(position);
   }
 
   // --- members -------------------------------------------------------------------------------
 
   /** A member that can own shards. Returns it; a known one keeps its queue. */
   join(id: string, hash: number, weight: number): Member {
-    let member = this.#members.get(id);
-    if (member === undefined) {
-      member = {
-        id,
-        hash,
-        weight,
-        opening: undefined,
-        lost: false,
-        draining: false,
-        queue: new Ring<Entry>(),
-      };
-      this.#members.set(id, member);
-    }
-    member.weight = weight;
-    member.draining = false;
-    this.#remap([]);
-    return member;
+    return this.#placement.join(id, hash, weight);
   }
 
   /** The session is lost. Nothing moves until the member is back (`open`) or given up (`leave`). */
@@ -189,79 +153,58 @@ export class SubscriptionCursor {
    * to it again, in order, before anything new: it may still run it.
    */
   open(member: Member): Opening {
-    const before = member.opening?.unsettledEntries() ?? [];
-    for (const entry of before) {
-      entry.state = READY;
-      entry.pinnedTo = member.id;
-      this.#unsent++;
-    }
-    if (before.length > 0) {
-      takeAll(member.queue, before);
-      before.sort(compareEntries);
-      for (const entry of before) member.queue.push(entry);
-    }
-    member.lost = false;
-    member.opening = new Opening();
-    return member.opening;
+    return this.#placement.open(member);
   }
 
   /**
-   * The member is dead or has left: what it had and its shards go to the others, in order. `died`: its
-   * process is known to be gone, which makes what it had in flight suspect.
+   * The member's process is known to be gone, which makes what it had in flight suspect, once per life.
+   * Nothing moves: it may start again (`open`) or be given up (`leave`).
    * @returns entries that killed a process while alone in it; the caller counts a failed attempt
    */
+  died(member: Member): Entry[] {
+    return mourn(member);
+  }
+
+  /**
+   * The member is dead or has left: what it had and its shards go to the others, in order. `died`: as the
+   * method of that name.
+   */
   leave(member: Member, died: boolean): Entry[] {
-    const entries = member.opening?.unsettledEntries() ?? [];
-    const killers: Entry[] = [];
-    member.opening = undefined;
-    this.#members.delete(member.id);
-    for (const entry of entries) {
-      if (died) {
-        entry.deaths++;
-        if (entries.length === 1 && entry.deaths > DEATHS_BEFORE_ALONE) killers.push(entry);
-      }
-      this.#leaveState(entry);
-      entry.state = READY;
-      this.#unsent++;
-    }
-    takeAll(member.queue, entries);
-    for (const entry of entries) this.#unpin(entry);
-    this.#remap(entries);
+    const killers = died ? mourn(member) : [];
+    this.#placement.leave(member);
     return killers;
   }
 
-  /** The member takes nothing new. */
+  /** The member takes nothing new, but what a lost session left pinned to it: it may still run that. */
   drain(member: Member): void {
-    if (member.draining) return;
-    member.draining = true;
-    const entries: Entry[] = [];
-    takeAll(member.queue, entries);
-    for (const entry of entries) this.#unpin(entry);
-    this.#remap(entries);
+    this.#placement.drain(member);
   }
 
   /**
-   * A new definition gives keys owners, or takes them away. False, and nothing changed, while something is
-   * in flight or waits: then the old definition holds on.
+   * A new definition gives keys owners, or takes them away. False, and nothing changed, while two members
+   * have messages of one shard in flight: then the old definition holds on.
    */
   setKeyed(keyed: boolean): boolean {
-    if (keyed === this.#keyed) return true;
-    for (const { opening } of this.#members.values()) {
-      if (opening !== undefined && opening.unsettled > 0) return false;
+    if (keyed === this.#placement.keyed) return true;
+    if (!this.#placement.setKeyed(keyed)) return false;
+    const free = this.#holds.dissolve();
+    for (const entry of free) this.#tally.move(entry, READY);
+    if (keyed) {
+      for (const entry of this.unsettled()) {
+        if (entry.keyHash < 0) continue;
+        if (entry.state === PARKED || entry.state === STOPPED) this.#holds.park(entry, entry.state);
+      }
     }
-    if (this.parked > 0) return false;
-    this.#keyed = keyed;
-    this.#replace([]);
+    this.#placement.replaceAll(free);
     return true;
   }
 
   ownerOf(keyHash: number): Member | undefined {
-    return this.#owners[shardOf(keyHash)];
+    return this.#placement.ownerOf(keyHash);
   }
 
-  /** Owner per shard, for `shards()`. */
   get owners(): readonly (Member | undefined)[] {
-    return this.#owners;
+    return this.#placement.owners;
   }
 
   // --- sending -------------------------------------------------------------------------------
@@ -271,79 +214,68 @@ export class SubscriptionCursor {
    * `settle`, and asks again.
    */
   next(member: Member): Entry | undefined {
-    const opening = member.opening;
-    if (opening === undefined || member.draining || member.lost) return undefined;
-    const entry = this.#peekReady(member.queue) ?? this.#peekReady(this.#anyQueue);
-    if (entry === undefined || !opening.canSend(entry.bytes)) return undefined;
-    if (entry.deaths >= DEATHS_BEFORE_ALONE && opening.unsettled > 0) return undefined;
-    return this.#suspectInFlight(opening) ? undefined : entry;
+    return this.#placement.next(member);
   }
 
   /** `entry` (from `next`) leaves for the member. Returns whether the consumer must lift a stop of its key. */
   sent(member: Member, entry: Entry): boolean {
-    const opening = member.opening as Opening;
-    if (member.queue.peek() === entry) member.queue.shift();
-    else this.#anyQueue.shift();
-    opening.sent(entry);
-    this.#unsent--;
-    const pinned = entry.pinnedTo !== "";
-    entry.pinnedTo = "";
-    if (!this.#hasOwner(entry)) return false;
-    if (!pinned) this.#gate.sent(entry, member); // a pinned one never left the gate's count
-    return opening.stoppedKeys.size > 0 && opening.stoppedKeys.delete(entry.keyHash);
+    return this.#placement.sent(member, entry);
   }
 
   /** Parked entries due at `nowMs` are placed; returns how many. */
   wake(nowMs: number): number {
     let woken = 0;
-    for (
-      let entry = this.#due.popDue(nowMs);
-      entry !== undefined;
-      entry = this.#due.popDue(nowMs)
-    ) {
-      if (entry.state !== PARKED) continue;
-      if (this.#hasOwner(entry)) {
-        const hold = this.#holds.get(entry.keyHash);
-        if (hold === undefined || hold.head !== entry || hold.probing) continue;
-        hold.probing = true;
-      } else {
-        this.#looseParked--;
-      }
-      entry.state = READY;
-      entry.dueMs = -1;
-      this.#place(entry);
-      woken++;
+    for (;;) {
+      const entry = this.#times.popDue(nowMs);
+      if (entry === undefined) return woken;
+      if (this.#goOn(entry)) woken++;
     }
-    return woken;
   }
 
   // --- settling ------------------------------------------------------------------------------
 
   /** The entry has ended, wherever it was. False when it had ended before. */
   settle(entry: Entry): boolean {
-    if (entry.state === SETTLED) return false;
-    this.#leaveState(entry);
-    entry.state = SETTLED;
-    this.#afterEnd(entry);
-    this.#advance();
+    const { state } = entry;
+    if (state === SETTLED) return false;
+    const opened = this.#placement.remove(entry);
+    this.#tally.move(entry, SETTLED);
+    entry.dueMs = NO_TIME;
+    if (this.#holds.size > 0 && this.#placement.hasOwner(entry))
+      this.#endHeld(entry, state, opened);
+    else if (opened !== undefined) this.#placement.placeAgain(opened);
+    if (state === READY) this.#placement.sweep();
+    this.#window.advance();
     return true;
   }
 
   /** A failed attempt in flight at the member: the entry, and its key, wait until `dueMs`. */
   retry(member: Member, entry: Entry, dueMs: number): void {
-    this.#leaveState(entry);
-    if (this.#hasOwner(entry)) member.opening?.stoppedKeys.add(entry.keyHash);
+    if (entry.state !== IN_FLIGHT) return;
+    const opened = this.#placement.remove(entry);
+    if (this.#placement.hasOwner(entry)) {
+      member.opening?.stoppedKeys.add(entry.keyHash);
+      // Returned untried while an earlier one of its key still runs there: that one leads the key.
+      const ahead = this.#placement.shardInFlight(entry)
+        ? member.opening?.aheadOf(entry)
+        : undefined;
+      if (ahead !== undefined) this.#holds.lead(ahead);
+    }
     this.#park(entry, dueMs);
+    if (opened !== undefined) this.#placement.placeAgain(opened);
   }
 
   /** Not attempted: placed again, in order, or behind the head of their key. */
-  giveBack(entries: Entry[]): void {
+  giveBack(entries: readonly Entry[]): void {
+    const back: Entry[] = [];
     for (const entry of entries) {
-      this.#leaveState(entry);
-      entry.state = READY;
-      this.#unsent++;
+      if (entry.state !== IN_FLIGHT) continue;
+      const opened = this.#placement.remove(entry);
+      this.#tally.move(entry, READY);
+      back.push(entry);
+      for (const other of opened ?? []) back.push(other);
     }
-    this.#replace(entries);
+    this.#placement.placeAgain(back);
   }
 
   /**
@@ -351,192 +283,67 @@ export class SubscriptionCursor {
    * until `resume` or `settle`. Only for entries with a key.
    */
   stop(member: Member, entry: Entry): void {
-    this.#leaveState(entry);
-    member.opening?.stoppedKeys.add(entry.keyHash);
-    this.#holds.park(entry);
-    entry.state = STOPPED;
+    if (entry.state !== IN_FLIGHT) return;
+    const opened = this.#placement.remove(entry);
+    if (this.#placement.hasOwner(entry)) member.opening?.stoppedKeys.add(entry.keyHash);
+    this.#stop(entry);
+    if (opened !== undefined) this.#placement.placeAgain(opened);
   }
 
   /** A stopped entry is tried again, from its first attempt, before what waits behind it. */
   resume(entry: Entry): boolean {
-    const hold = this.#holds.get(entry.keyHash);
-    if (entry.state !== STOPPED || hold?.head !== entry) return false;
+    if (entry.state !== STOPPED) return false;
     entry.attempts = 0;
-    entry.state = READY;
-    hold.probing = true;
-    this.#place(entry);
+    this.#goOn(entry);
     return true;
   }
 
   /** The unsettled entry at this position, if it was read. */
   find(epoch: number, seq: number): Entry | undefined {
-    let low = 0;
-    let high = this.#window.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const entry = this.#window.at(middle) as Entry;
-      if (entry.epoch < epoch || (entry.epoch === epoch && entry.seq < seq)) low = middle + 1;
-      else high = middle;
-    }
-    const entry = this.#window.at(low);
-    const found = entry?.epoch === epoch && entry.seq === seq && entry.state !== SETTLED;
-    return found ? entry : undefined;
+    return this.#window.find(epoch, seq);
   }
 
   /** Unsettled entries in order of position. */
-  *unsettled(): IterableIterator<Entry> {
-    for (let at = 0; at < this.#window.length; at++) {
-      const entry = this.#window.at(at) as Entry;
-      if (entry.state !== SETTLED) yield entry;
-    }
+  unsettled(): IterableIterator<Entry> {
+    return this.#window.unsettled();
   }
 
   // --- inside --------------------------------------------------------------------------------
 
-  #hasOwner(entry: Entry): boolean {
-    return this.#keyed && entry.keyHash >= 0;
-  }
-
-  #place(entry: Entry): void {
-    this.#unsent++;
-    this.#route(entry);
-  }
-
-  /** Puts a READY entry where it waits to be sent. */
-  #route(entry: Entry): void {
-    const pinned = entry.pinnedTo === "" ? undefined : this.#members.get(entry.pinnedTo);
-    if (pinned !== undefined) {
-      pinned.queue.push(entry);
-      return;
-    }
-    if (!this.#hasOwner(entry)) {
-      this.#anyQueue.push(entry);
-      return;
-    }
-    const hold = this.#holds.get(entry.keyHash);
-    if (hold !== undefined && hold.head !== entry) {
-      this.#unsent--;
-      this.#holds.follow(entry, hold);
-      return;
-    }
-    const owner = this.ownerOf(entry.keyHash);
-    if (owner === undefined) this.#unowned.push(entry);
-    else if (this.#gate.admit(entry, owner)) owner.queue.push(entry);
-  }
-
-  /** Entries whose shard may move now. */
-  #reopen(entries: Entry[] | undefined): void {
-    if (entries === undefined) return;
-    for (const entry of entries) if (entry.state === READY) this.#route(entry);
-  }
-
-  /** Puts entries back before everything placed and not sent, all in order of position. */
-  #replace(entries: Entry[]): void {
-    const all = entries;
-    for (const member of this.#members.values()) takeAll(member.queue, all);
-    takeAll(this.#anyQueue, all);
-    takeAll(this.#unowned, all);
-    for (const entry of this.#gate.drain()) all.push(entry);
-    all.sort(compareEntries);
-    let before: Entry | undefined;
-    for (const entry of all) {
-      if (entry !== before && entry.state === READY) this.#route(entry);
-      before = entry;
-    }
-  }
-
-  #remap(displaced: Entry[]): void {
-    const members = [...this.#members.values()].filter((member) => !member.draining);
-    const owners = computeShardMap(members);
-    this.#owners = Array.from(owners, (index) => members[index]);
-    this.#replace(displaced);
-  }
-
-  /** The first entry of the queue that may still be sent; others are dropped or moved to their hold. */
-  #peekReady(queue: Ring<Entry>): Entry | undefined {
-    for (let entry = queue.peek(); entry !== undefined; entry = queue.peek()) {
-      if (entry.state === READY) {
-        if (this.#holds.size === 0 || !this.#hasOwner(entry)) return entry;
-        const hold = this.#holds.get(entry.keyHash);
-        if (hold === undefined || hold.head === entry) return entry;
-        queue.shift();
-        this.#unsent--;
-        this.#unpin(entry);
-        this.#holds.follow(entry, hold);
-      } else {
-        queue.shift();
-      }
-    }
-    return undefined;
-  }
-
-  #suspectInFlight(opening: Opening): boolean {
-    if (opening.unsettled !== 1) return false;
-    const first = opening.inFlight(opening.next - 1);
-    return first !== undefined && first.deaths >= DEATHS_BEFORE_ALONE;
-  }
-
   #park(entry: Entry, dueMs: number): void {
-    if (this.#hasOwner(entry)) {
-      const hold = this.#holds.park(entry);
-      if (hold.head !== entry) return;
-    } else {
-      entry.state = PARKED;
-      this.#looseParked++;
+    if (this.#placement.hasOwner(entry)) this.#holds.park(entry, PARKED);
+    else this.#tally.move(entry, PARKED);
+    this.#times.set(entry, dueMs, this.parked);
+  }
+
+  /** The entry waits no longer by itself; true when it is not behind another of its key either. */
+  #goOn(entry: Entry): boolean {
+    const leads = !this.#placement.hasOwner(entry) || this.#holds.isHead(entry);
+    entry.dueMs = leads ? NO_TIME : TIME_CAME;
+    this.#tally.move(entry, leads ? READY : PARKED);
+    if (leads) this.#placement.place(entry);
+    return leads;
+  }
+
+  #stop(entry: Entry): void {
+    if (this.#placement.hasOwner(entry)) this.#holds.park(entry, STOPPED);
+    else this.#tally.move(entry, STOPPED);
+  }
+
+  /** An entry with a key ended: if it was the head of a hold, the followers go on. */
+  #endHeld(entry: Entry, state: Entry["state"], opened: Entry[] | undefined): void {
+    const { followers, dirty } = this.#holds.ended(entry, state);
+    const again = opened ?? [];
+    const head = this.#holds.headInTime(entry.keyHash);
+    if (head !== undefined) {
+      head.dueMs = NO_TIME;
+      followers.push(head);
     }
-    entry.dueMs = dueMs;
-    this.#due.push(dueMs, entry);
-  }
-
-  /** Undoes what the entry's present state counts. */
-  #leaveState(entry: Entry): void {
-    if (entry.state === READY) {
-      this.#unsent--;
-      this.#unpin(entry);
-    } else if (entry.state === PARKED && !this.#hasOwner(entry)) this.#looseParked--;
-    else if (entry.state === IN_FLIGHT && this.#hasOwner(entry)) {
-      this.#reopen(this.#gate.ended(entry));
+    for (const follower of followers) {
+      this.#tally.move(follower, READY);
+      again.push(follower);
     }
-  }
-
-  /** It no longer belongs to the member that had it. */
-  #unpin(entry: Entry): void {
-    if (entry.pinnedTo === "") return;
-    entry.pinnedTo = "";
-    if (this.#hasOwner(entry)) this.#reopen(this.#gate.ended(entry));
-  }
-
-  /** If the entry was the head of its key's hold, the followers go on. */
-  #afterEnd(entry: Entry): void {
-    if (this.#holds.size === 0 || !this.#hasOwner(entry)) return;
-    const hold = this.#holds.get(entry.keyHash);
-    if (hold !== undefined && hold.head === entry) this.#releaseHold(entry.keyHash);
-  }
-
-  #releaseHold(keyHash: number): void {
-    const followers = this.#holds.release(keyHash).filter((entry) => entry.state === PARKED);
-    if (followers.length === 0) return;
-    for (const entry of followers) {
-      entry.state = READY;
-      this.#unsent++;
-    }
-    this.#replace(followers);
-  }
-
-  #advance(): void {
-    let last: Entry | undefined;
-    for (let entry = this.#window.peek(); entry !== undefined; entry = this.#window.peek()) {
-      if (entry.state !== SETTLED) break;
-      last = entry;
-      this.#window.shift();
-    }
-    if (last === undefined) return;
-    const next = this.#window.peek();
-    if (next === undefined) this.#floor = this.#scanned;
-    else this.#floor = { epoch: last.epoch, seq: last.seq };
+    if (dirty) this.#placement.shut(entry.keyHash);
+    if (again.length > 0) this.#placement.placeAgain(again);
   }
 }
-
-const takeAll = (queue: Ring<Entry>, into: Entry[]): void => {
-  for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) into.push(entry);
-};
