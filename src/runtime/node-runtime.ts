@@ -100,6 +100,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     const { env, transports, listen, discovery } = this.#options;
     // Before the first peer can come: what it declares must meet the cursors of earlier lives.
     this.producer.start();
+    this.consumer.releaseOwn();
     for (const [index, transport] of transports.entries()) {
       await transport.start({
         clock: env.clock,
@@ -138,6 +139,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     const message = error?.message ?? "commits succeed again";
     this.env.report({ type: "journal", state: failing ? "failing" : "working", message });
     if (failing) this.#retryCommits();
+    else this.consumer.releaseOwn();
   }
 
   // --- LinkTableEvents -----------------------------------------------------------------------
