@@ -295,6 +295,7 @@ export class Producer implements OutputSink {
       });
       state.looked(head);
       state.catchUp(head);
+      state.keepFloor();
     }
     const needed = lowest(
       [...this.table.all()].map((state) => state.durableFloor),

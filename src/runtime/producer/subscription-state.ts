@@ -199,6 +199,11 @@ export class SubscriptionState implements CommitOwner {
     if (comparePositions(cursor.floor, floor) > 0) this.touched(0, false);
   }
 
+  /** A floor that moved without a settle (what was read concerned nobody) reaches the disk too. */
+  keepFloor(): void {
+    if (comparePositions(this.cursor.floor, this.durableFloor) > 0) this.touched(0, false);
+  }
+
   /** A message at this position was read: counts it, if that was not done when it was appended. */
   scanned(epoch: number, seq: number): void {
     this.scannedCount++;
