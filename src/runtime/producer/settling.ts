@@ -8,12 +8,15 @@
 import type { Entry } from "../../core/entry.ts";
 import type { Position } from "../../core/position.ts";
 import type { AcceptedEntry, Nack, SettleSection, Verdict } from "../../wire/settle.ts";
-import { compositeKey } from "../journal/keys.ts";
+import { compositeKey, positionOfKey, prefixEnd } from "../journal/keys.ts";
 import { PendingRows } from "../journal/pending-rows.ts";
 import type { Link } from "../link/link.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Producer } from "./producer.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
+
+/** Verdicts told again at once when a member joins. */
+const REMIND_MAX = 4_096;
 
 export class Settling {
   readonly #producer: Producer;
@@ -56,6 +59,27 @@ export class Settling {
       if (error !== undefined || !link.isUp) return;
       link.send({ type: "accepted", session: link.session, entries });
     });
+  }
+
+  /**
+   * Verdicts of earlier sessions that the member never said it had acted on: what it let out before is
+   * confirmed again, so that no row stays for ever.
+   */
+  remind(outlet: Outlet<SubscriptionState>): void {
+    const { subscription: state, link, index } = outlet;
+    const from = compositeKey(state.id);
+    const to = prefixEnd(from);
+    const range = to === undefined ? { from } : { from, to };
+    const entries: AcceptedEntry[] = [];
+    for (const { key } of this.#producer.journal.scan("accepted", {
+      ...range,
+      limit: REMIND_MAX,
+    })) {
+      const position = positionOfKey(key, from.length);
+      if (this.#acceptedBy(state, position) !== link.peer.nodeId) continue;
+      entries.push({ subscription: index, ...position, verdict: "yours" });
+    }
+    if (entries.length > 0) link.send({ type: "accepted", session: link.session, entries });
   }
 
   /** A member's process died with only these in flight, for the third time: each is an attempt. */
