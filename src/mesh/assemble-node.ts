@@ -3,7 +3,7 @@
  * test, and in a simulation.
  */
 
-import { HybridClock } from "../core/hybrid-clock.ts";
+import { HybridClock, type HybridTime, MAX_AHEAD_MS } from "../core/hybrid-clock.ts";
 import { isLoopbackHost } from "../options/names.ts";
 import type { ResolvedOptions } from "../options/node-options.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -46,7 +46,7 @@ const ORPHAN_MS = 30_000;
 export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
   const { options, store, logger } = parts;
   const status = new StatusStream();
-  const env = environmentOf(parts, status);
+  const counters = new Counters();
   let runtime: NodeRuntime | undefined;
   let node: MeshNode | undefined;
   try {
@@ -59,11 +59,12 @@ export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
       limits: { ...JOURNAL_LIMITS, bytesMax: options.journal.bytesMax },
       onHealth: (failing, error) => runtime?.journalHealth(failing, error),
       onDamage: (info) => {
-        env.counters.count("journal.damagedBlocks");
+        counters.count("journal.damagedBlocks");
         const { epoch, firstSeq, bytes } = info;
         status.push({ type: "journal-damaged", epoch, firstSeq, bytes });
       },
     });
+    const env = environmentOf(parts, { status, counters, last: lastTimeOf(journal) });
     runtime = runtimeOf(parts, env, journal, (index, refusal) => node?.refused(index, refusal));
     node = new MeshNode({ runtime, options, dataDir: parts.dataDir, status, logger });
     await runtime.start();
@@ -76,15 +77,29 @@ export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
   }
 };
 
-const environmentOf = (parts: NodeAssembly, status: StatusStream): Environment => {
+/**
+ * The time the last life of this node gave its last message. The clock goes on after it, whatever the wall
+ * clock says now: times in a journal must not fall, or a subscription heard of late starts at a wrong place.
+ */
+const lastTimeOf = (journal: Journal): HybridTime | undefined => {
+  const { head } = journal;
+  const block = head === undefined ? undefined : journal.recordAt(head)?.block;
+  return block && { ms: block.lastTimeMs, counter: block.lastTimeCounter };
+};
+
+const environmentOf = (
+  parts: NodeAssembly,
+  own: { status: StatusStream; counters: Counters; last: HybridTime | undefined },
+): Environment => {
   const { options, clock, random, logger, hash } = parts;
+  const { status, counters, last } = own;
   return {
     clock,
     random,
     hash,
     logger,
-    counters: new Counters(),
-    hybrid: new HybridClock(),
+    counters,
+    hybrid: new HybridClock(MAX_AHEAD_MS, last),
     limits: options.limits,
     times: {
       heartbeatMs: options.heartbeatMs,
