@@ -16,6 +16,8 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
   /** The next volatile delivery number, and what credit allows. */
   volatileNext = 1;
   volatileBytes = 0;
+  /** Deliveries that lift a stop of their key, and do so again when they are sent again. */
+  readonly #resumed = new Set<number>();
   #volatileNumberLimit = 0;
   #volatileBytesLimit = 0;
 
@@ -31,6 +33,18 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
     this.index = index;
     this.member = member;
     this.opening = opening;
+  }
+
+  resumedWith(number: number): void {
+    for (const earlier of this.#resumed) {
+      if (earlier >= this.opening.first) break;
+      this.#resumed.delete(earlier);
+    }
+    this.#resumed.add(number);
+  }
+
+  hasResumedWith(number: number): boolean {
+    return this.#resumed.has(number);
   }
 
   grantVolatile(numberLimit: number, bytesLimit: number): void {

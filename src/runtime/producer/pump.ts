@@ -154,6 +154,7 @@ export class Pump {
     if (outlets === undefined) return false;
     outlets.section(outlet, false, entry.epoch, opening.next);
     const resume = state.cursor.sent(member, entry);
+    if (resume) outlet.resumedWith(entry.number);
     const { expireAtMs, keyHash, attempts, skip } = entry;
     const remainingMs =
       expireAtMs < 0 ? -1 : Math.max(0, Math.round(expireAtMs - this.#host.env.clock.wallMs()));
@@ -201,7 +202,7 @@ export class Pump {
         entry.attempts,
         entry.skip,
         -1,
-        false,
+        outlet.hasResumedWith(number),
         block.envelopeBytes,
         block.envelopeStart(index),
         block.envelopeEnd(index),
