@@ -128,6 +128,43 @@ describe("SubscriptionCursor", () => {
     expect(send(cursor, a)).toEqual([2]);
   });
 
+  it("sends nothing of a key while an earlier message of it still runs and may fail", () => {
+    const { cursor, add, a } = setUp();
+    const [running, returned] = [add(1), add(1)];
+    send(cursor, a);
+    cursor.retry(a, take(a, returned), 50); // untried: there was no room for it
+    cursor.wake(50);
+    expect(send(cursor, a)).toEqual([]);
+    cursor.retry(a, take(a, running), 100);
+    cursor.wake(100);
+    expect([send(cursor, a), running.resume]).toEqual([[1], true]);
+    cursor.settle(take(a, running));
+    expect([send(cursor, a), returned.resume]).toEqual([[2], false]);
+  });
+
+  it("knows that a message whose return was lost has not started, and keeps it behind earlier ones", () => {
+    const { cursor, add, a } = setUp();
+    const [first, second] = [add(1), add(1)];
+    send(cursor, a);
+    cursor.giveBack([take(a, first)]); // and so was the second, but its link was lost
+    cursor.lose(a);
+    const b = cursor.join("b", 7, 1_000_000);
+    cursor.open(b).grant(10, 100);
+    cursor.open(a).grant(10, 100);
+    expect([send(cursor, a), send(cursor, b)]).toEqual([[], [1, 2]]);
+    expect(second.pinnedTo).toBe("");
+  });
+
+  it("puts what comes back before what waits of its key", () => {
+    const { cursor, add, a } = setUp();
+    const [first, second] = [add(1), add(1)];
+    send(cursor, a);
+    add(1);
+    add(2);
+    cursor.giveBack([take(a, second), take(a, first)]);
+    expect(send(cursor, a)).toEqual([1, 2, 3, 4]);
+  });
+
   it("tells the consumer of a draining member nothing new, but gives back what was pinned to it", () => {
     const { cursor, add, a } = setUp();
     const first = add(1);
