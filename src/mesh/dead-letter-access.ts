@@ -170,6 +170,8 @@ export class DeadLetterAccess {
   /** Null: there is no such dead letter here. */
   async #local(call: Call): Promise<unknown> {
     const { deadLetters, deadLetterDesk } = this.#runtime.producer;
+    // Looking reads the disk: what the ledger tells already must be there.
+    await new Promise<void>((resolve) => this.#runtime.journal.onDurable(() => resolve()));
     if (call.op === "list") return deadLetters.list(call.filter);
     if (call.op === "get") {
       const letter = deadLetters.get(call.id);

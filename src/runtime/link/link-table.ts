@@ -288,16 +288,22 @@ export class LinkTable implements LinkOwner {
     link.start();
   }
 
+  /** A link that never rose: both sides count why, the side that dialled reports it. */
   #noteRefusal(link: Link, code: string, reason: MeshError): void {
-    if (!link.dialled || this.#stopped || EXPECTED.has(code)) return;
-    this.#env.counters.count(`link.refused.${code}`);
-    if (code !== "WRONG_MESH") {
-      this.#env.logger.warn("link refused", {
-        address: link.address,
-        code,
-        reason: reason.message,
-      });
+    if (this.#stopped) return;
+    const { counters, logger } = this.#env;
+    if (!link.dialled && !link.greeted) {
+      // What was read instead of a Hello is counted where it was read.
+      if (code !== "MALFORMED") counters.count("link.notGreeted");
+      return;
     }
+    if (EXPECTED.has(code)) return;
+    counters.count(`link.${link.dialled ? "refused" : "rejected"}.${code}`);
+    if (code !== "WRONG_MESH") {
+      const message = link.dialled ? "link refused" : "link rejected";
+      logger.warn(message, { address: link.address, code, reason: reason.message });
+    }
+    if (!link.dialled) return;
     this.#env.report({
       type: "link-refused",
       address: link.address,
