@@ -41,7 +41,7 @@ export type SectionHead = {
   /** Everything of this producer up to here is settled, durably at the producer. */
   readonly floorEpoch: number;
   readonly floorSeq: number;
-  /** Highest ownership term of the deliveries' shards. */
+  /** The receiving member's term; another one after it left and joined anew. 0: not stated. */
   readonly term: number;
 };
 

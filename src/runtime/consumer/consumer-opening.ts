@@ -24,6 +24,11 @@ export class ConsumerOpening {
   /** The next durable and the next volatile delivery number. */
   expected = 1;
   expectedVolatile = 1;
+  /**
+   * This member's term at the producer: another one than before means that the keys may have been with
+   * other members in between.
+   */
+  term = 0;
   /** A Resync was sent and its first delivery has not come yet. */
   resyncing = false;
   closed = false;

@@ -54,6 +54,12 @@ export interface ConsumerHost {
   commitVolatile(job: Job): void;
   /** Whether output of this message waits for its settle to be accepted. */
   isHeld(job: { producer: string; epoch: number; seq: number }, subscription: string): boolean;
+  /** Whether it was handled, and its output held, under another term than this. */
+  isStale(
+    job: { producer: string; epoch: number; seq: number },
+    subscription: string,
+    term: number,
+  ): boolean;
   wake(opening: ConsumerOpening): void;
 }
 
@@ -190,6 +196,14 @@ export class ConsumerSubscription implements IntakeOwner {
 
   isHeld(job: { producer: string; epoch: number; seq: number }): boolean {
     return this.#host.isHeld(job, this.id);
+  }
+
+  isStale(job: { producer: string; epoch: number; seq: number }, term: number): boolean {
+    return this.#host.isStale(job, this.id, term);
+  }
+
+  supersede(job: Job): void {
+    this.#runner.supersede(job);
   }
 
   wake(opening: ConsumerOpening): void {

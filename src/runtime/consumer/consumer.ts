@@ -189,18 +189,30 @@ export class Consumer implements ConsumerHost {
     return this.held.has({ ...job, subscription });
   }
 
+  isStale(
+    job: { producer: string; epoch: number; seq: number },
+    subscription: string,
+    term: number,
+  ): boolean {
+    return this.held.isStale({ ...job, subscription }, term);
+  }
+
   commit(job: Job): boolean {
     const { opening, subscription, staged, stateWrites, epoch, seq } = job;
     const { inbox } = opening.inbox;
-    if (inbox.isSettled(epoch, seq)) {
+    const { producer } = job;
+    const id = { producer, subscription: subscription.id, epoch, seq };
+    const renews = job.renews && this.held.isStale(id, opening.term);
+    if (inbox.isSettled(epoch, seq) && !renews) {
       // The producer's floor has passed it: another member's handling was accepted meanwhile.
       this.env.counters.count("inbox.duplicates");
       if (!opening.closed) opening.ackAgain(job.number, false);
       return true;
     }
-    if (!inbox.hasRoom(epoch, 0)) return false;
+    if (!renews && !inbox.hasRoom(epoch, 0)) return false;
     const sends = staged !== undefined && staged.length > 0;
     if (sends && !this.#output.keep(job, staged)) return false;
+    if (renews && !sends) this.#output.discard(id);
     if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
     opening.inbox.mark(epoch, seq - job.skip, seq);
     if (opening.closed) this.#committer.dirty(opening.inbox);
@@ -211,11 +223,6 @@ export class Consumer implements ConsumerHost {
   commitVolatile({ subscription, staged, stateWrites }: Job): void {
     if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
     if (staged !== undefined && staged.length > 0) this.#output.letOut(staged);
-  }
-
-  /** Output that waits for nobody's word leaves: after a start, and when the journal works again. */
-  releaseOwn(): void {
-    if (!this.#stopped) this.#output.releaseOwn();
   }
 
   /** Stops asking; handlers are the caller's to drain. */
@@ -268,7 +275,6 @@ export class Consumer implements ConsumerHost {
     this.env.clock.setTimer(ASK_AFTER_MS, () => {
       if (this.#stopped) return;
       for (const link of this.#links.keys()) this.ask(link, false);
-      this.releaseOwn();
       this.#askLater();
     });
   }

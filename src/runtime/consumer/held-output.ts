@@ -30,6 +30,8 @@ type Held = HeldId & {
   askAtMs: number;
   /** Nobody else's settle can be accepted: it leaves without the producer's word. */
   readonly own: boolean;
+  /** This member's term at the producer when the message was handled. */
+  readonly term: number;
 };
 
 const SCAN_MAX = 4_096;
@@ -61,15 +63,30 @@ export class HeldOutput {
     return this.#held.size > 0 && this.#held.has(nameOf(id));
   }
 
-  /** Keeps the output of a handled message; durable with the batch that gathers. */
-  add(id: HeldId, messages: readonly StagedMessage[], nowMs: number, own: boolean): void {
+  /**
+   * Whether it was handled under another term than this: since then the key may have been with another
+   * member, who handled an earlier message of it.
+   */
+  isStale(id: HeldId, term: number): boolean {
+    const held = this.#held.size > 0 ? this.#held.get(nameOf(id)) : undefined;
+    return held !== undefined && !held.own && !held.releasing && held.term !== term;
+  }
+
+  /** Keeps the output of a handled message, in place of what is there; durable with the batch that gathers. */
+  add(
+    id: HeldId,
+    messages: readonly StagedMessage[],
+    nowMs: number,
+    how: { readonly own: boolean; readonly term: number },
+  ): void {
     const { producer, subscription, epoch, seq } = id;
     const key = compositeKey(producer, subscription, { epoch, seq });
-    const held = { producer, subscription, epoch, seq, key, releasing: false, own };
+    const { own, term } = how;
+    const held = { producer, subscription, epoch, seq, key, releasing: false, own, term };
     this.#held.set(nameOf(id), { ...held, askAtMs: nowMs + ASK_AFTER_MS });
     const body = encodeStaged(messages);
-    const head = Buffer.from(`${JSON.stringify({ producer, subscription, epoch, seq, own })}\n`);
-    this.#rows.set(key, Buffer.concat([head, body]));
+    const head = JSON.stringify({ producer, subscription, epoch, seq, own, term });
+    this.#rows.set(key, Buffer.concat([Buffer.from(`${head}\n`), body]));
   }
 
   /** The output to release, once: undefined when there is none or it is on its way. */
@@ -138,13 +155,16 @@ export class HeldOutput {
   }
 }
 
-const headOf = (row: Uint8Array): (HeldId & { readonly own: boolean }) | undefined => {
+const headOf = (
+  row: Uint8Array,
+): (HeldId & { readonly own: boolean; readonly term: number }) | undefined => {
   try {
     const head = JSON.parse(Buffer.from(row.subarray(0, row.indexOf(0x0a))).toString());
-    const { producer, subscription, epoch, seq, own } = head;
+    const { producer, subscription, epoch, seq, own, term } = head;
     if (typeof producer !== "string" || typeof subscription !== "string") return undefined;
     if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(seq)) return undefined;
-    return { producer, subscription, epoch, seq, own: own === true };
+    const known = Number.isSafeInteger(term) ? term : 0;
+    return { producer, subscription, epoch, seq, own: own === true, term: known };
   } catch {
     return undefined;
   }

@@ -4,6 +4,9 @@
  * Problem: a frame may be lost, repeated or come without leave; a message may come again after its session
  * broke, while its handler runs, or after it was handled. Approach: numbers say what is next in a session;
  * credit says what may come; the inbox says what is settled; what still runs is joined by its redelivery.
+ * The producer states this member's term: under another term than before, its keys may have been with other
+ * members in between. What was handled or is running since before then, and not accepted, is handled anew,
+ * or a message would count as handled before an earlier one of its key.
  *
  * Invariants: a delivery is passed on (`arrived`, `giveBack`) at most once a session; every one that is
  * passed on is answered with `consumed`, once.
@@ -38,6 +41,10 @@ export interface IntakeOwner extends JobSubscription {
   /** Not attempted; with a delay its key stops here until it comes again. */
   giveBack(job: Job, delayMs: number): void;
   isHeld(job: { producer: string; epoch: number; seq: number }): boolean;
+  /** Whether it was handled, and its output held, under another term than this. */
+  isStale(job: { producer: string; epoch: number; seq: number }, term: number): boolean;
+  /** What its handler still does has no effect: the message is handled anew, after it has ended. */
+  supersede(job: Job): void;
   wake(opening: ConsumerOpening): void;
 }
 
@@ -134,6 +141,7 @@ export class Intake {
 
   #receiveDurable(opening: ConsumerOpening, section: Section): void {
     opening.inbox.heardFloor({ epoch: section.floorEpoch, seq: section.floorSeq });
+    opening.term = section.term;
     if (section.first > opening.expected) {
       this.#resync(opening);
       return;
@@ -179,22 +187,29 @@ export class Intake {
       return;
     }
     opening.inHand++;
-    if (opening.inbox.inbox.isSettled(epoch, seq)) {
+    // Also when this message was handled before: the producer says it once.
+    if (delivery.resume) opening.stoppedKeys.delete(keyHash);
+    const { producer } = opening;
+    const isSettled = opening.inbox.inbox.isSettled(epoch, seq);
+    const renews =
+      isSettled &&
+      this.#isKeyed(keyHash) &&
+      this.#owner.isStale({ producer, epoch, seq }, opening.term);
+    if (isSettled && !renews) {
       this.#owner.env.counters.count("inbox.duplicates");
-      const { producer } = opening;
       opening.ackAgain(number, this.#owner.isHeld({ producer, epoch, seq }));
       this.consumed(opening, size, false);
       return;
     }
     if (this.#orphans.size > 0 && this.#adopt(opening, epoch, seq, number)) return;
     const job = this.#job(opening, epoch, number, false, delivery);
-    if (keyHash >= 0 && opening.stoppedKeys.size > 0) {
-      if (delivery.resume) {
-        opening.stoppedKeys.delete(keyHash);
-      } else if (opening.stoppedKeys.has(keyHash)) {
-        this.#owner.giveBack(job, 0);
-        return;
-      }
+    if (renews) {
+      this.#owner.env.counters.count("inbox.renewed");
+      job.renews = true;
+    }
+    if (opening.stoppedKeys.size > 0 && opening.stoppedKeys.has(keyHash)) {
+      this.#owner.giveBack(job, 0);
+      return;
     }
     if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#owner.arrived(job);
     else this.#owner.giveBack(job, ROOM_AGAIN_MS); // until the producer's floor has moved
@@ -213,7 +228,7 @@ export class Intake {
       number,
       volatile,
       { epoch, seq: delivery.seq, skip: delivery.skip },
-      this.#owner.spec.record.distribution === "key" ? delivery.keyHash : -1,
+      this.#isKeyed(delivery.keyHash) ? delivery.keyHash : -1,
       delivery.attempts,
       delivery.bytes,
       delivery.envelopeStart,
@@ -221,12 +236,24 @@ export class Intake {
     );
   }
 
-  /** The redelivery of a message whose handler still runs joins that run. */
+  #isKeyed(keyHash: number): boolean {
+    return keyHash >= 0 && this.#owner.spec.record.distribution === "key";
+  }
+
+  /** The redelivery of a message whose handler still runs joins that run, unless that is stale. */
   #adopt(opening: ConsumerOpening, epoch: number, seq: number, number: number): boolean {
     const key = keyOf({ producer: opening.producer, epoch, seq });
     const job = this.#orphans.get(key);
     if (job?.state !== "running") return false;
     this.#orphans.delete(key);
+    if (
+      job.opening.term !== opening.term &&
+      this.#isKeyed(job.keyHash) &&
+      !this.#owner.spec.stateful
+    ) {
+      this.#owner.supersede(job);
+      return false;
+    }
     this.consumed(job.opening, job.size, false);
     job.opening = opening;
     job.number = number;

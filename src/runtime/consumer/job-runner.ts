@@ -139,6 +139,13 @@ export class JobRunner {
     this.#deadlineTimer = undefined;
   }
 
+  /** The message was given to this member anew: what this attempt still does has no effect. */
+  supersede(job: Job): void {
+    this.#env.counters.count("handler.superseded");
+    const message = "the message was with another member meanwhile and is handled anew";
+    this.#revoke(job, new MeshError("PEER_LOST", message));
+  }
+
   /** Starts what may start. */
   dispatch(): void {
     if (this.#dispatching || this.#paused) return;
@@ -265,13 +272,18 @@ export class JobRunner {
   }
 
   #timedOut(job: Job): void {
-    const { counters, logger, clock } = this.#env;
-    const { timeoutMs, abandonMs } = this.#limits;
+    const { counters, logger } = this.#env;
+    const { timeoutMs } = this.#limits;
     counters.count("handler.timeouts");
     logger.warn("handler timed out", { subscription: this.#owner.id, timeoutMs });
-    job.revoke(this.#timeoutError());
-    // Its key waits for the promise, but not for ever.
-    clock.setTimer(abandonMs, () => {
+    this.#revoke(job, this.#timeoutError());
+  }
+
+  /** Its key waits for the promise, but not for ever. */
+  #revoke(job: Job, reason: MeshError): void {
+    const { counters, clock } = this.#env;
+    job.revoke(reason);
+    clock.setTimer(this.#limits.abandonMs, () => {
       if (job.state !== "revoked") return;
       counters.count("handler.abandoned");
       this.#owner.failed(job, this.#timeoutError());

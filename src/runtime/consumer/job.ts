@@ -36,6 +36,8 @@ export class Job {
   readonly start: number;
   readonly end: number;
   state: JobState = "waiting";
+  /** It was handled here before, under another term: what that held is replaced. */
+  renews = false;
   /** Monotonic milliseconds at which it times out. */
   deadlineMs = 0;
   staged: StagedMessage[] | undefined;
@@ -110,7 +112,7 @@ export class Job {
     const { subscription, opening, number, volatile, epoch, seq, skip, keyHash } = this;
     const position = { epoch, seq, skip };
     const { attempts, bytes, start, end } = this;
-    return new Job(
+    const next = new Job(
       subscription,
       opening,
       number,
@@ -122,5 +124,7 @@ export class Job {
       start,
       end,
     );
+    next.renews = this.renews;
+    return next;
   }
 }

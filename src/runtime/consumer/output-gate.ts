@@ -58,13 +58,14 @@ export class OutputGate {
       return false;
     }
     const id = heldId(job);
+    const { term } = job.opening;
     if (!job.subscription.spec.stateful) {
-      this.#held.add(id, staged, clock.monotonicMs(), false);
+      this.#held.add(id, staged, clock.monotonicMs(), { own: false, term });
       return true;
     }
     const taken = this.#sink.release(staged, (error) => {
       // The mark joins the next batch, and so does this.
-      if (error !== undefined) this.#held.add(id, staged, clock.monotonicMs(), true);
+      if (error !== undefined) this.#held.add(id, staged, clock.monotonicMs(), { own: true, term });
     });
     if (!taken) counters.count("output.noRoom");
     return taken;

@@ -17,9 +17,14 @@ import type { Producer } from "./producer.ts";
 import { startAt } from "./start-position.ts";
 import type { Definition, SubscriptionState } from "./subscription-state.ts";
 
+/** Terms fit a safe integer: 32 bits of epoch, 2^20 joins. */
+const TERMS_PER_EPOCH = 2 ** 20;
+
 export class Members {
   readonly #producer: Producer;
   readonly #orphanMs: number;
+  readonly #terms = new WeakMap<Member, number>();
+  #termsGiven = 1;
 
   constructor(producer: Producer, orphanMs: number) {
     this.#producer = producer;
@@ -203,15 +208,26 @@ export class Members {
     state.orphanTimer = undefined;
     const member = this.#member(state, nodeId, record.weight);
     const opening = state.cursor.open(member);
-    const outlet = new Outlet(link, state, record.index, member, opening);
+    const term = this.#termOf(member);
+    const outlet = new Outlet(link, state, record.index, member, opening, term);
     state.outlets.set(nodeId, outlet);
     outlets.byIndex.set(record.index, outlet);
-    this.#producer.settling.remind(outlet);
   }
 
   #member(state: SubscriptionState, nodeId: string, weight: number): Member {
     const { hash } = this.#producer.env;
     return state.cursor.join(nodeId, hash.hash32(nodeId), Math.max(1, weight));
+  }
+
+  /** One term from joining to leaving, lost sessions in between included; it grows, also over restarts. */
+  #termOf(member: Member): number {
+    let term = this.#terms.get(member);
+    if (term === undefined) {
+      term =
+        this.#producer.journal.epoch * TERMS_PER_EPOCH + (this.#termsGiven++ % TERMS_PER_EPOCH);
+      this.#terms.set(member, term);
+    }
+    return term;
   }
 
   #drain(link: Link, index: number): void {

@@ -13,6 +13,8 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
   readonly index: number;
   readonly member: Member;
   readonly opening: Opening;
+  /** Of the member here: another one after it left and joined anew. */
+  readonly term: number;
   /** The next volatile delivery number, and what credit allows. */
   volatileNext = 1;
   volatileBytes = 0;
@@ -27,12 +29,14 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
     index: number,
     member: Member,
     opening: Opening,
+    term: number,
   ) {
     this.link = link;
     this.subscription = subscription;
     this.index = index;
     this.member = member;
     this.opening = opening;
+    this.term = term;
   }
 
   resumedWith(number: number): void {
@@ -92,7 +96,7 @@ export class LinkOutlets<Subscription extends OutletSubscription = OutletSubscri
       volatile,
       floorEpoch: floor.epoch,
       floorSeq: floor.seq,
-      term: 0,
+      term: outlet.term,
     });
   }
 }
