@@ -55,7 +55,8 @@ export class TestMesh {
       all.every((node) =>
         all.every(
           (other) =>
-            other === node || node.peers().some((p) => p.nodeId === other.id && p.state === "alive"),
+            other === node ||
+            node.peers().some((p) => p.nodeId === other.id && p.state === "alive"),
         ),
       ),
     );
