@@ -225,6 +225,11 @@ export class Consumer implements ConsumerHost {
     if (staged !== undefined && staged.length > 0) this.#output.letOut(staged);
   }
 
+  /** Output that waits for nobody's word leaves: after a start, and when the journal works again. */
+  releaseOwn(): void {
+    if (!this.#stopped) this.#output.releaseOwn();
+  }
+
   /** Stops asking; handlers are the caller's to drain. */
   stop(): void {
     this.#stopped = true;
@@ -275,6 +280,7 @@ export class Consumer implements ConsumerHost {
     this.env.clock.setTimer(ASK_AFTER_MS, () => {
       if (this.#stopped) return;
       for (const link of this.#links.keys()) this.ask(link, false);
+      this.releaseOwn();
       this.#askLater();
     });
   }
