@@ -7,13 +7,14 @@
  */
 
 import { ZERO } from "../../core/position.ts";
+import { assertPattern } from "../../core/subject.ts";
 import type { Member } from "../../core/subscription-cursor.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
 import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Link } from "../link/link.ts";
 import { subscriptionId } from "../subscription-id.ts";
 import { Outlet } from "./outlet.ts";
-import type { Producer } from "./producer.ts";
+import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
 import type { Definition, SubscriptionState } from "./subscription-state.ts";
 
@@ -21,12 +22,12 @@ import type { Definition, SubscriptionState } from "./subscription-state.ts";
 const TERMS_PER_EPOCH = 2 ** 20;
 
 export class Members {
-  readonly #producer: Producer;
+  readonly #producer: ProducerHost;
   readonly #orphanMs: number;
   readonly #terms = new WeakMap<Member, number>();
   #termsGiven = 1;
 
-  constructor(producer: Producer, orphanMs: number) {
+  constructor(producer: ProducerHost, orphanMs: number) {
     this.#producer = producer;
     this.#orphanMs = orphanMs;
   }
@@ -111,6 +112,12 @@ export class Members {
 
   #add(link: Link, record: SubscriptionRecord): void {
     const { table, env } = this.#producer;
+    const wrong = wrongIn(record);
+    if (wrong !== undefined) {
+      env.counters.count("link.wrongSubscription");
+      this.#confirm(link, record.index, "SUBSCRIPTION_MISMATCH", wrong);
+      return;
+    }
     const id = subscriptionId(record);
     let state = table.get(id);
     if (state !== undefined) {
@@ -283,6 +290,19 @@ export class Members {
     });
   }
 }
+
+/** A peer's words become names of rows here: they hold what they must, and no more. */
+const wrongIn = ({ group, pattern }: SubscriptionRecord): string | undefined => {
+  if (!GROUP.test(group)) return "a group is 1 to 255 characters without spaces";
+  try {
+    assertPattern(pattern);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+};
+
+const GROUP = /^[^\s\0]{1,255}$/;
 
 const definitionOf = (id: string, record: SubscriptionRecord): Definition => ({
   id,
