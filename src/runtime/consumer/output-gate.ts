@@ -86,8 +86,11 @@ export class OutputGate {
     const position = { epoch: id.epoch, seq: id.seq };
     const staged = this.#take(id);
     if (staged === undefined) {
-      // Released before (the producer answered twice): say so again, its row may still be there.
-      if (!this.#held.has(id)) opening?.released(position);
+      // Released before (the producer answered twice): say so again, its row may still be there. Not before
+      // a sync, which may fail together with the one that holds the release.
+      this.#committer.onDurable((error) => {
+        if (error === undefined && !this.#held.has(id)) opening?.released(position);
+      });
       return;
     }
     let undo = (): void => {};
