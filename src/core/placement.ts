@@ -244,9 +244,9 @@ export class Placement {
   #first(member: Member): Entry | undefined {
     const own = this.#peek(member.queue);
     if (member.draining) return own; // only what is pinned stands there
-    const any = this.#peek(this.#anyQueue);
-    if (own === undefined || any === undefined) return own ?? any;
-    return own.pinnedTo !== "" || compareEntries(own, any) < 0 ? own : any;
+    const free = this.#peek(this.#anyQueue);
+    if (own === undefined || free === undefined) return own ?? free;
+    return own.pinnedTo !== "" || compareEntries(own, free) < 0 ? own : free;
   }
 
   /** The first entry of the queue that may be sent; those that may not leave it. */
