@@ -46,6 +46,11 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** The process stands still: time passes, and nothing fires meanwhile. */
+  stall(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Everything that can happen without time passing happens. */
   async settle(): Promise<void> {
     await this.#passTo(this.#nowMs);

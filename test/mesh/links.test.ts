@@ -1,0 +1,161 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { MeshNode } from "../../src/index.ts";
+import type { Discovery } from "../../src/ports/discovery.ts";
+import { TestMesh } from "./test-mesh.ts";
+import { TestStore } from "./test-store.ts";
+
+let mesh: TestMesh;
+beforeEach(() => {
+  mesh = new TestMesh();
+});
+afterEach(() => mesh.stop());
+
+const stateOf = (node: MeshNode, other: MeshNode): string | undefined =>
+  node.peers().find(({ nodeId }) => nodeId === other.id)?.state;
+
+const at = (address: string): Discovery => ({
+  name: "static",
+  async start(_, events) {
+    events.found({ addresses: [address], source: "static" });
+  },
+  async stop() {},
+});
+
+describe("a link", () => {
+  it("outlives a process that stood still longer than silenceMs, and so does the node's own", async () => {
+    const [a, b] = [await mesh.node("a"), await mesh.node("b")];
+    await mesh.linked();
+    let handled = 0;
+    await mesh.clock.run(a.subscribe("x.y", () => void handled++));
+    mesh.clock.stall(60_000);
+    await mesh.clock.advance(1_000);
+    expect([stateOf(a, b), stateOf(b, a)]).toEqual(["alive", "alive"]);
+    await mesh.clock.run(a.publish("x.y", {}));
+    await mesh.clock.run(b.publish("x.y", {}));
+    await mesh.clock.until(() => handled === 2);
+  });
+
+  it("is one when both sides dial, whatever they dial", async () => {
+    const nodes = [await mesh.node("a"), await mesh.node("b"), await mesh.node("c")];
+    await mesh.linked();
+    const [first] = nodes as [MeshNode, ...MeshNode[]];
+    const ups: string[] = [];
+    const reader = (async () => {
+      for await (const change of first.status())
+        if (change.type === "peer-up") ups.push(change.type);
+    })();
+    await mesh.clock.advance(60_000);
+    expect(ups).toEqual([]); // nothing flaps
+    await mesh.stop();
+    await reader;
+  });
+});
+
+describe("a peer that said goodbye", () => {
+  it("is not dialled any more where a discovery named it", async () => {
+    const [a, b] = [await mesh.node("a"), await mesh.node("b")];
+    await mesh.linked();
+    await mesh.clock.run(b.stop());
+    await mesh.clock.advance(600_000);
+    expect(stateOf(a, b)).toBe("left");
+    expect(a.counters()["link.dialFailed"] ?? 0).toBeLessThan(2);
+  });
+
+  it("is dialled for ever where the operator named its address, whoever lives there next", async () => {
+    const listen = { port: 7_000 };
+    const first = await mesh.node("there", { discovery: [], listen });
+    const a = await mesh.node("a", { discovery: [at("mem://127.0.0.1:7000")] });
+    await mesh.linked();
+    await mesh.clock.run(first.stop());
+    await mesh.clock.advance(600_000);
+    const next = await mesh.node("there", { discovery: [], listen });
+    await mesh.clock.until(() => stateOf(a, next) === "alive");
+    expect(next.id).not.toBe(first.id);
+  });
+});
+
+describe("a node that comes back", () => {
+  it("is a new life: what its earlier one had goes on, once", async () => {
+    const says = await mesh.node("says");
+    const store = await TestStore.open();
+    const first = await mesh.node("hears", { store });
+    await mesh.linked();
+    const seen: number[] = [];
+    const hold = new Promise<void>(() => {});
+    await mesh.clock.run(first.subscribe("x.y", () => hold, { durable: true }));
+    for (let n = 0; n < 5; n++) await mesh.clock.run(says.publish("x.y", n, { key: "k" }));
+    await mesh.clock.settle();
+    store.crash();
+    await mesh.clock.run(first.stop({ drainMs: 0 }));
+    const second = await mesh.node("hears", { store });
+    await mesh.clock.run(
+      second.subscribe("x.y", (n) => void seen.push(n as number), { durable: true }),
+    );
+    await mesh.clock.until(() => seen.length === 5);
+    expect(seen).toEqual([0, 1, 2, 3, 4]);
+    await mesh.clock.advance(5_000);
+    expect(Object.values(says.ledger())[0]).toMatchObject({ accepted: 5, acked: 5, pending: 0 });
+  });
+});
+
+describe("emit", () => {
+  it("says why nobody took it, and respects the filter of a subscription", async () => {
+    const [a, b] = [await mesh.node("a"), await mesh.node("b")];
+    await mesh.linked();
+    expect(a.emit("x.y", {})).toBe(false);
+    expect(a.counters()["emit.dropped.noSubscriber"]).toBe(1);
+    const got: unknown[] = [];
+    const filter = { headers: { region: "eu" } };
+    await mesh.clock.run(b.subscribe("x.y", (data) => void got.push(data), { filter }));
+    expect(a.emit("x.y", "us", { headers: { region: "us" } })).toBe(false);
+    expect(a.emit("x.y", "eu", { headers: { region: "eu" } })).toBe(true);
+    await mesh.clock.settle();
+    expect(got).toEqual(["eu"]);
+  });
+
+  it("lets out what its handler sends", async () => {
+    const a = await mesh.node("a");
+    const out: unknown[] = [];
+    await mesh.clock.run(a.subscribe("out.put", (data) => void out.push(data)));
+    await mesh.clock.run(a.subscribe("x.y", (_, ctx) => ctx.publish("out.put", 1)));
+    a.emit("x.y", {});
+    await mesh.clock.until(() => out.length === 1);
+  });
+});
+
+describe("a subscription", () => {
+  it("that is removed is gone when the call returns, and what waited is abandoned and counted", async () => {
+    const node = await mesh.node("a");
+    const subscription = await mesh.clock.run(
+      node.subscribe("x.y", () => {}, { durable: true, group: "g" }),
+    );
+    await mesh.clock.run(subscription.stop());
+    await mesh.clock.run(node.publish("x.y", {}));
+    await mesh.clock.run(node.removeSubscription("g", "x.y"));
+    expect(node.ledger()).toEqual({});
+    expect(node.counters()["messages.abandoned"]).toBe(1);
+  });
+
+  it("that is stopped while tries wait in place ends at once, and gives them back", async () => {
+    const [a, b] = [await mesh.node("a"), await mesh.node("b")];
+    await mesh.linked();
+    let tries = 0;
+    const failing = (): void => {
+      tries++;
+      throw new Error("never");
+    };
+    const retry = { attempts: 100, baseMs: 900, capMs: 900 };
+    const options = { durable: true, retry } as const;
+    const subscription = await mesh.clock.run(b.subscribe("x.y", failing, options));
+    await mesh.clock.run(a.publish("x.y", {}, { key: "k" }));
+    await mesh.clock.until(() => tries > 0);
+    subscription.pause();
+    const before = mesh.clock.monotonicMs();
+    await mesh.clock.run(subscription.stop());
+    expect(mesh.clock.monotonicMs() - before).toBeLessThan(100);
+    const done = tries;
+    await mesh.clock.advance(10_000);
+    expect(tries).toBe(done);
+    expect(Object.values(a.ledger())[0]).toMatchObject({ accepted: 1, pending: 1 });
+  });
+});
