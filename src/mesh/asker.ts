@@ -6,7 +6,7 @@ import { isContract, untyped } from "../contract/untyped.ts";
 import { MeshError } from "../errors.ts";
 import { type RequestOptions, resolveRequestOptions } from "../options/request-options.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
-import { encodeEnvelope } from "../wire/envelope.ts";
+import { envelopeOf } from "../wire/envelope.ts";
 import type { Cause } from "./rare-fields.ts";
 
 export class Asker {
@@ -35,12 +35,8 @@ export class Asker {
     let encoded = encodeValue(known, value as never, env.limits.payloadBytesMax);
     if (encoded instanceof Promise) encoded = await encoded;
     const { payload, contentType } = encoded;
-    const envelope = encodeEnvelope({
-      subject: known.subject,
-      kind: 2,
+    const envelope = envelopeOf(known["~template"](contentType), {
       time: env.hybrid.now(env.clock.wallMs()),
-      contentType,
-      schemaVersion: known.version,
       payload,
       headers,
       correlationId: cause?.correlationId ?? cause?.id,

@@ -21,7 +21,7 @@ import type { Outgoing } from "../runtime/producer/acceptance.ts";
 import type { EmitVerdict } from "../runtime/producer/emitter.ts";
 import { Idempotency } from "../runtime/producer/idempotency.ts";
 import type { Producer } from "../runtime/producer/producer.ts";
-import { encodeEnvelope } from "../wire/envelope.ts";
+import { envelopeOf } from "../wire/envelope.ts";
 import { CallOrder } from "./call-order.ts";
 import { type Cause, isPlain, rareOf } from "./rare-fields.ts";
 import { Receipt } from "./receipt.ts";
@@ -162,13 +162,9 @@ export class Publisher {
       keyHash: this.#hashOf(key),
       expireAfterMs: options.expireAfterMs ?? -1,
       delayMs: options.delayMs,
-      envelope: encodeEnvelope({
-        subject: known.subject,
-        kind: kind === "command" ? 1 : 0,
+      envelope: envelopeOf(known["~template"](contentType), {
         key,
         time: this.#env.hybrid.now(this.#env.clock.wallMs()),
-        contentType,
-        schemaVersion: known.version,
         payload,
         ...rareOf(options, cause),
       }),

@@ -123,9 +123,12 @@ export const envelopeBytesBound = (
   return hasRareFields(fields) ? bound + rareFieldsBound(fields) : bound;
 };
 
-/** One envelope as bytes of its own. For a stream of messages use a template. @throws WireError */
-export const encodeEnvelope = (fields: EnvelopeFields): Uint8Array => {
-  const template = new EnvelopeTemplate(fields);
+/** One envelope as bytes of its own. Where a template is known, `envelopeOf` is cheaper. @throws WireError */
+export const encodeEnvelope = (fields: EnvelopeFields): Uint8Array =>
+  envelopeOf(new EnvelopeTemplate(fields), fields);
+
+/** One envelope of a known template as bytes of its own. @throws WireError */
+export const envelopeOf = (template: EnvelopeTemplate, fields: EnvelopeVariables): Uint8Array => {
   const writer = new ByteWriter(envelopeBytesBound(template, fields));
   writeEnvelope(writer, template, fields);
   return writer.take();
