@@ -8,6 +8,8 @@ export type ArrivalReport = {
   /** Monotonic nanoseconds of the machine at the first and the last arrival. */
   readonly firstNs: number;
   readonly lastNs: number;
+  /** Processor time of this process since the round began, all threads. */
+  readonly cpuNs: number;
 };
 
 /** How long without an arrival before what is missing counts as lost. */
@@ -23,6 +25,7 @@ export class Arrivals {
   #duplicates = 0;
   #firstNs = 0;
   #lastNs = 0;
+  #cpuBefore = 0;
   #whole: () => void = () => {};
 
   /** From now on `count` messages of this round are expected; those of others are ignored. */
@@ -35,6 +38,7 @@ export class Arrivals {
     this.#duplicates = 0;
     this.#firstNs = 0;
     this.#lastNs = 0;
+    this.#cpuBefore = cpuNs();
   }
 
   arrived(round: number, sequence: number): void {
@@ -76,9 +80,16 @@ export class Arrivals {
       duplicates: this.#duplicates,
       firstNs: this.#firstNs,
       lastNs: this.#lastNs === 0 ? nowNs() : this.#lastNs,
+      cpuNs: cpuNs() - this.#cpuBefore,
     };
   }
 }
 
 /** The machine's monotonic clock, the same in all processes. Exact to less than a microsecond. */
 export const nowNs = (): number => Number(process.hrtime.bigint());
+
+/** Processor time of this process so far, all threads: other processes on the machine change it little. */
+export const cpuNs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) * 1_000;
+};

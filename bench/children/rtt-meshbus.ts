@@ -1,7 +1,7 @@
 /** `request` and `reply` over the public API: "answer" replies with what it was sent, "ask" measures. */
 import { bytes, createNode, json, type MeshNode, query, staticPeers } from "meshbus";
 import { type NumberedJson, numberedBytes, numberedJson } from "./payload.ts";
-import { type Quantiles, timeSequential } from "./quantiles.ts";
+import { type RoundTrips, timeSequential } from "./quantiles.ts";
 import { serve } from "./serve.ts";
 
 const EchoBytes = query("bench.echo", { request: bytes(), reply: bytes() });
@@ -25,7 +25,7 @@ serve({
     await node.waitFor(EchoBytes);
     await node.waitFor(EchoJson);
   },
-  ask: ({ count, codec }: { count: number; codec: "bytes" | "json" }): Promise<Quantiles> => {
+  ask: ({ count, codec }: { count: number; codec: "bytes" | "json" }): Promise<RoundTrips> => {
     const asker = node as MeshNode;
     let sequence = 0;
     return codec === "bytes"

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { numberedBytes } from "./payload.ts";
-import { type Quantiles, timeSequential } from "./quantiles.ts";
+import { type RoundTrips, timeSequential } from "./quantiles.ts";
 import { serve } from "./serve.ts";
 
 const LENGTH_BYTES = 4;
@@ -46,7 +46,7 @@ serve({
     readFrames(socket, (payload) => answered(payload));
     await once(socket, "connect");
   },
-  ask: ({ count }: { count: number }): Promise<Quantiles> => {
+  ask: ({ count }: { count: number }): Promise<RoundTrips> => {
     const to = socket as Socket;
     let sequence = 0;
     return timeSequential(

@@ -1,7 +1,7 @@
 /** The least a round trip over zeromq.js can be: a DEALER, a ROUTER that sends each message back. */
 import { Dealer, Router } from "zeromq";
 import { numberedBytes } from "./payload.ts";
-import { type Quantiles, timeSequential } from "./quantiles.ts";
+import { type RoundTrips, timeSequential } from "./quantiles.ts";
 import { serve } from "./serve.ts";
 
 let router: Router | undefined;
@@ -24,7 +24,7 @@ serve({
     await dealer.send(numberedBytes(0, 0));
     await dealer.receive();
   },
-  ask: ({ count }: { count: number }): Promise<Quantiles> => {
+  ask: ({ count }: { count: number }): Promise<RoundTrips> => {
     const socket = dealer as Dealer;
     let sequence = 0;
     return timeSequential(count, () => {

@@ -5,7 +5,7 @@
  * (synced here) and the ledger says that all were settled (handled, and that synced at the other side).
  */
 import { bytes, createNode, event, json, type MeshNode, staticPeers } from "meshbus";
-import { type ArrivalReport, Arrivals, nowNs } from "./arrivals.ts";
+import { type ArrivalReport, Arrivals, cpuNs, nowNs } from "./arrivals.ts";
 import {
   type NumberedJson,
   numberedBytes,
@@ -35,7 +35,13 @@ export type StreamRun = {
   readonly window: number;
 };
 
-export type StreamResult = { readonly startNs: number; readonly settledNs: number };
+export type StreamResult = {
+  readonly startNs: number;
+  /** 0 where nothing is settled. */
+  readonly settledNs: number;
+  /** Processor time of the producer during the run, all threads. */
+  readonly cpuNs: number;
+};
 
 const NumberedBytes = event("bench.bytes", { schema: bytes() });
 const Numbered = event("bench.json", { schema: json<NumberedJson>() });
@@ -117,14 +123,15 @@ serve({
   },
   begin: ({ round, count }: StreamRun): void => arrivals.begin(round, count),
   run: async (run: StreamRun): Promise<StreamResult> => {
+    const cpuBefore = cpuNs();
     const startNs = nowNs();
     if (run.window === 0) {
       await emitAll(run);
-      return { startNs, settledNs: 0 };
+      return { startNs, settledNs: 0, cpuNs: cpuNs() - cpuBefore };
     }
     await publishAll(run);
     await settled();
-    return { startNs, settledNs: nowNs() };
+    return { startNs, settledNs: nowNs(), cpuNs: cpuNs() - cpuBefore };
   },
   finish: (): Promise<ArrivalReport> => arrivals.finish(),
   counters: () => node?.counters(),

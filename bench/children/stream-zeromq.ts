@@ -1,8 +1,10 @@
 /** One message per ZeroMQ message from a PUSH to a PULL: what zeromq.js does when nobody batches. */
 import { Pull, Push } from "zeromq";
-import { type ArrivalReport, Arrivals, nowNs } from "./arrivals.ts";
+import { type ArrivalReport, Arrivals, cpuNs, nowNs } from "./arrivals.ts";
 import { numberedBytes, roundOfBytes, sequenceOfBytes } from "./payload.ts";
 import { serve } from "./serve.ts";
+
+type ZeromqRun = { readonly startNs: number; readonly cpuNs: number };
 
 const arrivals = new Arrivals();
 let push: Push | undefined;
@@ -28,13 +30,14 @@ serve({
   begin: ({ round, count }: { round: number; count: number }): void => {
     arrivals.begin(round, count);
   },
-  run: async ({ round, count }: { round: number; count: number }): Promise<{ startNs: number }> => {
+  run: async ({ round, count }: { round: number; count: number }): Promise<ZeromqRun> => {
     const socket = push as Push;
+    const cpuBefore = cpuNs();
     const startNs = nowNs();
     for (let sequence = 0; sequence < count; sequence++) {
       await socket.send(numberedBytes(round, sequence));
     }
-    return { startNs };
+    return { startNs, cpuNs: cpuNs() - cpuBefore };
   },
   finish: (): Promise<ArrivalReport> => arrivals.finish(),
   stop: (): void => {

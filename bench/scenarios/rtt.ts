@@ -1,7 +1,7 @@
 /** Sequential request round trips with a payload of 128 bytes each way. */
 import type { Bench } from "../bench.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
-import type { Quantiles } from "../children/quantiles.ts";
+import type { RoundTrips } from "../children/quantiles.ts";
 import { type Contender, compare, type Pair } from "../compare.ts";
 import type { Row } from "../row.ts";
 
@@ -43,7 +43,7 @@ const openPair = async (
   await asking.call("open", { mesh, address }, OPEN_MS);
   return {
     round: (_round, warmUp) =>
-      asking.call<Quantiles>("ask", { codec, count: warmUp ? 2 * count : count }, ROUND_MS),
+      asking.call<RoundTrips>("ask", { codec, count: warmUp ? 2 * count : count }, ROUND_MS),
     close: async () => {
       await asking.stop();
       await answering.stop();

@@ -89,10 +89,17 @@ const streamPair = (consumer: Process, producer: Process, full: number, how: obj
     const run = producer.call<StreamResult>("run", { round, count, ...how }, ROUND_MS);
     run.catch(() => {}); // awaited below
     const arrived = await consumer.call<ArrivalReport>("finish", undefined, ROUND_MS);
-    const { startNs, settledNs } = await run;
+    const { startNs, settledNs, cpuNs } = await run;
     const endNs = Math.max(arrived.lastNs, settledNs ?? 0);
     const { received, lost, reordered, duplicates } = arrived;
-    return { msgPerSec: received / ((endNs - startNs) / 1e9), lost, reordered, duplicates };
+    return {
+      msgPerSec: received / ((endNs - startNs) / 1e9),
+      lost,
+      reordered,
+      duplicates,
+      producerCpuNs: cpuNs / count,
+      consumerCpuNs: arrived.cpuNs / count,
+    };
   },
   close: async () => {
     await producer.stop();
