@@ -87,6 +87,9 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
       throw new Unrecoverable("told to give up");
     case "kill":
       return killItself();
+    case "freeze":
+      process.kill(process.pid, "SIGSTOP");
+      return undefined;
     case "hang":
       return new Promise(() => {});
     case "slow":

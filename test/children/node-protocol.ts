@@ -22,6 +22,8 @@ export type Behaviour = {
     | "slow"
     /** Kills its process before it returns. */
     | "kill"
+    /** Stops its process where it is, as a long pause of the machine would. */
+    | "freeze"
     /** Returns something that has no encoding. */
     | "garbage"
     /** Returns when its signal aborts. */

@@ -54,6 +54,8 @@ export class ChildNode {
   address = "";
   dataDir = "";
   alive = true;
+  /** For the test to say: the process has stopped where it is. */
+  frozen = false;
   readonly #child: ChildProcess;
   readonly #calls = new Map<number, Pending>();
   #nextCall = 1;
@@ -216,6 +218,12 @@ export class ChildNode {
 
   stop(): Promise<StopReport> {
     return this.call({ op: "stop" }) as Promise<StopReport>;
+  }
+
+  /** Lets a process go on that has frozen itself. */
+  thaw(): void {
+    this.frozen = false;
+    this.#child.kill("SIGCONT");
   }
 
   async kill(): Promise<void> {

@@ -58,7 +58,7 @@ export class Chain {
   /** Starts a worker, or the producer again, and links it with all that live. */
   async join(name: string, kill?: KillRule, listen: Partial<Listen> = {}): Promise<ChildNode> {
     const node = await this.world.start(name, kill === undefined ? {} : { kill });
-    const others = [this.c, ...this.#live.values()].filter(({ alive }) => alive);
+    const others = [this.c, ...this.#live.values()].filter(({ alive, frozen }) => alive && !frozen);
     // A may be killed while it is being linked: that is for the test to see.
     await Promise.all(others.map((other) => this.#link(node, other)));
     this.#live.set(name, node);

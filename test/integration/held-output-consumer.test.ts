@@ -85,3 +85,28 @@ describe("held output of a member killed", () => {
     });
   }
 });
+
+describe("held output of a member frozen in its handler", () => {
+  it("is discarded when another took over meanwhile, and its effects are once", async () => {
+    const chain = await Chain.start(await world());
+    const behaviour: Behaviour[] = [{ type: "freeze", only: [0] }];
+    const b1 = await chain.join("b1", undefined, { behaviour });
+    await chain.post();
+    await b1.sees("its first handler runs", () => b1.numbers("start", "jobs").length > 0);
+    b1.frozen = true;
+    await chain.a.sees("b1 is dead", async () => {
+      return (await chain.a.peers()).some(({ nodeId, state }) => {
+        return nodeId === b1.id && state === "dead";
+      });
+    });
+    await chain.join("b2");
+    await chain.settled();
+    b1.thaw();
+    await b1.handledAll("jobs", [0]);
+    await b1.sees("what it did too late is discarded", async () => {
+      const discarded = await b1.counter("output.discarded");
+      return discarded >= b1.numbers("end", "jobs").length;
+    });
+    await chain.proves();
+  });
+});
