@@ -16,7 +16,9 @@ export type Outcome = {
   readonly diagnosis: string;
 };
 
-const LIVENESS_MS = 90_000;
+/** Nothing got less for so long: it is stuck. */
+const PATIENCE_MS = 60_000;
+const LIVENESS_MS = 1_800_000;
 const QUIET_STEP_MS = 250;
 const BOUNDS_STEP_MS = 100;
 const EVENTS_MAX = 3_000_000;
@@ -60,17 +62,27 @@ export const simulate = async (
   };
 };
 
-/** Runs until nothing is pending, twice in a row. What is pending at the deadline, or undefined. */
+/**
+ * Runs until nothing is pending, three times in a row. What is pending when nothing gets less for a long
+ * while, or undefined.
+ */
 const settle = async (world: World): Promise<string | undefined> => {
   const { time } = world;
-  const deadlineMs = time.nowMs + LIVENESS_MS;
+  const lastMs = time.nowMs + LIVENESS_MS;
+  let deadlineMs = time.nowMs + PATIENCE_MS;
+  let least = Number.POSITIVE_INFINITY;
   let quiet = 0;
   let why: string | undefined = "nothing ran";
-  while (time.nowMs < deadlineMs && time.events < EVENTS_MAX) {
+  while (time.nowMs < Math.min(deadlineMs, lastMs) && time.events < EVENTS_MAX) {
     await time.run({ untilMs: time.nowMs + QUIET_STEP_MS, eventsMax: EVENTS_MAX });
     why = world.notQuiet();
     quiet = why === undefined ? quiet + 1 : 0;
     if (quiet >= 3) return undefined;
+    const left = world.workLeft();
+    if (left < least) {
+      least = left;
+      deadlineMs = time.nowMs + PATIENCE_MS;
+    }
     world.nurse();
   }
   return why ?? "it never stayed quiet";

@@ -29,6 +29,11 @@ export class Worker {
     return this.#left > 0 || this.#pending.size > 0 || this.#asking.size > 0;
   }
 
+  /** What is still to be said, or has no outcome yet. */
+  get left(): number {
+    return this.#left + this.#pending.size + this.#asking.size;
+  }
+
   begin(at: SimNode, process: VirtualProcess): void {
     const next = (): void => {
       const { node } = at;

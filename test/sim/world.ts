@@ -179,8 +179,7 @@ export class World {
       const linked = node.node.peers().filter(({ state }) => state === "alive").length;
       if (linked < this.nodes.length - 1) return `${node.host} is linked with ${linked} peers`;
       for (const [id, counts] of Object.entries(node.node.ledger())) {
-        const isUnclaimed = id.startsWith("command") && !this.history.known.has(id);
-        if (counts.pending !== 0 && !isUnclaimed) {
+        if (counts.pending !== 0 && !this.#isUnclaimed(id)) {
           return `${node.host} has ${counts.pending} pending of "${id}": ${JSON.stringify(counts)}`;
         }
       }
@@ -189,6 +188,24 @@ export class World {
       if (node.disk.count("accepted") > 0) return `${node.host} keeps verdicts`;
     }
     return undefined;
+  }
+
+  /** How much has not come to its end. */
+  workLeft(): number {
+    let left = 0;
+    for (const { index, node, disk } of this.nodes) {
+      left += this.workers[index]?.left ?? 0;
+      left += disk.count("held") + disk.count("delayed") + disk.count("accepted");
+      for (const [id, counts] of Object.entries(node?.ledger() ?? {})) {
+        if (!this.#isUnclaimed(id)) left += counts.pending;
+      }
+    }
+    return left;
+  }
+
+  /** A command that no service of this plan handles waits for ever. */
+  #isUnclaimed(id: string): boolean {
+    return id.startsWith("command") && !this.history.known.has(id);
   }
 
   /** In the liveness phase: sees to dead letters, as an operator would. */

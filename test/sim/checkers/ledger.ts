@@ -25,7 +25,8 @@ export const checkLedger = (history: History): Violation[] => {
     if (known?.durable !== true) continue;
     const concerned = records.filter((record) => record.node === node && concerns(known, record));
     const owed = concerned.filter((record) => isOwed(known, record));
-    if (accepted < owed.length) say(`${owed.length} are owed`);
+    // A journal at its limit had let the oldest go before the subscription was heard of.
+    if (accepted < owed.length && !history.mayOverflow) say(`${owed.length} are owed`);
     if (accepted > concerned.length) say(`only ${concerned.length} are in the journal`);
   }
   return violations;

@@ -1,0 +1,215 @@
+/** Each checker is shown histories that break its promise, and one that keeps every promise. */
+import { describe, expect, it } from "vitest";
+import { check } from "./checkers/check.ts";
+import { type Dead, History, type Known, type Run, type Said, type Stored } from "./history.ts";
+
+const SUBSCRIPTION = "event g ev.*";
+
+const known: Known = {
+  id: SUBSCRIPTION,
+  role: "events",
+  pattern: "ev.*",
+  durable: true,
+  keyed: true,
+  holds: false,
+  filter: false,
+  moves: true,
+  fromStart: false,
+  births: [{ ms: 0, counter: 0 }],
+};
+
+const said = (seq: number, change: Partial<Said> = {}): Said => ({
+  id: `m${seq}`,
+  node: 0,
+  kind: "event",
+  subject: "ev.a",
+  key: "k",
+  order: seq,
+  invokedMs: seq,
+  expires: false,
+  delayed: false,
+  filtered: false,
+  outcome: "ok",
+  position: { epoch: 1, seq },
+  ...change,
+});
+
+const stored = (seq: number, change: Partial<Stored> = {}): Stored => ({
+  node: 0,
+  epoch: 1,
+  seq,
+  id: `m${seq}`,
+  kind: "event",
+  subject: "ev.a",
+  key: "k",
+  target: undefined,
+  timeMs: seq,
+  timeCounter: 0,
+  expires: false,
+  filtered: false,
+  atMs: seq,
+  state: "ok",
+  ...change,
+});
+
+const run = (seq: number, change: Partial<Run> = {}): Run => ({
+  subscription: SUBSCRIPTION,
+  member: 1,
+  life: 1,
+  id: `m${seq}`,
+  producer: 0,
+  epoch: 1,
+  seq,
+  key: "k",
+  attempt: 1,
+  startMs: seq * 10,
+  volatile: false,
+  endMs: seq * 10 + 5,
+  outcome: "ok",
+  sent: [],
+  ...change,
+});
+
+const dead = (seq: number): Dead => {
+  const place = { node: 0, subscription: SUBSCRIPTION, epoch: 1, seq };
+  return { ...place, reason: "3 attempts failed", atMs: seq * 10 };
+};
+
+/** Three messages said, stored and handled in order; the first sent one effect. */
+const good = (): History => {
+  const history = new History();
+  history.isQuiet = true;
+  history.isCalm = true;
+  history.known.set(SUBSCRIPTION, { ...known });
+  for (const seq of [1, 2, 3]) {
+    history.said.push(said(seq));
+    history.stored.push(stored(seq));
+    history.runs.push(run(seq, seq === 1 ? { sent: ["m1|x|0"] } : {}));
+  }
+  history.stored.push(stored(1, { node: 1, id: "m1|x|0", subject: "fx.out" }));
+  for (const one of history.said) history.saidById.set(one.id, one);
+  const counts = { accepted: 3, acked: 3, dead: 0, expired: 0, abandoned: 0, damaged: 0 };
+  history.ledgers.push({ node: 0, subscription: SUBSCRIPTION, ...counts, pending: 0 });
+  return history;
+};
+
+const brokenBy = (change: (history: History) => void): string[] => {
+  const history = good();
+  change(history);
+  return [...new Set(check(history).map((violation) => violation.check))].sort();
+};
+
+/** What a change does to a good history, and the checks that must see it. */
+const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History) => void])[] = [
+  ["an accepted message is in no journal", "C1", (h) => void h.stored.shift()],
+  ["a message is never handled", "C1", (h) => void h.runs.splice(1, 1)],
+  [
+    "a message only ever fails",
+    "C1",
+    (h) => Object.assign(h.runs[2] as Run, { outcome: "failed" }),
+  ],
+  [
+    "its only place was taken back",
+    "C1",
+    (h) => Object.assign(h.stored[1] as Stored, { state: "burnt" }),
+  ],
+  ["a handler gets what nobody stored", "C2", (h) => void h.runs.push(run(9))],
+  [
+    "a handler gets another message than is stored",
+    "C2",
+    (h) => Object.assign(h.runs[1] as Run, { id: "m9" }),
+  ],
+  ["a stored message was said by nobody", "C2", (h) => void h.saidById.delete("m2")],
+  [
+    "a refused message is stored",
+    "C2",
+    (h) => Object.assign(h.said[1] as Said, { outcome: "refused" }),
+  ],
+  ["a message is stored twice", "C2", (h) => void h.stored.push(stored(7, { id: "m2" }))],
+  [
+    "an effect left and no handler sent it",
+    "C2",
+    (h) => Object.assign(h.runs[0] as Run, { sent: [] }),
+  ],
+  [
+    "the second message ends before the first",
+    "C3",
+    (h) => Object.assign(h.runs[1] as Run, { startMs: 1, endMs: 2 }),
+  ],
+  [
+    "a later call stands before an earlier one",
+    "C3",
+    (h) => Object.assign(h.said[0] as Said, { position: { epoch: 1, seq: 8 } }),
+  ],
+  [
+    "an effect leaves twice",
+    "C4",
+    (h) => void h.stored.push(stored(2, { node: 1, id: "m1|x|0", subject: "fx.out" })),
+  ],
+  ["an effect never leaves", "C4", (h) => void h.stored.pop()],
+  [
+    "two members run one key at a time in a stable mesh",
+    "C5",
+    (h) => Object.assign(h.runs[1] as Run, { member: 2, startMs: 14 }),
+  ],
+  [
+    "one member runs one key twice at a time",
+    "C5",
+    (h) => {
+      h.isCalm = false;
+      Object.assign(h.runs[1] as Run, { startMs: 14 });
+    },
+  ],
+  [
+    "a request never ends",
+    "C7",
+    (h) => void h.asked.push({ invokedMs: 1, timeoutMs: 9, endedMs: undefined, cut: false }),
+  ],
+  ["a message becomes a dead letter twice", "C8", (h) => void h.dead.push(dead(2), dead(2))],
+  ["a dead letter is not counted", "C8", (h) => void h.dead.push(dead(2))],
+  [
+    "the ledger does not add up",
+    "ledger",
+    (h) => Object.assign(h.ledgers[0] as object, { acked: 2 }),
+  ],
+  [
+    "the ledger counts less than is owed",
+    "ledger",
+    (h) => Object.assign(h.ledgers[0] as object, { accepted: 2, acked: 2 }),
+  ],
+  [
+    "the ledger counts more than there is",
+    "ledger",
+    (h) => Object.assign(h.ledgers[0] as object, { accepted: 4, acked: 4 }),
+  ],
+  [
+    "more was settled than accepted",
+    "ledger",
+    (h) => Object.assign(h.ledgers[0] as object, { acked: 4, pending: -1 }),
+  ],
+];
+
+describe("the checkers", () => {
+  it("find nothing in a history that keeps every promise", () => {
+    expect(check(good())).toEqual([]);
+  });
+
+  it.each(BAD)("see that %s", (_what, seenBy, change) => {
+    expect(brokenBy(change)).toContain(seenBy);
+  });
+
+  it("accept a gap that a dead letter leaves, and an expiry", () => {
+    const gap = (h: History): void => {
+      h.runs.splice(1, 1);
+      h.dead.push(dead(2));
+      Object.assign(h.ledgers[0] as object, { acked: 2, dead: 1 });
+    };
+    expect(brokenBy(gap)).toEqual([]);
+    const expiry = (h: History): void => {
+      h.runs.splice(1, 1);
+      h.stored[1] = stored(2, { expires: true });
+      Object.assign(h.ledgers[0] as object, { acked: 2, expired: 1 });
+    };
+    expect(brokenBy(expiry)).toEqual([]);
+  });
+});
