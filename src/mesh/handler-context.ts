@@ -205,12 +205,7 @@ export class HandlerContext {
     options: PublishOptions | undefined,
   ): void {
     const job = this.#job;
-    if (!job.isLive) {
-      throw new MeshError(
-        "ALREADY_SETTLED",
-        "the handler has ended or timed out; nothing was staged",
-      );
-    }
+    this.#checkLive("nothing was staged");
     const staged = this.#host.stage(kind, contract, value, options, this.message);
     job.staged ??= [];
     if (!(staged instanceof Promise)) {
@@ -228,7 +223,13 @@ export class HandlerContext {
     this.#staging.push(placed);
   }
 
+  #checkLive(consequence: string): void {
+    if (this.#job.isLive) return;
+    throw new MeshError("ALREADY_SETTLED", `the handler has ended or timed out; ${consequence}`);
+  }
+
   #readState(key: string): unknown {
+    this.#checkLive("nothing can be read");
     const { stateWrites, subscription } = this.#job;
     const own = stateWrites?.findLast((write) => write.key === key);
     const bytes = own === undefined ? this.#host.readState(subscription.id, key) : own.value;
@@ -236,12 +237,7 @@ export class HandlerContext {
   }
 
   #writeState(key: string, value: unknown): void {
-    if (!this.#job.isLive) {
-      throw new MeshError(
-        "ALREADY_SETTLED",
-        "the handler has ended or timed out; nothing was kept",
-      );
-    }
+    this.#checkLive("nothing was kept");
     const json = value === undefined ? undefined : JSON.stringify(value);
     const bytes = json === undefined ? undefined : Buffer.from(json);
     this.#job.stateWrites ??= [];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { MeshNode } from "../../src/index.ts";
-import type { Discovery } from "../../src/ports/discovery.ts";
+import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
 
@@ -157,5 +157,30 @@ describe("a subscription", () => {
     await mesh.clock.advance(10_000);
     expect(tries).toBe(done);
     expect(Object.values(a.ledger())[0]).toMatchObject({ accepted: 1, pending: 1 });
+  });
+});
+
+describe("a subscription heard of late", () => {
+  it("gets what came due after its birth, although it was written before", async () => {
+    let meet: DiscoveryEvents | undefined;
+    const later: Discovery = {
+      name: "later",
+      async start(_, events) {
+        meet = events;
+      },
+      async stop() {},
+    };
+    const says = await mesh.node("says", { discovery: [] });
+    const hears = await mesh.node("hears", { discovery: [later] });
+    await mesh.clock.run(says.publish("x.y", "before"));
+    await mesh.clock.run(says.publish("x.y", "late", { delayMs: 10_000 }));
+    await mesh.clock.advance(5_000);
+    const got: unknown[] = [];
+    await mesh.clock.run(hears.subscribe("x.y", (data) => void got.push(data), { durable: true }));
+    await mesh.clock.advance(10_000);
+    meet?.found({ addresses: says.addresses, source: "later" });
+    await mesh.linked();
+    await mesh.clock.advance(1_000);
+    expect(got).toEqual(["late"]);
   });
 });

@@ -45,8 +45,8 @@ export class TestStore implements JournalStore {
   /** The process is gone: what it still commits never reaches the disk. For its next life. */
   crash(): void {
     this.#life++;
-    this.#held = undefined;
     this.failing = undefined;
+    this.letGo();
   }
 
   async commit(writes: readonly StoreWrite[]): Promise<void> {

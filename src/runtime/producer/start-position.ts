@@ -1,9 +1,11 @@
 /**
- * Where a subscription that is heard of late begins in the journal: before the first message accepted at or
- * after its birth, found by bisection over blocks, whose times do not decrease.
+ * Where a subscription that is heard of late begins in the journal: before the first block that holds a
+ * message accepted at or after its birth, found by bisection over blocks, whose times do not decrease.
+ *
+ * A whole block, although messages of the same turn from before the birth come along: a message's own time
+ * is when it was written, and what a handler sent or what was delayed is accepted later than that.
  */
 import type { Position } from "../../core/position.ts";
-import { EnvelopeView } from "../../wire/envelope.ts";
 import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Block } from "../journal/block.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -31,20 +33,7 @@ export const startAt = (journal: Journal, birth: HybridTime): Position => {
       high = middle;
     }
   }
-  return found === undefined ? head : firstIn(found, birth);
-};
-
-const firstIn = (block: Block, birth: HybridTime): Position => {
-  for (let index = 0; index < block.count; index++) {
-    const end = block.envelopeEnd(index);
-    const start = block.envelopeStart(index);
-    if (start === end) continue; // a delayed message's place: it has no time of its own
-    const { time } = new EnvelopeView(block.envelopeBytes, start, end);
-    if (!isBefore(time.ms, time.counter, birth)) {
-      return { epoch: block.epoch, seq: block.firstSeq + index - 1 };
-    }
-  }
-  return { epoch: block.epoch, seq: block.lastSeq };
+  return found === undefined ? head : { epoch: found.epoch, seq: found.firstSeq - 1 };
 };
 
 const isBefore = (ms: number, counter: number, time: HybridTime): boolean =>
