@@ -85,9 +85,9 @@ describe("a node that comes back", () => {
     await mesh.clock.run(first.subscribe("x.y", () => hold, { durable: true }));
     for (let n = 0; n < 5; n++) await mesh.clock.run(says.publish("x.y", n, { key: "k" }));
     await mesh.clock.settle();
-    store.crash();
+    const next = store.crash();
     await mesh.clock.run(first.stop({ drainMs: 0 }));
-    const second = await mesh.node("hears", { store });
+    const second = await mesh.node("hears", { store: next });
     await mesh.clock.run(
       second.subscribe("x.y", (n) => void seen.push(n as number), { durable: true }),
     );

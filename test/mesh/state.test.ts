@@ -54,9 +54,9 @@ it("is as if the message had not been handled when its mark did not reach the di
   await mesh.clock.advance(1_000);
   await publish(first, 1);
   await mesh.clock.until(() => counts.length === 2);
-  store.crash();
+  const next = store.crash();
   await mesh.clock.run(first.stop({ drainMs: 0 }));
-  const second = await mesh.node("a", { store });
+  const second = await mesh.node("a", { store: next });
   await mesh.clock.run(second.subscribe("x.y", count(counts), OWN));
   await mesh.clock.until(() => counts.length === 3);
   expect(counts).toEqual([1, 2, 2]);

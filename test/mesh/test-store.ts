@@ -17,7 +17,7 @@ export class TestStore implements JournalStore {
   /** Commits that were tried. */
   tries = 0;
   #held: (() => void)[] | undefined;
-  #life = 0;
+  #dead = false;
 
   private constructor(inner: JournalStore) {
     this.#inner = inner;
@@ -42,18 +42,17 @@ export class TestStore implements JournalStore {
     for (const go of held) go();
   }
 
-  /** The process is gone: what it still commits never reaches the disk. For its next life. */
-  crash(): void {
-    this.#life++;
-    this.failing = undefined;
+  /** The process is gone: what it still commits never reaches the disk. The store of its next life. */
+  crash(): TestStore {
+    this.#dead = true;
     this.letGo();
+    return new TestStore(this.#inner);
   }
 
   async commit(writes: readonly StoreWrite[]): Promise<void> {
-    const life = this.#life;
     this.tries++;
     if (this.#held !== undefined) await new Promise<void>((go) => this.#held?.push(go));
-    if (life !== this.#life) throw new StoreError("closed", "the process is gone");
+    if (this.#dead) throw new StoreError("closed", "the process is gone");
     if (this.failing !== undefined) throw new StoreError(this.failing, "told to fail");
     await this.#inner.commit(writes);
   }
