@@ -71,6 +71,11 @@ export class KeyHolds {
     return this.#holds.get(entry.keyHash)?.head === entry;
   }
 
+  /** Followers kept for the key, ended ones that were not swept out included. */
+  followersOf(keyHash: number): number {
+    return this.#holds.get(keyHash)?.followers.length ?? 0;
+  }
+
   /**
    * The entry waits, for a time or (STOPPED) until it is resumed, and for the head of its key, if that is
    * another.

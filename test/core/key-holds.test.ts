@@ -74,6 +74,7 @@ describe("KeyHolds", () => {
       tally.move(entry, SETTLED);
       holds.ended(entry, PARKED);
     }
+    expect(holds.followersOf(5)).toBeLessThan(130);
     expect(seqs(holds.ended(entries[0] as Entry, STOPPED).followers)).toEqual([1_000]);
   });
 });

@@ -208,7 +208,7 @@ describe("SubscriptionCursor", () => {
     expect(cursor.leave(a, true)).toEqual([killer]);
   });
 
-  it("counts messages that expire behind a stopped one, and does not keep them", () => {
+  it("counts messages that expire behind a stopped one no longer", () => {
     const { cursor, add, a } = setUp();
     const first = add(1);
     send(cursor, a);
