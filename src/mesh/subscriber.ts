@@ -59,7 +59,7 @@ export class Subscriber {
     const { retry, concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs, stateful } = options;
     const limits = { concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs };
     const consumer = this.#runtime.consumer.add(
-      { record, retry, stateful, ...limits },
+      { record, retry, stateful, alone: options.group === false, ...limits },
       jobHandler(this.#options.context, known, handler),
     );
     const stop = () => this.#stopConsumer(consumer);

@@ -38,8 +38,10 @@ export type ConsumerSpec = {
   readonly timeoutMs: number;
   readonly abandonMs: number;
   readonly retry: RetryPolicy;
-  /** Messages cannot move to another member: `ctx.state` exists and output leaves right after the sync. */
+  /** Messages cannot move to another member while their producer runs: `ctx.state` exists. */
   readonly stateful: boolean;
+  /** No other instance can ever be a member: output leaves right after the sync. */
+  readonly alone: boolean;
 };
 
 /** What the subscription needs of the consumer that owns it. */

@@ -216,7 +216,7 @@ export class Consumer implements ConsumerHost {
     if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
     opening.inbox.mark(epoch, seq - job.skip, seq);
     if (opening.closed) this.#committer.dirty(opening.inbox);
-    else opening.ack(job.number, sends && !subscription.spec.stateful);
+    else opening.ack(job.number, sends && !subscription.spec.alone);
     return true;
   }
 

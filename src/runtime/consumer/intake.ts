@@ -34,6 +34,7 @@ export interface IntakeOwner extends JobSubscription {
     readonly prefetch: number;
     readonly prefetchBytes: number;
     readonly stateful: boolean;
+    readonly alone: boolean;
   };
   /** Jobs that wait or run: each may need a mark. */
   readonly jobsCount: number;

@@ -15,7 +15,7 @@ export type StateWrite = { readonly key: string; readonly value: Uint8Array | un
 /** The subscription a job belongs to, as far as a job is concerned. */
 export type JobSubscription = {
   readonly id: string;
-  readonly spec: { readonly stateful: boolean };
+  readonly spec: { readonly stateful: boolean; readonly alone: boolean };
 };
 
 export class Job {

@@ -3,9 +3,10 @@
  *
  * Problem: output must leave exactly when the producer accepted this member's settle, also if this process
  * dies in between, or the journal fails or has no room. Approach: output is held in the commit of the mark;
- * when it leaves, append and removal of the held row are one commit. Where messages cannot move to another
- * member nobody else's settle can be accepted: output joins the commit of its mark, and is held only if that
- * commit failed.
+ * when it leaves, append and removal of the held row are one commit. Where this instance is the only member
+ * there can ever be (group: false) nobody else's settle can be accepted: output joins the commit of its mark,
+ * and is held only if that commit failed. failover: "wait" does not do for that: a producer that restarts has
+ * forgotten its members and gives shards to those that come first.
  *
  * Invariant: a held row and its messages in the log are never both on disk, nor both gone.
  */
@@ -59,7 +60,7 @@ export class OutputGate {
     }
     const id = heldId(job);
     const { term } = job.opening;
-    if (!job.subscription.spec.stateful) {
+    if (!job.subscription.spec.alone) {
       this.#held.add(id, staged, clock.monotonicMs(), { own: false, term });
       return true;
     }
