@@ -1,7 +1,7 @@
 /** One end of a connection of the simulated network; the other end is another of these. */
 import { MeshError } from "../errors.ts";
 import type { Connection, ConnectionEvents } from "../ports/transport.ts";
-import type { VirtualNetwork } from "./virtual-network.ts";
+import type { Carrier } from "./virtual-path.ts";
 import type { VirtualProcess } from "./virtual-process.ts";
 
 /** A frame, or the end of the direction. */
@@ -11,7 +11,7 @@ export class VirtualConnection implements Connection {
   readonly host: string;
   readonly process: VirtualProcess;
   readonly remote: string;
-  readonly #network: VirtualNetwork;
+  readonly #network: Carrier<VirtualConnection>;
   readonly #frameBytesMax: number;
   #peer: VirtualConnection | undefined;
   #events: ConnectionEvents | undefined;
@@ -25,7 +25,7 @@ export class VirtualConnection implements Connection {
   #reported = false;
 
   constructor(
-    network: VirtualNetwork,
+    network: Carrier<VirtualConnection>,
     host: string,
     process: VirtualProcess,
     remote: string,

@@ -13,33 +13,9 @@
 import { MeshError } from "../errors.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { VirtualConnection } from "./virtual-connection.ts";
+import type { Carrier, NetworkHooks, Path } from "./virtual-path.ts";
 import type { VirtualProcess } from "./virtual-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
-
-/** What holds from one host to another. */
-export type Path = {
-  delayMinMs: number;
-  delayMeanMs: number;
-  /** Probability that a frame is lost and its connection breaks. */
-  loss: number;
-  /** Probability that a fragile frame is lost unnoticed. */
-  silentLoss: number;
-  /** Probability that a fragile frame arrives twice. */
-  duplicate: number;
-  /** Probability that a fragile frame is overtaken by later ones. */
-  reorder: number;
-  /** Nothing passes while this is above 0: partitions and clogs count it up and down. */
-  blocked: number;
-};
-
-export type NetworkHooks = {
-  /** Whether a frame may be lost, doubled or overtaken without its connection breaking. */
-  readonly fragile: (frame: Uint8Array) => boolean;
-  /** Hears of every fault that happened, by name. */
-  readonly fault: (name: string) => void;
-  /** Hears of every frame that arrives. */
-  readonly arrived: (from: string, to: string, frame: Uint8Array) => void;
-};
 
 export const QUIET_PATH: Readonly<Path> = Object.freeze({
   delayMinMs: 0.05,
@@ -58,7 +34,7 @@ type Socket = { readonly process: VirtualProcess; readonly accept: Accept };
 
 const PORT_FIRST = 1_024;
 
-export class VirtualNetwork {
+export class VirtualNetwork implements Carrier<VirtualConnection> {
   readonly time: VirtualTime;
   readonly hooks: NetworkHooks;
   readonly #random: SeededRandom;
