@@ -43,8 +43,8 @@ export const handle = (
     world.ended(run, "failed");
     throw error;
   };
-  const finish = (): void => {
-    if (ctx.signal.aborted) {
+  const finish = (late: boolean): void => {
+    if (late && ctx.signal.aborted) {
       world.ended(run, "revoked");
       throw new Error("too late");
     }
@@ -72,7 +72,7 @@ export const handle = (
     return new Promise<void>((resolve, reject) => {
       at.process?.post(ms, () => {
         try {
-          finish();
+          finish(true);
           resolve();
         } catch (error) {
           reject(error);
@@ -80,7 +80,7 @@ export const handle = (
       });
     });
   }
-  return finish();
+  return finish(false);
 };
 
 const send = (

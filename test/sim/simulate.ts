@@ -16,7 +16,7 @@ export type Outcome = {
   readonly diagnosis: string;
 };
 
-/** Nothing got less for so long: it is stuck. */
+/** Nothing came to its end for so long: it is stuck. */
 const PATIENCE_MS = 60_000;
 const LIVENESS_MS = 1_800_000;
 const QUIET_STEP_MS = 250;
@@ -63,14 +63,14 @@ export const simulate = async (
 };
 
 /**
- * Runs until nothing is pending, three times in a row. What is pending when nothing gets less for a long
- * while, or undefined.
+ * Runs until nothing is pending, three times in a row. What is pending when nothing came to its end for
+ * a long while, or undefined.
  */
 const settle = async (world: World): Promise<string | undefined> => {
   const { time } = world;
   const lastMs = time.nowMs + LIVENESS_MS;
   let deadlineMs = time.nowMs + PATIENCE_MS;
-  let least = Number.POSITIVE_INFINITY;
+  let most = Number.NEGATIVE_INFINITY;
   let quiet = 0;
   let why: string | undefined = "nothing ran";
   while (time.nowMs < Math.min(deadlineMs, lastMs) && time.events < EVENTS_MAX) {
@@ -78,9 +78,9 @@ const settle = async (world: World): Promise<string | undefined> => {
     why = world.notQuiet();
     quiet = why === undefined ? quiet + 1 : 0;
     if (quiet >= 3) return undefined;
-    const left = world.workLeft();
-    if (left < least) {
-      least = left;
+    const done = world.workDone();
+    if (done > most) {
+      most = done;
       deadlineMs = time.nowMs + PATIENCE_MS;
     }
     world.nurse();

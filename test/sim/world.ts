@@ -190,17 +190,17 @@ export class World {
     return undefined;
   }
 
-  /** How much has not come to its end. */
-  workLeft(): number {
-    let left = 0;
+  /** How much came to its end: grows as long as anything moves. */
+  workDone(): number {
+    let done = 0;
     for (const { index, node, disk } of this.nodes) {
-      left += this.workers[index]?.left ?? 0;
-      left += disk.count("held") + disk.count("delayed") + disk.count("accepted");
-      for (const [id, counts] of Object.entries(node?.ledger() ?? {})) {
-        if (!this.#isUnclaimed(id)) left += counts.pending;
+      done -= this.workers[index]?.left ?? 0;
+      done -= disk.count("held") + disk.count("delayed") + disk.count("accepted");
+      for (const { accepted, pending } of Object.values(node?.ledger() ?? {})) {
+        done += accepted - pending;
       }
     }
-    return left;
+    return done;
   }
 
   /** A command that no service of this plan handles waits for ever. */
