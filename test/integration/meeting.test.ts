@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ChildNode } from "./child-node.ts";
 import { range } from "./until.ts";
-import { worlds } from "./world.ts";
+import { type World, worlds } from "./world.ts";
 
 const world = worlds(afterEach);
 const stateOf = async (node: ChildNode, other: ChildNode): Promise<string> =>
@@ -109,7 +109,7 @@ describe("nodes", () => {
     await first.stop();
     await first.kill();
     await cp(join(mesh.folder, "node"), join(mesh.folder, "copy"), { recursive: true });
-    const [again, copy] = await Promise.all([mesh.start("node"), mesh.start("copy")]);
+    const [again, copy] = await startedTogether(mesh);
     expect(copy.id).toBe(again.id);
     await mesh.link(again, watcher);
     await copy.call({ op: "connect", address: watcher.address });
@@ -119,3 +119,18 @@ describe("nodes", () => {
     expect(await stateOf(watcher, again)).toBe("alive");
   });
 });
+
+/**
+ * Both in one second, so that neither is taken for a later life of the other: an epoch is the second in
+ * which a node started, unless it is known to have had that one.
+ */
+const startedTogether = async (mesh: World): Promise<[ChildNode, ChildNode]> => {
+  for (let tries = 0; tries < 20; tries++) {
+    const both = await Promise.all([mesh.start("node"), mesh.start("copy")]);
+    const receipts = await Promise.all(both.map((node) => node.publish("epoch", 1)));
+    const [first, second] = receipts.map(({ position }) => position.epoch);
+    if (first === second) return both;
+    await Promise.all(both.map((node) => node.kill()));
+  }
+  throw new Error("20 pairs of nodes were started, and no two in the same second");
+};
