@@ -9,7 +9,7 @@ import type { StreamResult } from "../children/stream-meshbus.ts";
 import { type Contender, compare, type Pair } from "../compare.ts";
 import type { Row } from "../row.ts";
 
-/** The best of those tried; docs/performance.md has the others. */
+/** The fastest pair of the sweep in docs/performance.md. */
 const WINDOW = 2_048;
 const PREFETCH = 2_048;
 const OPEN_MS = 20_000;
