@@ -27,12 +27,19 @@ describe("a link", () => {
     await mesh.linked();
     let handled = 0;
     await mesh.clock.run(a.subscribe("x.y", () => void handled++));
+    const changes: string[] = [];
+    const reader = (async () => {
+      for await (const { type } of a.status()) if (type === "peer-down") changes.push(type);
+    })();
     mesh.clock.stall(60_000);
     await mesh.clock.advance(1_000);
     expect([stateOf(a, b), stateOf(b, a)]).toEqual(["alive", "alive"]);
+    expect(changes).toEqual([]);
     await mesh.clock.run(a.publish("x.y", {}));
     await mesh.clock.run(b.publish("x.y", {}));
     await mesh.clock.until(() => handled === 2);
+    await mesh.stop();
+    await reader;
   });
 
   it("is one when both sides dial, whatever they dial", async () => {
