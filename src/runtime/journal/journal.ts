@@ -23,30 +23,21 @@ import type { Clock } from "../../ports/clock.ts";
 import type { JournalStore, ScanOptions, StoreEntry, Table } from "../../ports/journal-store.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Block } from "./block.ts";
-import type { Crc32 } from "./block-format.ts";
-import { type CommitOwner, Committer, type DurableCallback } from "./committer.ts";
+import type { DurableCallback } from "./commit-owner.ts";
+import { Committer } from "./committer.ts";
 import type { JournalLimits, JournalOptions, JournalRecord } from "./journal-options.ts";
-import { positionKey } from "./keys.ts";
+import { Listeners } from "./listeners.ts";
+import { LogCommit } from "./log-commit.ts";
 import { type DamageInfo, LogReader } from "./log-reader.ts";
-import { LogTrim, type TrimStep } from "./log-trim.ts";
+import { LogTrim } from "./log-trim.ts";
 import { LogWriter, RECORD_OVERHEAD, sizeOfRecord } from "./log-writer.ts";
-import { encodeEpochRow, encodeLogRow, META, nextEpoch } from "./meta-rows.ts";
 import { type Recovered, recover } from "./recovery.ts";
 import { type RoomCallback, RoomQueue, type RoomWaiter } from "./room.ts";
 
 /** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
 const EPOCH_AHEAD_MAX = 2 ** 28;
 
-type Flushed = {
-  readonly blocks: readonly Block[];
-  readonly trim: TrimStep | undefined;
-  readonly damaged: readonly { readonly position: Position; readonly bytes: Uint8Array }[];
-  readonly burnt: number;
-  readonly epoch: number;
-  readonly logBytes: number;
-};
-
-export class Journal implements CommitOwner {
+export class Journal {
   readonly nodeId: string;
   /** 16 random bytes of this start. */
   readonly nonce: Uint8Array;
@@ -54,23 +45,15 @@ export class Journal implements CommitOwner {
   readonly #store: JournalStore;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #crc32: Crc32;
   readonly #limits: JournalLimits;
   readonly #userBytesMax: number;
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
   readonly #trim: LogTrim;
+  readonly #commit: LogCommit;
   readonly #room: RoomQueue;
-  readonly #blockListeners: ((block: Block) => void)[] = [];
-  readonly #readableListeners: (() => void)[] = [];
-  #epochStored = true;
-  /** What the commit under way contains. */
-  #flushed: Flushed | undefined;
-  #flushedBytes = 0;
-  #burnt: Position[] = [];
-  #logBytes: number;
-  #trimTo: Position | undefined;
-  #failedTrim: TrimStep | undefined;
+  readonly #blockListeners: Listeners<Block>;
+  readonly #readableListeners: Listeners<void>;
   #failure: MeshError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -81,10 +64,10 @@ export class Journal implements CommitOwner {
     this.#store = store;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#crc32 = crc32;
+    this.#blockListeners = new Listeners(options.logger);
+    this.#readableListeners = new Listeners(options.logger);
     this.#limits = limits;
     this.#userBytesMax = limits.bytesMax - Math.floor(limits.bytesMax / 10);
-    this.#logBytes = recovered.logBytes;
     const head = recovered.head;
     this.#writer = new LogWriter(recovered.epoch, limits, crc32);
     this.#room = new RoomQueue((bytes) => this.#fits(bytes, false), limits.waitersMax);
@@ -101,7 +84,7 @@ export class Journal implements CommitOwner {
     });
     const onDamage = (info: DamageInfo): void => {
       this.#logger.error("journal block damaged", info);
-      this.committer.dirty(this);
+      this.committer.dirty(this.#commit);
       options.onDamage?.(info);
     };
     this.#reader = new LogReader({
@@ -110,6 +93,22 @@ export class Journal implements CommitOwner {
       head,
       onDamage,
       cacheBytesMax: limits.cacheBytesMax,
+    });
+    this.#commit = new LogCommit({
+      committer: this.committer,
+      writer: this.#writer,
+      reader: this.#reader,
+      trim: this.#trim,
+      crc32,
+      clock: options.clock,
+      nonce: recovered.nonce,
+      trimBlocksMax: limits.trimBlocksMax,
+      logBytes: recovered.logBytes,
+      onLanded: (blocks, readable) => {
+        for (const block of blocks) this.#blockListeners.tell(block);
+        if (readable) this.#readableListeners.tell();
+        this.#room.release();
+      },
     });
   }
 
@@ -130,7 +129,7 @@ export class Journal implements CommitOwner {
 
   /** False while nothing is accepted: the last commit failed, a new epoch is being stored, or closed. */
   get accepting(): boolean {
-    return this.#closing === undefined && !this.committer.failing && this.#epochStored;
+    return this.#closing === undefined && !this.committer.failing && this.#commit.epochStored;
   }
 
   /** The last durable record, or undefined when there never was one. */
@@ -145,12 +144,12 @@ export class Journal implements CommitOwner {
 
   /** Bytes of the blocks in the log, durable ones only. */
   get logBytes(): number {
-    return this.#logBytes;
+    return this.#commit.logBytes;
   }
 
   /** Bytes appended and not durable yet. */
   get pendingBytes(): number {
-    return this.#writer.bytes + this.#flushedBytes;
+    return this.#writer.bytes + this.#commit.flushedBytes;
   }
 
   /** Bytes of blocks held in memory for reading. */
@@ -169,7 +168,7 @@ export class Journal implements CommitOwner {
   append(record: JournalRecord): number {
     this.#admit(sizeOfRecord(record), record.reserve);
     const seq = this.#writer.append(record);
-    this.committer.dirty(this);
+    this.committer.dirty(this.#commit);
     return seq;
   }
 
@@ -186,7 +185,7 @@ export class Journal implements CommitOwner {
     }
     this.#admit(bytes, reserve);
     const first = this.#writer.appendMany(records, bytes);
-    this.committer.dirty(this);
+    this.committer.dirty(this.#commit);
     return first;
   }
 
@@ -213,7 +212,8 @@ export class Journal implements CommitOwner {
     }
     const waiter = this.#room.wait(size, fn);
     // Space that a lazy trim would free is wanted now.
-    if (waiter.fn !== undefined && this.#trimTo !== undefined) this.committer.dirty(this);
+    if (waiter.fn !== undefined && this.#commit.trimTo !== undefined)
+      this.committer.dirty(this.#commit);
     return waiter;
   }
 
@@ -226,12 +226,12 @@ export class Journal implements CommitOwner {
 
   /** Hears of every durable block, in order. */
   onBlock(listener: (block: Block) => void): void {
-    this.#blockListeners.push(listener);
+    this.#blockListeners.add(listener);
   }
 
   /** Hears when a `read` that found nothing, because much was damaged, may find more. */
   onReadable(listener: () => void): void {
-    this.#readableListeners.push(listener);
+    this.#readableListeners.add(listener);
   }
 
   /** The next durable block whose last position is after the given one (undefined: the first block). */
@@ -265,12 +265,12 @@ export class Journal implements CommitOwner {
     const head = this.head;
     if (head === undefined) return;
     const limit = isBefore(head, upTo) ? head : upTo;
-    if (this.#trimTo !== undefined && !isBefore(this.#trimTo, limit)) return;
-    this.#trimTo = limit;
+    if (this.#commit.trimTo !== undefined && !isBefore(this.#commit.trimTo, limit)) return;
+    this.#commit.trimUpTo(limit);
     // Space that nobody needs yet waits for a commit that happens anyway.
-    const needed = this.#room.waiting > 0 || this.#logBytes * 2 > this.#userBytesMax;
-    if (needed) this.committer.dirty(this);
-    else this.committer.dirtyLater(this);
+    const needed = this.#room.waiting > 0 || this.#commit.logBytes * 2 > this.#userBytesMax;
+    if (needed) this.committer.dirty(this.#commit);
+    else this.committer.dirtyLater(this.#commit);
   }
 
   /**
@@ -286,8 +286,8 @@ export class Journal implements CommitOwner {
       this.#logger.error("epoch too far ahead, not raised", { above, limit });
       return false;
     }
-    this.#beginEpoch(above);
-    this.committer.dirty(this);
+    this.#commit.beginEpoch(above);
+    this.committer.dirty(this.#commit);
     return true;
   }
 
@@ -304,117 +304,26 @@ export class Journal implements CommitOwner {
     await this.#store.close();
   }
 
-  // --- as owner of rows ----------------------------------------------------------------------
-
-  /** For the committer only. */
-  flush(): void {
-    const { committer } = this;
-    const blocks = this.#writer.take();
-    let bytes = 0;
-    for (const block of blocks) {
-      bytes += block.bytes.length;
-      committer.write("log", positionKey(block.epoch, block.firstSeq), block.bytes);
-    }
-    this.#flushedBytes = bytes;
-    for (const { epoch, seq } of this.#burnt) {
-      committer.write("log", positionKey(epoch, seq), undefined);
-    }
-    const damaged = this.#reader.damaged();
-    this.#reader.flush(committer);
-    const trim = this.#flushTrim();
-    let logBytes = this.#logBytes + bytes;
-    for (const block of damaged) logBytes -= block.bytes.length;
-    trim?.blocks.forEach((position, index) => {
-      if (!this.#reader.isDamaged(position)) logBytes -= trim.sizes[index] as number;
-    });
-    this.#writeMeta(blocks, logBytes);
-    const burnt = this.#burnt.length;
-    this.#flushed = { blocks, trim, damaged, burnt, epoch: this.epoch, logBytes };
-  }
-
-  /** For the committer only. */
-  committed(error: MeshError | undefined): void {
-    const flushed = this.#flushed;
-    this.#flushed = undefined;
-    this.#flushedBytes = 0;
-    if (error !== undefined) this.#burn(flushed);
-    else if (flushed !== undefined) this.#landed(flushed);
-  }
-
-  #flushTrim(): TrimStep | undefined {
-    if (this.#trimTo === undefined) return undefined;
-    // A step that failed may have removed its blocks all the same: it is repeated as it was.
-    const step = this.#failedTrim ?? this.#trim.plan(this.#trimTo, this.#limits.trimBlocksMax);
-    for (const { epoch, seq } of step?.blocks ?? []) {
-      this.committer.write("log", positionKey(epoch, seq), undefined);
-    }
-    return step;
-  }
-
-  #writeMeta(blocks: readonly Block[], logBytes: number): void {
-    const last = blocks.at(-1);
-    const head = last === undefined ? this.head : { epoch: last.epoch, seq: last.lastSeq };
-    const row = encodeLogRow({ bytes: logBytes, head }, this.#crc32);
-    this.committer.write("meta", META.log, row);
-    if (this.#epochStored) return;
-    const epoch = { epoch: this.epoch, nonce: this.nonce };
-    this.committer.write("meta", META.epoch, encodeEpochRow(epoch, this.#crc32));
-  }
-
-  /** The commit is on disk. */
-  #landed(flushed: Flushed): void {
-    const { blocks, trim, damaged } = flushed;
-    this.#logBytes = flushed.logBytes;
-    this.#burnt.splice(0, flushed.burnt);
-    if (flushed.epoch === this.epoch) this.#epochStored = true;
-    if (trim !== undefined) this.#trim.apply(trim);
-    this.#failedTrim = undefined;
-    if (trim?.more === true) this.committer.dirty(this);
-    const readable = this.#reader.moved(damaged);
-    for (const block of damaged) this.#trim.removed(block.position);
-    for (const block of blocks) {
-      this.#trim.push(block);
-      this.#reader.push(block);
-    }
-    for (const block of blocks) this.#tell(this.#blockListeners, block);
-    if (readable) this.#tell(this.#readableListeners, undefined);
-    this.#room.release();
-  }
-
-  /** The commit failed: its positions, and those given since, are never used. */
-  #burn(flushed: Flushed | undefined): void {
-    const blocks = flushed?.blocks ?? [];
-    this.#failedTrim ??= flushed?.trim;
-    for (const block of blocks) this.#burnt.push({ epoch: block.epoch, seq: block.firstSeq });
-    const lost = this.#writer.discard() || blocks.length > 0;
-    if (lost) this.#beginEpoch(this.epoch);
-  }
-
   // --- inside --------------------------------------------------------------------------------
-
-  #beginEpoch(above: number): void {
-    this.#writer.beginEpoch(nextEpoch(above, this.#clock.wallMs()));
-    this.#epochStored = false;
-  }
 
   #fits(bytes: number, reserve: boolean): boolean {
     // A position of an epoch that is not on disk could be given again after a crash.
-    if (!this.#epochStored) return false;
+    if (!this.#commit.epochStored) return false;
     const pending = this.pendingBytes;
-    if (reserve) return this.#logBytes + pending + bytes <= this.#limits.bytesMax;
+    if (reserve) return this.#commit.logBytes + pending + bytes <= this.#limits.bytesMax;
     const isLone = pending === 0;
     if (!isLone && pending + bytes > this.#limits.pendingBytesMax) return false;
-    return this.#logBytes + pending + bytes <= this.#userBytesMax;
+    return this.#commit.logBytes + pending + bytes <= this.#userBytesMax;
   }
 
   #admit(bytes: number, reserve: boolean): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) throw refusal;
     if (this.#fits(bytes, reserve)) return;
-    if (!this.#epochStored) {
+    if (!this.#commit.epochStored) {
       throw new MeshError("JOURNAL_FULL", `not accepted: epoch ${this.epoch} is being stored`);
     }
-    const used = this.#logBytes + this.pendingBytes;
+    const used = this.#commit.logBytes + this.pendingBytes;
     const bound = reserve ? this.#limits.bytesMax : this.#userBytesMax;
     const message = `${bytes} B do not fit: ${used} B of ${bound} B are used`;
     throw new MeshError("JOURNAL_FULL", message, { details: { bytes, used, bound } });
@@ -435,16 +344,6 @@ export class Journal implements CommitOwner {
       "JOURNAL_FULL",
       `${bytes} B exceed the ${this.#userBytesMax} B of the log`,
     );
-  }
-
-  #tell<T>(listeners: readonly ((value: T) => void)[], value: T): void {
-    for (const listener of listeners) {
-      try {
-        listener(value);
-      } catch (error) {
-        this.#logger.error("journal listener threw", { error });
-      }
-    }
   }
 }
 

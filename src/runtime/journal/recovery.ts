@@ -9,7 +9,7 @@ import type { Position } from "../../core/position.ts";
 import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
 import { Block } from "./block.ts";
 import type { Crc32 } from "./block-format.ts";
-import { commitError } from "./committer.ts";
+import { commitError } from "./commit-batch.ts";
 import type { JournalOptions } from "./journal-options.ts";
 import { positionKey, positionOfKey } from "./keys.ts";
 import {

@@ -12,17 +12,17 @@ import { compositeKey, positionOfKey, prefixEnd } from "../journal/keys.ts";
 import { PendingRows } from "../journal/pending-rows.ts";
 import type { Link } from "../link/link.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Producer } from "./producer.ts";
+import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
 /** Verdicts told again at once when a member joins. */
 const REMIND_MAX = 4_096;
 
 export class Settling {
-  readonly #producer: Producer;
+  readonly #producer: ProducerHost;
   readonly #accepted: PendingRows;
 
-  constructor(producer: Producer) {
+  constructor(producer: ProducerHost) {
     this.#producer = producer;
     const { journal } = producer;
     this.#accepted = new PendingRows("accepted", journal.committer, journal);

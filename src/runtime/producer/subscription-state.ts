@@ -17,7 +17,8 @@ import { EnvelopeView } from "../../wire/envelope.ts";
 import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
-import type { CommitOwner, Committer } from "../journal/committer.ts";
+import type { CommitOwner } from "../journal/commit-owner.ts";
+import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
 import type { Outlet } from "./outlet.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MeshError } from "../../../src/errors.ts";
-import type { CommitOwner } from "../../../src/runtime/journal/committer.ts";
+import type { CommitOwner } from "../../../src/runtime/journal/commit-owner.ts";
 import { Committer } from "../../../src/runtime/journal/committer.ts";
 import { silent, TurnClock } from "./journal-fixture.ts";
 import { ScriptedStore } from "./scripted-store.ts";
