@@ -32,6 +32,8 @@ export class Chain {
   readonly world: World;
   readonly c: ChildNode;
   readonly #live = new Map<string, ChildNode>();
+  /** Output that an earlier life of a worker left held. */
+  readonly #heldBefore = new Map<string, number>();
 
   private constructor(world: World, c: ChildNode) {
     this.world = world;
@@ -57,6 +59,7 @@ export class Chain {
 
   /** Starts a worker, or the producer again, and links it with all that live. */
   async join(name: string, kill?: KillRule, listen: Partial<Listen> = {}): Promise<ChildNode> {
+    this.#heldBefore.set(name, await this.heldBy(name));
     const node = await this.world.start(name, kill === undefined ? {} : { kill });
     const others = [this.c, ...this.#live.values()].filter(({ alive, frozen }) => alive && !frozen);
     // A may be killed while it is being linked: that is for the test to see.
@@ -94,6 +97,11 @@ export class Chain {
     await this.settled(count);
     const workers = [...this.#live].filter(([name, { alive }]) => name !== "a" && alive);
     for (const [name, worker] of workers) {
+      await worker.sees("what it held is released or discarded", async () => {
+        const counters = await worker.counters();
+        const { "output.released": released = 0, "output.discarded": discarded = 0 } = counters;
+        return released + discarded >= (this.#heldBefore.get(name) ?? 0);
+      });
       await worker.sees("C settles all it sent", async () => {
         return Object.values(await worker.ledger()).every(({ pending }) => pending === 0);
       });
