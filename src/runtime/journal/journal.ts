@@ -17,7 +17,7 @@
  * Order of events after a sync: head, tail and counts are moved; `onBlock` for each block in order; those
  * who wait for room; then the callbacks of `onDurable` in order of registration. Source: DESIGN section 5.
  */
-import { EPOCH_MAX, type Position } from "../../core/position.ts";
+import { comparePositions, EPOCH_MAX, type Position } from "../../core/position.ts";
 import { MeshError } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { JournalStore, ScanOptions, StoreEntry, Table } from "../../ports/journal-store.ts";
@@ -239,8 +239,8 @@ export class Journal {
     const tail = this.#trim.tail;
     if (tail === undefined) return undefined;
     const first = { epoch: tail.epoch, seq: tail.seq - 1 };
-    const skips = after === undefined || after.epoch < first.epoch;
-    return this.#reader.read(skips || isBefore(after, first) ? first : after);
+    const isPast = after !== undefined && comparePositions(after, first) >= 0;
+    return this.#reader.read(isPast ? after : first);
   }
 
   /** Where a durable record is, or undefined: trimmed, damaged or never durable. */
@@ -264,8 +264,9 @@ export class Journal {
   trim(upTo: Position): void {
     const head = this.head;
     if (head === undefined) return;
-    const limit = isBefore(head, upTo) ? head : upTo;
-    if (this.#commit.trimTo !== undefined && !isBefore(this.#commit.trimTo, limit)) return;
+    const limit = comparePositions(head, upTo) < 0 ? head : upTo;
+    const { trimTo } = this.#commit;
+    if (trimTo !== undefined && comparePositions(trimTo, limit) >= 0) return;
     this.#commit.trimUpTo(limit);
     // Space that nobody needs yet waits for a commit that happens anyway.
     const needed = this.#room.waiting > 0 || this.#commit.logBytes * 2 > this.#userBytesMax;
@@ -340,14 +341,9 @@ export class Journal {
 
   #neverFits(bytes: number): MeshError | undefined {
     if (bytes <= this.#userBytesMax) return undefined;
-    return new MeshError(
-      "JOURNAL_FULL",
-      `${bytes} B exceed the ${this.#userBytesMax} B of the log`,
-    );
+    const message = `${bytes} B exceed the ${this.#userBytesMax} B of the log`;
+    return new MeshError("JOURNAL_FULL", message);
   }
 }
-
-const isBefore = (a: Position, b: Position): boolean =>
-  a.epoch < b.epoch || (a.epoch === b.epoch && a.seq < b.seq);
 
 const stopped = (): MeshError => new MeshError("STOPPED", "the journal is closed");
