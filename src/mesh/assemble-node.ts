@@ -14,6 +14,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { Transport } from "../ports/transport.ts";
 import type { RefusalHandler } from "../runtime/consumer/declarations.ts";
+import { forgetMarks } from "../runtime/consumer/forgotten-marks.ts";
 import { Counters } from "../runtime/counters.ts";
 import type { Environment } from "../runtime/environment.ts";
 import type { Crc32 } from "../runtime/journal/block-format.ts";
@@ -65,6 +66,8 @@ export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
       },
     });
     const env = environmentOf(parts, { status, counters, last: lastTimeOf(journal) });
+    const { forgetMs } = options.journal;
+    forgetMarks(journal, journal.committer, parts.clock.wallMs(), forgetMs);
     runtime = runtimeOf(parts, env, journal, (index, refusal) => node?.refused(index, refusal));
     node = new MeshNode({ runtime, options, dataDir: parts.dataDir, status, logger });
     await runtime.start();

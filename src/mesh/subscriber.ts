@@ -3,6 +3,7 @@
  */
 import type { AnyContract } from "../contract/contract.ts";
 import { isContract, untyped, untypedPattern } from "../contract/untyped.ts";
+import { patternsOverlap } from "../core/subject.ts";
 import { MeshError } from "../errors.ts";
 import {
   type ResolvedSubscribeOptions,
@@ -191,12 +192,18 @@ export class Subscriber {
 
   /** One node is one member of a subscription. */
   #refuseTwice(record: SubscriptionRecord): void {
-    for (const { group, pattern, role } of this.#runtime.declarations.records()) {
-      if (role === record.role && group === record.group && pattern === record.pattern) {
+    const { declarations, env } = this.#runtime;
+    for (const { group, pattern, role } of declarations.records()) {
+      if (role !== record.role || group !== record.group) continue;
+      if (pattern === record.pattern) {
         throw new MeshError(
           "INVALID_OPTIONS",
           `this node already listens to "${pattern}" in group "${group}"`,
         );
+      }
+      if (patternsOverlap(pattern, record.pattern)) {
+        const patterns = [pattern, record.pattern];
+        env.logger.warn("overlapping patterns deliver twice", { group, patterns });
       }
     }
   }

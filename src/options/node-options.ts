@@ -175,8 +175,7 @@ export type LimitOptions = {
    */
   readonly lookAheadMax?: number;
   /**
-   * Bytes received and not yet handled, all subscriptions together, 1 MiB to 16 GiB; default 64
-   * MiB.
+   * The most that one subscription's prefetchBytes may be, 1 MiB to 16 GiB; default 64 MiB.
    */
   readonly nodePrefetchBytes?: number;
   /** Requests under way, each direction, 1 to 1,048,576; default 65,536. Past it: RATE_LIMITED. */
