@@ -3,8 +3,8 @@ import { crc32 } from "node:zlib";
 import type { StoreWrite } from "../../src/ports/journal-store.ts";
 import { Block } from "../../src/runtime/journal/block.ts";
 import { compositeKey } from "../../src/runtime/journal/keys.ts";
+import type { History, Stored } from "../../src/testing/history.ts";
 import { EnvelopeView } from "../../src/wire/envelope.ts";
-import type { History, Stored } from "./history.ts";
 
 const FILTER_HEADER = "pick";
 

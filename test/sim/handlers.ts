@@ -1,8 +1,8 @@
 /** What handlers of the simulated services do: succeed, fail, hang, take their time, send. */
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
 import { Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
+import type { Run } from "../../src/testing/history.ts";
 import { xxh32Bytes } from "../../src/testing/xxh32.ts";
-import type { Run } from "./history.ts";
 import { EFFECT, type SubscriptionPlan } from "./plan.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { World } from "./world.ts";

@@ -1,7 +1,7 @@
 /** Runs one seed: a safety phase with faults, a liveness phase without, then the checkers. */
-import { check } from "./checkers/check.ts";
+import { check } from "../../src/testing/checkers/check.ts";
+import type { Violation } from "../../src/testing/history.ts";
 import { FaultDriver } from "./fault-driver.ts";
-import type { Violation } from "./history.ts";
 import { World } from "./world.ts";
 
 export type Outcome = {

@@ -2,9 +2,9 @@
 import { MeshError } from "../../src/errors.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { PublishOptions } from "../../src/options/publish-options.ts";
+import type { Asked, Said } from "../../src/testing/history.ts";
 import type { SeededRandom } from "../../src/testing/seeded-random.ts";
 import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
-import type { Asked, Said } from "./history.ts";
 import { COMMANDS, EVENTS } from "./plan.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { World } from "./world.ts";

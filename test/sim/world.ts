@@ -2,6 +2,7 @@
 import { MeshError } from "../../src/errors.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Subscription } from "../../src/mesh/subscription.ts";
+import { History, type Run } from "../../src/testing/history.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
 import { VirtualDisk } from "../../src/testing/virtual-disk.ts";
@@ -9,7 +10,6 @@ import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
 import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
 import { VirtualTime } from "../../src/testing/virtual-time.ts";
 import { isFragile } from "./frame-name.ts";
-import { History, type Run } from "./history.ts";
 import { type Plan, planOf, type SubscriptionPlan } from "./plan.ts";
 import { SimNode } from "./sim-node.ts";
 import { Trace } from "./trace.ts";

@@ -1,7 +1,14 @@
 /** Each checker is shown histories that break its promise, and one that keeps every promise. */
 import { describe, expect, it } from "vitest";
-import { check } from "./checkers/check.ts";
-import { type Dead, History, type Known, type Run, type Said, type Stored } from "./history.ts";
+import { check } from "../../src/testing/checkers/check.ts";
+import {
+  type Dead,
+  History,
+  type Known,
+  type Run,
+  type Said,
+  type Stored,
+} from "../../src/testing/history.ts";
 
 const SUBSCRIPTION = "event g ev.*";
 
