@@ -2,8 +2,8 @@
  * Frames: what two nodes say to each other, one per transport message.
  *
  * Problem: a frame comes from a peer that may be newer, older, broken or hostile. Approach: a tagged
- * union with everything decoded; a body that this version does not know is "unknown", to be counted and
- * ignored; anything malformed is a WireError, after which the link has no use.
+ * union with everything decoded; a body that this version does not know is "unknown" when its field number
+ * says that it may be ignored; anything else is a WireError, after which the link has no use.
  *
  * Invariants: `decodeFrame` returns or throws WireError, in time and memory proportional to the bytes;
  * `decodeFrame(encodeFrame(frame))` equals `frame`. Byte fields are views of the frame. Batch is
@@ -68,11 +68,11 @@ import {
 } from "./settle.ts";
 import { WireError } from "./wire-error.ts";
 
-/** A frame without a body that this version knows. */
+/** A frame of a later version, to be counted and ignored. */
 export type UnknownFrame = {
   readonly type: "unknown";
   readonly session: number;
-  /** The body's field number; 0: there was none. */
+  /** The body's field number. */
   readonly field: number;
 };
 
@@ -116,6 +116,12 @@ const FIELDS = Object.freeze({
   ask: 17,
 }) satisfies Record<KnownFrame["type"], number>;
 
+/**
+ * Bodies from this field number on may be ignored by who does not know them. Lower ones carry what delivery
+ * rests on: they are sent only to peers known to understand them, so an unknown one is a fault.
+ */
+const IGNORABLE_FROM = 64;
+
 const FIELD_MIN = FIELDS.hello;
 const FIELD_MAX = FIELDS.ask;
 /** Room for the small frames; larger ones say more or grow. */
@@ -148,10 +154,13 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
       reader.position = bodyEnd;
     } else {
       reader.skip(tag, 0x3_fffe);
-      if (unknown === 0) unknown = field;
+      if (unknown === 0 || field < unknown) unknown = field;
     }
   }
-  if (body === 0) return { type: "unknown", session, field: unknown };
+  if (body === 0) {
+    if (unknown < IGNORABLE_FROM) throw new WireError(`no known body: field ${unknown}`);
+    return { type: "unknown", session, field: unknown };
+  }
   reader.position = bodyStart;
   reader.limit = bodyEnd;
   return readBody(reader, body, session);

@@ -67,6 +67,15 @@ describe("on its port a node", () => {
     const rogue = rogueAt(node);
     await rogue.send(Buffer.from("fa0100", "hex")); // field 31, empty
     await rogue.closed();
+    await counts(node, "link.malformed");
+    await goesOn();
+  });
+
+  it("closes and counts a frame to be ignored in place of a Hello", async () => {
+    const { node, goesOn } = await target();
+    const rogue = rogueAt(node);
+    await rogue.send(Buffer.from("820400", "hex")); // field 64, empty
+    await rogue.closed();
     await counts(node, "link.notHello");
     await goesOn();
   });
@@ -112,17 +121,35 @@ describe("on its port a node", () => {
     await goesOnWith(mesh, node);
   });
 
-  it("counts unknown frames in a session", async () => {
-    const { mesh, node } = await target();
-    const rogue = rogueAt(node);
-    await rogue.send(helloOf(mesh.mesh));
-    const welcome = await rogue.receive("welcome");
-    const session = Buffer.alloc(4);
-    session.writeUInt32LE(welcome?.session ?? 0);
-    await rogue.send(Buffer.concat([Buffer.of(0x0d), session, Buffer.from("fa0100", "hex")]));
-    await counts(node, "link.unknownFrame");
-    await goesOnWith(mesh, node);
-  });
+  for (const [what, body, counter, closes] of [
+    [
+      "closes and counts an unknown frame type that delivery may rest on",
+      "fa0100",
+      "malformed",
+      true,
+    ],
+    ["closes and counts a frame without a body", "", "malformed", true],
+    [
+      "ignores and counts an unknown frame type that says it may be ignored",
+      "820400",
+      "ignoredFrame",
+      false,
+    ],
+  ] as const) {
+    it(`${what}, in a session`, async () => {
+      const { mesh, node } = await target();
+      const rogue = rogueAt(node);
+      await rogue.send(helloOf(mesh.mesh));
+      const welcome = await rogue.receive("welcome");
+      const session = Buffer.alloc(4);
+      session.writeUInt32LE(welcome?.session ?? 0);
+      await rogue.send(Buffer.concat([Buffer.of(0x0d), session, Buffer.from(body, "hex")]));
+      await counts(node, `link.${counter}`);
+      if (closes) expect(await rogue.closed()).toBe("MALFORMED");
+      else expect((await node.peers()).map(({ state }) => state)).toEqual(["alive"]);
+      await goesOnWith(mesh, node);
+    });
+  }
 });
 
 const goesOnWith = async (mesh: World, node: ChildNode): Promise<void> => {

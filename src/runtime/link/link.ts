@@ -194,7 +194,7 @@ export class Link {
     }
     switch (frame.type) {
       case "unknown":
-        this.#env.counters.count("link.unknownFrame");
+        this.#env.counters.count("link.ignoredFrame");
         return;
       case "bye":
         this.#connection.close();
