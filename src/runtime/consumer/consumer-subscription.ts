@@ -6,8 +6,8 @@
  * attempt is tried again here after a short wait, or goes back to its producer with everything behind it of
  * the same key when the wait is long. What runs when its session is lost goes on, and its redelivery joins it.
  *
- * Invariants: a message whose handler succeeded is marked before its ack can leave; of one message at most
- * one attempt runs here; every delivery is consumed (its credit freed) exactly once.
+ * Invariants: a message whose handler succeeded is marked before its ack can leave; nothing of a key runs after
+ * a message that failed here before the producer says so; of one message at most one attempt runs here; every delivery is consumed (its credit freed) exactly once.
  *
  * Source: DESIGN sections 6 and 7.
  */
@@ -241,7 +241,7 @@ export class ConsumerSubscription implements IntakeOwner {
     const reason = `${attempts} attempts failed`;
     const told = { reason, errorName: "", errorMessage: "" };
     opening.nack({ number, outcome: "dead", delayMs: 0, attempts, ...told });
-    if (this.spec.record.holdOnDead && job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
+    if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
     this.#intake.consumed(opening, job.size, false);
   }
 
@@ -293,7 +293,10 @@ export class ConsumerSubscription implements IntakeOwner {
     }
   }
 
-  /** The message goes back to its producer; what waits behind it of its key goes with it. */
+  /**
+   * The message goes back to its producer; what waits behind it of its key goes with it. Also when it is
+   * dead: until the producer has that on disk it may come again, here or elsewhere, and succeed.
+   */
   #nackBack(job: Job, how: NackReason): void {
     const { opening } = job;
     if (!opening.closed) {
@@ -307,8 +310,7 @@ export class ConsumerSubscription implements IntakeOwner {
         ...how,
         delayMs,
       });
-      const stops = how.outcome !== "dead" || this.spec.record.holdOnDead;
-      if (stops && job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
+      if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
     }
     this.#end(job);
   }

@@ -1,9 +1,11 @@
 /**
  * What becomes of messages that no retry can help: into the dead letters, out again, or gone for good.
  *
- * The letter is written in the commit of the cursor that passes its message. A replay is a new journal entry
- * addressed to the one subscription, in the commit that removes the letter; where the letter stops its key
- * ("hold") the message itself is tried again, in its place, before what waits behind it.
+ * The letter is written in the commit of the cursor that passes its message, and its key goes on only after
+ * that commit: else a producer that dies in between would have the message tried again, and it may succeed,
+ * after what follows it. A replay is a new journal entry addressed to the one subscription, in the commit that
+ * removes the letter; where the letter stops its key ("hold") the message itself is tried again, in its place,
+ * before what waits behind it.
  *
  * At the limit of dead letters the subscription pauses and says so; it goes on when some are replayed or
  * discarded.
@@ -14,6 +16,7 @@ import { EnvelopeView } from "../../wire/envelope.ts";
 import type { Nack } from "../../wire/settle.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
+import type { CommitOwner } from "../journal/commit-owner.ts";
 import type { Journal } from "../journal/journal.ts";
 import {
   type DeadLetterHead,
@@ -40,8 +43,13 @@ export type DeadLetterCallback = (error: MeshError | undefined) => void;
 const FULL = "dead letters are full";
 const FULL_AGAIN_MS = 1_000;
 
-export class DeadLetterDesk {
+type Buried = { readonly state: SubscriptionState; readonly entry: Entry };
+
+export class DeadLetterDesk implements CommitOwner {
   readonly #host: DeadLetterHost;
+  /** Written with the next commit, and with the one under way. */
+  #buried: Buried[] = [];
+  #flushed: Buried[] = [];
 
   constructor(host: DeadLetterHost) {
     this.#host = host;
@@ -54,6 +62,7 @@ export class DeadLetterDesk {
     const { epoch, seq } = entry;
     const found = journal.recordAt({ epoch, seq });
     if (found === undefined) {
+      state.cursor.stop(member, entry); // the consumer has stopped its key
       if (state.cursor.settle(entry)) state.ledger.add("damaged", 1);
       state.touched(1, false);
       return;
@@ -70,8 +79,12 @@ export class DeadLetterDesk {
     const head = this.#headOf(state, entry, nack.reason, envelope, block, index);
     deadLetters.add(head, envelope);
     state.errors.delete(entry);
-    if (head.holds) state.cursor.stop(member, entry);
-    else if (state.cursor.settle(entry)) state.ledger.add("dead", 1);
+    state.cursor.stop(member, entry);
+    if (!head.holds) {
+      state.ending.add(entry);
+      this.#buried.push({ state, entry });
+      journal.committer.dirty(this);
+    }
     state.touched(1, true);
     const { id, reason, attempts } = head;
     env.counters.count("messages.dead");
@@ -114,15 +127,43 @@ export class DeadLetterDesk {
     const { head } = letter;
     const state = table.get(head.subscription);
     const entry = head.holds ? state?.cursor.find(head.epoch, head.seq) : undefined;
-    if (state !== undefined && entry !== undefined && state.cursor.settle(entry)) {
-      state.ledger.add("dead", 1);
-      state.touched(1, true);
+    if (state === undefined || entry === undefined) {
+      this.#remove(head, done);
+      return;
     }
-    this.#remove(head, done);
-    if (state !== undefined) this.#host.pump(state);
+    state.ending.add(entry);
+    state.touched(1, true);
+    this.#remove(head, (error) => {
+      if (error === undefined) this.#pass(state, entry);
+      else state.ending.delete(entry);
+      done(error);
+    });
+  }
+
+  // --- CommitOwner: letters on their way to the disk -----------------------------------------
+
+  flush(): void {
+    this.#flushed = this.#flushed.concat(this.#buried);
+    this.#buried = [];
+  }
+
+  committed(error: MeshError | undefined): void {
+    const flushed = this.#flushed;
+    this.#flushed = [];
+    if (error === undefined) for (const { state, entry } of flushed) this.#pass(state, entry);
+    else this.#buried = flushed.concat(this.#buried);
   }
 
   // --- inside --------------------------------------------------------------------------------
+
+  /** That the message is dead is on disk: its key goes on. */
+  #pass(state: SubscriptionState, entry: Entry): void {
+    state.ending.delete(entry);
+    if (!state.cursor.settle(entry)) return;
+    state.ledger.add("dead", 1);
+    state.touched(0, false);
+    if (this.#host.table.get(state.id) === state) this.#host.pump(state);
+  }
 
   #headOf(
     state: SubscriptionState,

@@ -76,6 +76,8 @@ export class SubscriptionState implements CommitOwner {
   readonly outlets = new Map<string, Outlet<SubscriptionState>>();
   /** Errors of messages that wait for a retry. */
   readonly errors = new Map<Entry, AttemptError[]>();
+  /** Dead as the next cursor row says, and still in their keys' way until that row is on disk. */
+  readonly ending = new Set<Entry>();
   /** Positions after the first up to the second are counted as accepted when they are read. */
   readonly #uncounted: readonly [Position, Position];
   /** All others are counted when they are appended, so far up to here. */
@@ -293,6 +295,7 @@ export class SubscriptionState implements CommitOwner {
     const open: number[] = [];
     const now = this.#env.clock.monotonicMs();
     for (const entry of this.cursor.unsettled()) {
+      if (this.ending.has(entry)) continue;
       open.push(entry.epoch, entry.seq, entry.attempts, this.#waitOf(entry, now));
     }
     const row: CursorRow = {
@@ -303,9 +306,17 @@ export class SubscriptionState implements CommitOwner {
       ...(this.#readsUncounted ? { uncounted: this.#uncounted } : {}),
       scannedCount: this.scannedCount,
       open,
-      ledger: Buffer.from(this.ledger.encode()).toString("hex"),
+      ledger: Buffer.from(this.#ledgerRow()).toString("hex"),
     };
     return Buffer.from(JSON.stringify(row));
+  }
+
+  #ledgerRow(): Uint8Array {
+    if (this.ending.size === 0) return this.ledger.encode();
+    const ledger = new Ledger();
+    ledger.merge(this.ledger);
+    ledger.add("dead", this.ending.size);
+    return ledger.encode();
   }
 
   get #readsUncounted(): boolean {
