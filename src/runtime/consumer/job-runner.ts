@@ -19,6 +19,7 @@ import type { Timer } from "../../ports/clock.ts";
 import type { Environment } from "../environment.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import type { Job } from "./job.ts";
+import { type StartGate, StartGates } from "./start-gate.ts";
 
 /** Called once per attempt. Throwing or rejecting is a failed attempt. */
 export type JobHandler = (job: Job) => void | Promise<void>;
@@ -47,18 +48,26 @@ export class JobRunner {
   readonly #waits = new DueHeap<Job>();
   /** Their wait is over, but all places are taken. */
   readonly #due = new Ring<Job>();
+  readonly #gates: StartGates;
   #waitTimer: Timer | undefined;
   #deadlineTimer: Timer | undefined;
   #dispatching = false;
   #paused = false;
   #idle: (() => void)[] = [];
 
-  constructor(env: Environment, limits: RunnerLimits, handler: JobHandler, owner: RunnerOwner) {
+  constructor(
+    env: Environment,
+    limits: RunnerLimits,
+    handler: JobHandler,
+    owner: RunnerOwner,
+    gates: readonly StartGate[] = [],
+  ) {
     this.#env = env;
     this.#limits = limits;
     this.#handler = handler;
     this.#owner = owner;
     this.#lanes = new Lanes<Job>(limits.concurrency);
+    this.#gates = new StartGates(gates, env.clock, () => this.dispatch());
   }
 
   get paused(): boolean {
@@ -137,6 +146,7 @@ export class JobRunner {
     if (this.#deadlineTimer !== undefined) clock.clearTimer(this.#deadlineTimer);
     this.#waitTimer = undefined;
     this.#deadlineTimer = undefined;
+    this.#gates.stop();
   }
 
   /** The message was given to this member anew: what this attempt still does has no effect. */
@@ -177,7 +187,9 @@ export class JobRunner {
   // --- inside --------------------------------------------------------------------------------
 
   #next(): Job | undefined {
-    if (this.#due.length > 0 && this.#lanes.running < this.#limits.concurrency) {
+    if (this.#lanes.running >= this.#limits.concurrency) return undefined;
+    if (this.#lanes.waiting + this.#due.length === 0 || !this.#gates.areOpen()) return undefined;
+    if (this.#due.length > 0) {
       const job = this.#due.shift() as Job;
       this.#lanes.abandon(job); // it takes a place again
       return job;
@@ -187,6 +199,7 @@ export class JobRunner {
 
   #run(job: Job): void {
     job.state = "running";
+    this.#gates.started(job);
     let result: void | Promise<void>;
     try {
       result = this.#handler(job);
