@@ -163,9 +163,16 @@ export default {
     ),
     layer(
       "patterns-import-the-public-api",
-      "patterns, admin, cli and testing stand on what users hold",
-      "^src/(patterns|admin|cli|testing)/",
-      "^src/(patterns/|admin/|cli/|testing/|mesh/|contract/|ports/|errors\\.ts$|index\\.ts$)",
+      "patterns, admin and cli stand on what users hold",
+      "^src/(patterns|admin|cli)/",
+      "^src/(patterns/|admin/|cli/|mesh/|contract/|ports/|errors\\.ts$|index\\.ts$)",
+    ),
+    layer(
+      "testing-imports-downward",
+      "the test mesh puts simulated parts under the real runtime and reads what reaches its disks",
+      "^src/testing/",
+      "^src/(testing/|mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options(\\.ts$|/))",
+      undefined,
     ),
     {
       name: "tops-apart",

@@ -38,7 +38,7 @@ export type Stored = {
   readonly timeMs: number;
   readonly timeCounter: number;
   readonly expires: boolean;
-  readonly filtered: boolean;
+  readonly headers: Readonly<Record<string, string>>;
   readonly atMs: number;
   /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it. */
   state: "ok" | "unknown" | "burnt" | "revived";
@@ -83,7 +83,8 @@ export type Known = {
   readonly durable: boolean;
   readonly keyed: boolean;
   readonly holds: boolean;
-  readonly filter: boolean;
+  /** Headers that a message must have; none for all messages. */
+  readonly filter: Readonly<Record<string, string>>;
   readonly moves: boolean;
   readonly fromStart: boolean;
   readonly births: { readonly ms: number; readonly counter: number }[];

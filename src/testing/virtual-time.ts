@@ -5,10 +5,11 @@
  * caused has run. Approach: the loop runs one event, then hops through a microtask into the next tick;
  * Node.js drains all microtasks, those that microtasks add included, before it takes the next tick, so the
  * hop proves that nothing of the event is left. Then come the callbacks for the end of the turn, one by
- * one with the same hop, then the next event.
+ * one with the same hop, then the next event. `hold` may stop it between two events for something real.
  *
  * Invariants: events run in order of (time, order of scheduling); time is whole microseconds and never
- * falls; nothing here reads a real clock. While it runs, real clocks, timers and randomness throw.
+ * falls; nothing here reads a real clock. While it runs, real clocks, timers and randomness throw, unless
+ * it was told to leave them alone.
  * Bound: `eventsMax` of a run.
  */
 import { trapRealTime } from "./real-time-traps.ts";
@@ -22,10 +23,19 @@ export type VirtualTimer = {
 /** Events after which real timers and I/O of the process get a turn. */
 const EVENTS_PER_BREATH = 20_000;
 
+export type RunLimits = {
+  readonly untilMs: number;
+  readonly done?: () => boolean;
+  readonly eventsMax?: number;
+  /** Asked between two events: the next one waits until the promise has settled. */
+  readonly hold?: () => Promise<unknown> | undefined;
+};
+
 export class VirtualTime {
   readonly #heap: VirtualTimer[] = [];
   readonly #ends: (() => void)[] = [];
   readonly #onError: (error: unknown) => void;
+  readonly #trap: () => () => void;
   #endsAt = 0;
   #nowUs = 0;
   #order = 0;
@@ -33,8 +43,9 @@ export class VirtualTime {
   #cancelled = 0;
 
   /** `onError` hears what an event threw: in a real process it would have ended it. */
-  constructor(onError: (error: unknown) => void) {
+  constructor(onError: (error: unknown) => void, options: { readonly traps?: boolean } = {}) {
     this.#onError = onError;
+    this.#trap = options.traps === false ? () => () => {} : trapRealTime;
   }
 
   get nowMs(): number {
@@ -66,15 +77,22 @@ export class VirtualTime {
   }
 
   /** Runs events until this time, until `done` says so, or until none is left. */
-  run(limits: { untilMs: number; done?: () => boolean; eventsMax?: number }): Promise<void> {
+  run(limits: RunLimits): Promise<void> {
     const { untilMs, done = () => false, eventsMax = Number.POSITIVE_INFINITY } = limits;
+    const { hold = () => undefined } = limits;
     const untilUs = Math.floor(untilMs * 1_000);
     const last = this.#events + eventsMax;
     const { setImmediate: breathe } = globalThis;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       let left = EVENTS_PER_BREATH;
-      let release = trapRealTime();
+      let release = this.#trap();
       const step = (): void => {
+        const real = this.#idle ? hold() : undefined;
+        if (real !== undefined) {
+          release();
+          real.then(resume, reject);
+          return;
+        }
         const over = this.#events >= last || (this.#idle && done()) || !this.#step(untilUs);
         if (over) {
           release();
@@ -87,11 +105,15 @@ export class VirtualTime {
         }
       };
       const hop = (): void => process.nextTick(step);
+      const resume = (): void => {
+        release = this.#trap();
+        hop();
+      };
       const rest = (): void =>
         process.nextTick(() => {
           release();
           breathe(() => {
-            release = trapRealTime();
+            release = this.#trap();
             step();
           });
         });

@@ -43,6 +43,7 @@ const BREACHES: readonly (readonly [rule: string, module: string, imported: stri
   ["mesh-imports-downward", "src/mesh/planted-patterns.ts", "../patterns/planted.ts"],
   ["composition-root-imports-downward", "src/mesh/create-node.ts", "../cli/planted.ts"],
   ["patterns-import-the-public-api", "src/patterns/planted-run.ts", "../runtime/planted.ts"],
+  ["testing-imports-downward", "src/testing/planted-zmq.ts", "../transport/zeromq/planted.ts"],
   ["tops-apart", "src/patterns/planted-cli.ts", "../cli/planted.ts"],
   ["index-is-the-top", "src/mesh/planted-index.ts", "../index.ts"],
   ["zeromq-behind-its-port", "src/runtime/planted-engine-zmq.ts", "zeromq"],
@@ -72,6 +73,7 @@ const LAWFUL: readonly (readonly [module: string, imported: string])[] = [
   ["src/runtime/lawful.ts", "../core/planted.ts"],
   ["src/mesh/lawful.ts", "../runtime/planted.ts"],
   ["src/patterns/lawful.ts", "../mesh/planted.ts"],
+  ["src/testing/lawful.ts", "../runtime/planted.ts"],
   ["src/cli/lawful.ts", "../admin/lawful.ts"],
   ["src/admin/lawful.ts", "../mesh/planted.ts"],
 ];

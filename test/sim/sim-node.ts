@@ -1,18 +1,14 @@
 /** One node of a simulated mesh through all its lives: starts, works, dies, comes back on its disk. */
-import { crc32 } from "node:zlib";
-import { assembleNode } from "../../src/mesh/assemble-node.ts";
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { SubscribeOptions } from "../../src/options/subscribe-options.ts";
-import { resolveOptions } from "../../src/options.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { subscriptionId } from "../../src/runtime/subscription-id.ts";
+import { DiskObserver } from "../../src/testing/disk-observer.ts";
 import type { SeededRandom } from "../../src/testing/seeded-random.ts";
 import type { VirtualDisk } from "../../src/testing/virtual-disk.ts";
+import { startVirtualNode } from "../../src/testing/virtual-node.ts";
 import { type ClockFault, VirtualProcess } from "../../src/testing/virtual-process.ts";
-import { VirtualTransport } from "../../src/testing/virtual-transport.ts";
-import { plainXxh32 } from "../../src/testing/xxh32.ts";
-import { DiskObserver } from "./disk-observer.ts";
 import { handle } from "./handlers.ts";
 import type { SubscriptionPlan } from "./plan.ts";
 import type { World } from "./world.ts";
@@ -52,7 +48,8 @@ export class SimNode {
     this.index = index;
     this.host = `n${index}`;
     this.service = parts.service;
-    this.observer = new DiskObserver(world.history, index, () => world.time.nowMs);
+    const now = () => world.time.nowMs;
+    this.observer = new DiskObserver(world.history, index, now, ({ payload }) => idIn(payload));
     this.disk = parts.disk(this.observer);
     this.clocks = parts.clocks;
     this.random = parts.random;
@@ -75,12 +72,10 @@ export class SimNode {
     world.history.changesMs.push(world.time.nowMs);
     this.observer.opened();
     this.subscribing = 0;
-    const store = this.disk.open(process);
     const { plan } = world;
-    const options = resolveOptions({
+    const options = {
       service: this.service,
       mesh: "sim",
-      dataDir: ":memory:",
       heartbeatMs: plan.heartbeatMs,
       leaseMs: plan.leaseMs,
       silenceMs: 3 * plan.leaseMs,
@@ -91,19 +86,11 @@ export class SimNode {
         lookAheadMax: plan.lookAheadMax,
         payloadBytesMax: 65_536,
       },
-    });
-    assembleNode({
-      options,
-      clock: process.clock,
-      random: this.random,
-      logger: this.#logger(),
-      hash: plainXxh32(),
-      crc32: (bytes) => crc32(bytes),
-      store,
-      dataDir: this.host,
-      transports: [new VirtualTransport(world.network, this.host, process)],
-      discovery: [world.discovery.join(this.host, process)],
-    }).then(
+    };
+    const { host, disk, random } = this;
+    const { network, discovery } = world;
+    const logger = this.#logger();
+    startVirtualNode(options, { host, process, disk, network, discovery, random, logger }).then(
       (node) => this.#started(node, process),
       (error: unknown) => {
         world.trace.note(`${this.host} cannot start: ${String(error)}`);
@@ -226,6 +213,12 @@ export class SimNode {
     };
   }
 }
+
+/** The id is the first field of every payload. */
+const idIn = (payload: Uint8Array): string => {
+  const head = Buffer.from(payload.subarray(0, 200)).toString("latin1");
+  return /^\{"id":"([^"]*)"/.exec(head)?.[1] ?? "";
+};
 
 const show = (fields: unknown): string => {
   if (fields === undefined) return "";

@@ -2,17 +2,17 @@
 import { MeshError } from "../../src/errors.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Subscription } from "../../src/mesh/subscription.ts";
+import { isFragile } from "../../src/testing/frame-name.ts";
 import { History, type Run } from "../../src/testing/history.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import { Trace } from "../../src/testing/trace.ts";
 import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
 import { VirtualDisk } from "../../src/testing/virtual-disk.ts";
 import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
 import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
 import { VirtualTime } from "../../src/testing/virtual-time.ts";
-import { isFragile } from "./frame-name.ts";
 import { type Plan, planOf, type SubscriptionPlan } from "./plan.ts";
 import { SimNode } from "./sim-node.ts";
-import { Trace } from "./trace.ts";
 import { Worker } from "./worker.ts";
 
 const WALL_START_MS = 1_800_000_000_000;
@@ -131,7 +131,7 @@ export class World {
       durable: plan.durable,
       keyed: plan.distribution === "key",
       holds: plan.onDead === "hold",
-      filter: plan.filter,
+      filter: plan.filter ? { pick: "me" } : {},
       moves: plan.failover === "move",
       fromStart: plan.from === "earliest",
       births: [],

@@ -19,7 +19,8 @@ export const kept = (history: History): Stored[] =>
 export const concerns = (known: Known, record: Stored): boolean => {
   if (record.target !== undefined) return record.target === known.id;
   if ((record.kind === "command") !== (known.role === "commands")) return false;
-  return matches(known.pattern, record.subject) && (!known.filter || record.filtered);
+  if (!matches(known.pattern, record.subject)) return false;
+  return Object.entries(known.filter).every(([name, value]) => record.headers[name] === value);
 };
 
 /** Whether the subscription must get it: a command always, an event from the births of all members on. */

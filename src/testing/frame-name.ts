@@ -1,5 +1,5 @@
 /** The type of a frame, for traces and for choosing which frames may misbehave. */
-import { decodeFrame } from "../../src/wire/frames.ts";
+import { decodeFrame } from "../wire/frames.ts";
 
 export const frameName = (frame: Uint8Array): string => {
   try {

@@ -1,25 +1,34 @@
-/** Reads what reaches a disk: journal records, dead letters, births. The history's word on "durable". */
+/**
+ * Reads what reaches a disk: journal records, dead letters, births. The history's word on "durable".
+ *
+ * `identify` names a record for the checkers: what was said, stored and handled has one name everywhere.
+ */
 import { crc32 } from "node:zlib";
-import type { StoreWrite } from "../../src/ports/journal-store.ts";
-import { Block } from "../../src/runtime/journal/block.ts";
-import { compositeKey } from "../../src/runtime/journal/keys.ts";
-import type { History, Stored } from "../../src/testing/history.ts";
-import { EnvelopeView } from "../../src/wire/envelope.ts";
+import type { StoreWrite } from "../ports/journal-store.ts";
+import { Block } from "../runtime/journal/block.ts";
+import { compositeKey } from "../runtime/journal/keys.ts";
+import { EnvelopeView } from "../wire/envelope.ts";
+import type { History, Stored } from "./history.ts";
 
-const FILTER_HEADER = "pick";
+export type Identify = (
+  envelope: EnvelopeView,
+  at: { readonly epoch: number; readonly seq: number },
+) => string;
 
 export class DiskObserver {
   readonly #history: History;
   readonly #node: number;
   readonly #now: () => number;
+  readonly #identify: Identify;
   /** Records by key of their block, for what is taken back. */
   readonly #unknown = new Map<string, Stored[]>();
   readonly #keysWithDead = new Set<string>();
 
-  constructor(history: History, node: number, now: () => number) {
+  constructor(history: History, node: number, now: () => number, identify: Identify) {
     this.#history = history;
     this.#node = node;
     this.#now = now;
+    this.#identify = identify;
   }
 
   durable(writes: readonly StoreWrite[], how: "ok" | "unknown"): void {
@@ -61,11 +70,11 @@ export class DiskObserver {
       subject: string;
     };
     const envelope = start === end ? undefined : new EnvelopeView(block.envelopeBytes, start, end);
+    const at = { epoch: block.epoch, seq: block.firstSeq + index };
     return {
       node: this.#node,
-      epoch: block.epoch,
-      seq: block.firstSeq + index,
-      id: envelope === undefined ? "" : payloadId(envelope.payload),
+      ...at,
+      id: envelope === undefined ? "" : this.#identify(envelope, at),
       kind: kind === 1 ? "command" : "event",
       subject,
       key: envelope?.key,
@@ -73,7 +82,7 @@ export class DiskObserver {
       timeMs: envelope?.time.ms ?? 0,
       timeCounter: envelope?.time.counter ?? 0,
       expires: block.expireAtMs(index) >= 0,
-      filtered: envelope !== undefined && FILTER_HEADER in envelope.headers,
+      headers: envelope?.headers ?? {},
       atMs: this.#now(),
       state,
     };
@@ -108,11 +117,5 @@ export class DiskObserver {
     known.births.push(time);
   }
 }
-
-/** The id is the first field of every payload. */
-export const payloadId = (payload: Uint8Array): string => {
-  const head = Buffer.from(payload.subarray(0, 200)).toString("latin1");
-  return /^\{"id":"([^"]*)"/.exec(head)?.[1] ?? "";
-};
 
 const nameOf = (key: Uint8Array): string => Buffer.from(key).toString("latin1");
