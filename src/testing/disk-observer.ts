@@ -34,7 +34,7 @@ export class DiskObserver {
   durable(writes: readonly StoreWrite[], how: "ok" | "unknown"): void {
     for (const { table, key, value } of writes) {
       if (table === "log") this.#log(nameOf(key), value, how);
-      else if (table === "dead") this.#dead(nameOf(key), value);
+      else if (table === "dead") this.#dead(nameOf(key), value, how);
       else if (table === "directory" && value !== undefined) this.#birth(nameOf(key), value);
     }
   }
@@ -88,9 +88,10 @@ export class DiskObserver {
     };
   }
 
-  #dead(name: string, value: Uint8Array | undefined): void {
+  #dead(name: string, value: Uint8Array | undefined, how: "ok" | "unknown"): void {
     if (value === undefined) {
-      this.#keysWithDead.delete(name);
+      // Taken out by a sync that failed: the node does not know, and puts the same letter back.
+      if (how === "ok") this.#keysWithDead.delete(name);
       return;
     }
     if (this.#keysWithDead.has(name)) return; // written again by a later commit

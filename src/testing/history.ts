@@ -56,6 +56,8 @@ export type Run = {
   readonly seq: number;
   readonly key: string | undefined;
   readonly attempt: number;
+  /** It replays a dead letter. */
+  readonly isReplay: boolean;
   readonly startMs: number;
   readonly volatile: boolean;
   endMs: number | undefined;

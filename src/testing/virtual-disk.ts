@@ -67,6 +67,7 @@ export class VirtualDisk {
   readonly #hooks: DiskHooks;
   readonly #image = emptyImage();
   #store: VirtualStore | undefined;
+  #failsNext = false;
 
   constructor(time: VirtualTime, random: SeededRandom, hooks: DiskHooks) {
     this.#time = time;
@@ -99,6 +100,11 @@ export class VirtualDisk {
     }
   }
 
+  /** The next commit's sync fails. */
+  failNextSync(): void {
+    this.#failsNext = true;
+  }
+
   rows(table: Table): StoreEntry[] {
     return this.#table(table).range({ limit: Number.POSITIVE_INFINITY });
   }
@@ -112,7 +118,9 @@ export class VirtualDisk {
     return new Promise((resolve, reject) => {
       const { faults } = this;
       const delayMs = 0.01 + this.#random.exponential(faults.syncMeanMs);
-      const fails = faults.syncFails > 0 && this.#random.chance(faults.syncFails);
+      const drawn = faults.syncFails > 0 && this.#random.chance(faults.syncFails);
+      const fails = drawn || this.#failsNext;
+      this.#failsNext = false;
       const finish = (): void => {
         if (this.#isTooFull(writes)) {
           this.#hooks.fault("diskFull");
@@ -168,6 +176,9 @@ export class VirtualDisk {
   }
 }
 
+/** Its own memory; unlike `slice`, also of a Buffer. */
+const copyOf = (bytes: Uint8Array): Uint8Array => Uint8Array.prototype.slice.call(bytes);
+
 class VirtualStore implements JournalStore {
   readonly process: VirtualProcess;
   readonly view: Image;
@@ -193,21 +204,21 @@ class VirtualStore implements JournalStore {
     }
     const copies = writes.map(({ table, key, value }) => ({
       table,
-      key: Uint8Array.from(key),
-      value: value === undefined ? undefined : Uint8Array.from(value),
+      key: copyOf(key),
+      value: value === undefined ? undefined : copyOf(value),
     }));
     return this.#disk.commit(this, copies);
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
     const value = this.#table(table).get(key);
-    return value && Uint8Array.from(value);
+    return value && copyOf(value);
   }
 
   scan(table: Table, options: ScanOptions): StoreEntry[] {
     return this.#table(table)
       .range(options)
-      .map(({ key, value }) => ({ key: Uint8Array.from(key), value: Uint8Array.from(value) }));
+      .map(({ key, value }) => ({ key: copyOf(key), value: copyOf(value) }));
   }
 
   bytesOnDisk(): number {

@@ -84,12 +84,30 @@ export class FaultDriver {
   }
 
   /** Runs `undo` after a while, or when everything heals, once. */
-  #later(meanMs: number, undo: () => void): void {
+  later(meanMs: number, undo: () => void): void {
+    this.after(this.#world.random.exponential(meanMs), undo);
+  }
+
+  /** Runs `undo` after this time, or when everything heals, once. */
+  after(delayMs: number, undo: () => void): void {
     const once = (): void => {
       if (this.#undo.delete(once)) undo();
     };
     this.#undo.add(once);
-    this.#world.time.after(this.#world.random.exponential(meanMs), once);
+    this.#world.time.after(delayMs, once);
+  }
+
+  /** Two hosts do not reach one another for so long. */
+  cut([a, b]: readonly [string, string], forMs: number): void {
+    const { network, history, time } = this.#world;
+    history.changesMs.push(time.nowMs);
+    network.block(a, b);
+    network.block(b, a);
+    this.after(forMs, () => {
+      history.changesMs.push(time.nowMs);
+      network.unblock(a, b);
+      network.unblock(b, a);
+    });
   }
 
   #node(): SimNode {
@@ -109,7 +127,7 @@ export class FaultDriver {
     const powerLoss = random.chance(plan.faults.powerLoss);
     this.#world.fault(powerLoss ? "powerLoss" : "kill");
     node.crash(powerLoss);
-    this.#later(random.pick([50, 500, 3_000]), () => node.start());
+    this.later(random.pick([50, 500, 3_000]), () => node.start());
   }
 
   #restart(): void {
@@ -117,7 +135,7 @@ export class FaultDriver {
     if (node.state !== "up") return;
     this.#world.fault("restart");
     node.stop();
-    this.#later(1_000, () => this.#startWhenDown(node));
+    this.later(1_000, () => this.#startWhenDown(node));
   }
 
   #startWhenDown(node: SimNode): void {
@@ -135,7 +153,7 @@ export class FaultDriver {
     this.#world.fault("pause");
     this.#world.history.changesMs.push(this.#world.time.nowMs);
     process.pause();
-    this.#later(this.#world.random.pick([100, 1_500, 4_000]), () => process.resume());
+    this.later(this.#world.random.pick([100, 1_500, 4_000]), () => process.resume());
   }
 
   #partition(): void {
@@ -151,7 +169,7 @@ export class FaultDriver {
     if (kind === "discovery") {
       const { host } = this.#node();
       world.discovery.faults.deaf.add(host);
-      this.#later(3_000, () => world.discovery.faults.deaf.delete(host));
+      this.later(3_000, () => world.discovery.faults.deaf.delete(host));
       return;
     }
     if (kind === "halves") {
@@ -169,7 +187,7 @@ export class FaultDriver {
     }
     const isReset = random.chance(0.3);
     for (const [from, to] of cut) world.network.block(from, to);
-    this.#later(random.pick([200, 1_500, 5_000]), () => {
+    this.later(random.pick([200, 1_500, 5_000]), () => {
       world.history.changesMs.push(world.time.nowMs);
       if (isReset) for (const [from, to] of cut) world.network.reset(from, to);
       for (const [from, to] of cut) world.network.unblock(from, to);
@@ -180,7 +198,7 @@ export class FaultDriver {
     const [a, b] = this.#pair();
     this.#world.fault("clog");
     this.#world.network.block(a.host, b.host);
-    this.#later(this.#world.random.pick([20, 300, 2_000]), () =>
+    this.later(this.#world.random.pick([20, 300, 2_000]), () =>
       this.#world.network.unblock(a.host, b.host),
     );
   }
@@ -196,7 +214,7 @@ export class FaultDriver {
     if (disk.faults.isFull) return;
     this.#world.fault("diskFills");
     disk.faults.isFull = true;
-    this.#later(1_000, () => {
+    this.later(1_000, () => {
       disk.faults.isFull = false;
     });
   }
@@ -206,7 +224,7 @@ export class FaultDriver {
     const byMs = this.#world.random.pick([-3_600_000, -5_000, 5_000, 3_600_000]);
     this.#world.fault("clockJump");
     node.clocks.wallMs += byMs;
-    this.#later(3_000, () => {
+    this.later(3_000, () => {
       node.clocks.wallMs -= byMs;
     });
   }

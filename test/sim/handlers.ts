@@ -31,6 +31,7 @@ export const handle = (
     seq: message.position.seq,
     key: message.key,
     attempt: message.attempt,
+    isReplay: message.replayOf !== undefined,
     startMs: world.time.nowMs,
     volatile: isVolatile,
     endMs: undefined,
@@ -53,7 +54,8 @@ export const handle = (
     world.ended(run, "ok");
   };
   if (!world.isHealing) {
-    if (fate("poison") < plan.poison) {
+    const isCured = run.isReplay && world.plan.replaysSucceed === true;
+    if (fate("poison") < plan.poison && !isCured) {
       if (fate("kind") < 0.3) fail(new Unrecoverable("beyond help"));
       fail(new Error("poisoned"));
     }

@@ -1,90 +1,119 @@
 /**
- * npm run sim -- [--seeds N] [--seed-start K] [--json] | --seed N [--trace]
+ * npm run sim -- [--seeds N] [--seed-start K] [--workers N] [--scenario NAME] [--keep-going] [--json]
+ *              | --seed N [--scenario NAME] [--trace] | --scenarios
  *
  * Runs simulated meshes, one a seed. Exit code 1 when a checker found a violation.
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { type Outcome, simulate } from "./simulate.ts";
+import { isMainThread, parentPort } from "node:worker_threads";
+import type { Violation } from "../../src/testing/history.ts";
+import { runSeed, type SeedTask } from "./run-seed.ts";
+import { isScenario, NO_SCENARIO, SCENARIOS } from "./scenarios.ts";
+import { simulate } from "./simulate.ts";
+import { runSwarm } from "./swarm.ts";
 
-const RUN_TWICE_EVERY = 100;
 const TRACE_SHOWN = 60;
+const PROGRESS_EVERY = 25;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "200" },
-    "seed-start": { type: "string", default: "1" },
-    seed: { type: "string" },
-    trace: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    "keep-going": { type: "boolean", default: false },
-  },
-});
-
-const add = (into: Map<string, number>, from: ReadonlyMap<string, number>): void => {
-  for (const [name, count] of from) into.set(name, (into.get(name) ?? 0) + count);
-};
-
-const sorted = (counts: ReadonlyMap<string, number>): Record<string, number> =>
-  Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
-
-const show = (outcome: Outcome): void => {
-  const { seed, violations, diagnosis } = outcome;
-  for (const { check, message } of violations) {
-    process.stderr.write(`seed ${seed}: ${check}: ${message}\n`);
+const command = (): Promise<boolean> => {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "200" },
+      "seed-start": { type: "string", default: "1" },
+      seed: { type: "string" },
+      workers: { type: "string", default: String(availableParallelism()) },
+      scenario: { type: "string" },
+      scenarios: { type: "boolean", default: false },
+      trace: { type: "boolean", default: false },
+      // The totals are always one line of JSON; the word is for those who expect to say it.
+      json: { type: "boolean", default: false },
+      "keep-going": { type: "boolean", default: false },
+    },
+  });
+  const { scenario } = values;
+  if (values.scenarios) return list();
+  if (scenario !== undefined && scenario !== NO_SCENARIO && !isScenario(scenario)) {
+    throw new Error(`no scenario "${scenario}": --scenarios lists them`);
   }
-  if (diagnosis !== "") process.stderr.write(`${diagnosis}\n`);
+  if (values.seed !== undefined) return replay(numberOf(values.seed, 0), scenario, values.trace);
+  return swarm({
+    first: numberOf(values["seed-start"], 0),
+    count: numberOf(values.seeds, 1),
+    workers: numberOf(values.workers, 1),
+    scenario,
+    keepGoing: values["keep-going"],
+  });
 };
 
-const replay = async (seed: number): Promise<boolean> => {
-  const outcome = await simulate(seed, { keepTrace: true });
-  if (values.trace) process.stdout.write(`${outcome.trace?.join("\n")}\n`);
-  process.stdout.write(`trace hash ${outcome.hash}, ${outcome.events} events\n`);
+const numberOf = (text: string, min: number): number => {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  throw new Error(`"${text}" is not a whole number of at least ${min}`);
+};
+
+const list = async (): Promise<boolean> => {
+  for (const { name, about } of SCENARIOS) process.stdout.write(`${name.padEnd(20)} ${about}\n`);
+  return true;
+};
+
+const show = (result: {
+  readonly seed: number;
+  readonly scenario: string;
+  readonly violations: readonly Violation[];
+  readonly diagnosis: string;
+}): void => {
+  for (const { check, message } of result.violations) {
+    process.stderr.write(`seed ${result.seed} (${result.scenario}): ${check}: ${message}\n`);
+  }
+  if (result.diagnosis !== "") process.stderr.write(`${result.diagnosis}\n`);
+};
+
+const replay = async (
+  seed: number,
+  scenario: string | undefined,
+  trace: boolean,
+): Promise<boolean> => {
+  const outcome = await simulate(seed, { keepTrace: true, scenario });
+  if (trace) process.stdout.write(`${outcome.trace?.join("\n")}\n`);
+  process.stdout.write(
+    `trace hash ${outcome.hash}, ${outcome.events} events, scenario ${outcome.scenario}\n`,
+  );
   show(outcome);
   return outcome.violations.length === 0;
 };
 
-const swarm = async (first: number, count: number): Promise<boolean> => {
-  const faults = new Map<string, number>();
-  const coverage = new Map<string, number>();
-  let events = 0;
-  let simulatedMs = 0;
-  let violations = 0;
-  let done = 0;
+const swarm = async (what: {
+  first: number;
+  count: number;
+  workers: number;
+  scenario: string | undefined;
+  keepGoing: boolean;
+}): Promise<boolean> => {
   const startMs = performance.now();
-  for (let seed = first; seed < first + count; seed++) {
-    const outcome = await simulate(seed);
-    done++;
-    events += outcome.events;
-    simulatedMs += outcome.simulatedMs;
-    add(faults, outcome.faults);
-    add(coverage, outcome.coverage);
-    if (outcome.violations.length > 0) {
-      violations += outcome.violations.length;
-      show(outcome);
-      if (!values["keep-going"]) {
-        const { trace = [] } = await simulate(seed, { keepTrace: true });
-        process.stderr.write(`${trace.slice(-TRACE_SHOWN).join("\n")}\n`);
-        break;
-      }
-    }
-    if (seed % RUN_TWICE_EVERY === 0 && (await simulate(seed)).hash !== outcome.hash) {
-      violations++;
-      process.stderr.write(`seed ${seed}: two runs have different traces\n`);
-      break;
-    }
-    if (done % 25 === 0) {
+  let done = 0;
+  let events = 0;
+  const totals = await runSwarm({
+    ...what,
+    traceShown: TRACE_SHOWN,
+    program: new URL(import.meta.url),
+    ended: (result) => {
+      events += result.events;
+      show(result);
+      if (result.traceEnd.length > 0) process.stderr.write(`${result.traceEnd.join("\n")}\n`);
+      if (++done % PROGRESS_EVERY !== 0) return;
       const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
       process.stderr.write(`${done} seeds, ${events} events, ${seconds} s\n`);
-    }
-  }
-  const simulatedHours = Number((simulatedMs / 3_600_000).toFixed(3));
-  const totals = { seeds: done, events, simulatedHours, faults: sorted(faults), violations };
-  process.stdout.write(`${JSON.stringify({ ...totals, coverage: sorted(coverage) })}\n`);
-  return violations === 0;
+    },
+  });
+  process.stdout.write(`${JSON.stringify(totals)}\n`);
+  return totals.violations === 0;
 };
 
-const ok =
-  values.seed === undefined
-    ? await swarm(Number(values["seed-start"]), Number(values.seeds))
-    : await replay(Number(values.seed));
-process.exitCode = ok ? 0 : 1;
+if (isMainThread) {
+  process.exitCode = (await command()) ? 0 : 1;
+} else {
+  parentPort?.on("message", (task: SeedTask) => {
+    void runSeed(task).then((result) => parentPort?.postMessage(result));
+  });
+}

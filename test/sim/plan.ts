@@ -36,6 +36,8 @@ export type WorkPlan = {
   readonly messages: number;
   readonly everyMs: number;
   readonly keys: number;
+  /** These keys instead of `keys` numbered ones. */
+  readonly keyNames?: readonly string[];
   readonly keyless: number;
   readonly bytesMax: number;
   readonly commands: number;
@@ -84,6 +86,10 @@ export type Plan = {
   readonly heartbeatMs: number;
   readonly leaseMs: number;
   readonly startSpreadMs: number;
+  /** When each node starts, in place of the spread. */
+  readonly startsMs?: readonly number[];
+  /** A replayed dead letter is no longer poison. */
+  readonly replaysSucceed?: boolean;
   readonly subscriptions: readonly SubscriptionPlan[];
   readonly work: WorkPlan;
   readonly faults: FaultPlan;

@@ -154,6 +154,7 @@ export class SimNode {
     }
     void node.reply("q.echo", (data) => data);
     world.worker(this, process);
+    world.watcher.up?.(this);
   }
 
   async #subscribe(node: MeshNode, plan: SubscriptionPlan): Promise<void> {

@@ -2,10 +2,13 @@
 import { check } from "../../src/testing/checkers/check.ts";
 import type { Violation } from "../../src/testing/history.ts";
 import { FaultDriver } from "./fault-driver.ts";
+import { scenarioOf } from "./scenarios.ts";
 import { World } from "./world.ts";
 
 export type Outcome = {
   readonly seed: number;
+  /** What was staged on purpose, or "none". */
+  readonly scenario: string;
   readonly events: number;
   readonly simulatedMs: number;
   readonly faults: ReadonlyMap<string, number>;
@@ -25,15 +28,17 @@ const EVENTS_MAX = 3_000_000;
 
 export const simulate = async (
   seed: number,
-  options: { readonly keepTrace?: boolean } = {},
+  options: { readonly keepTrace?: boolean; readonly scenario?: string | undefined } = {},
 ): Promise<Outcome> => {
-  const world = new World(seed, { keepTrace: options.keepTrace === true });
+  const drawn = scenarioOf(seed, options.scenario);
+  const world = new World(seed, { keepTrace: options.keepTrace === true, drawn });
   const { time, plan, history } = world;
   const driver = new FaultDriver(world);
   const unhandled = (error: unknown): void => world.found("unhandledRejection", String(error));
   process.on("unhandledRejection", unhandled);
   for (const node of world.nodes) {
-    time.after(world.random.between(0, plan.startSpreadMs), () => node.start());
+    const startMs = world.random.between(0, plan.startSpreadMs);
+    time.after(plan.startsMs?.[node.index] ?? startMs, () => node.start());
   }
   const bounds = (): void => {
     world.checkBounds();
@@ -41,16 +46,23 @@ export const simulate = async (
   };
   time.after(BOUNDS_STEP_MS, bounds);
   driver.begin();
+  const { scenario } = world;
+  if (scenario !== undefined) {
+    const seen = (count?: number): void => world.seen(count);
+    world.watcher = scenario.begin({ world, driver, random: drawn.random, seen });
+  }
   await time.run({ untilMs: plan.safetyMs, eventsMax: EVENTS_MAX });
   driver.heal();
   const settled = await settle(world);
   history.isQuiet = settled === undefined;
   if (settled !== undefined) world.found("C11", `stuck: ${settled}`);
+  world.watcher.over?.();
   world.takeLedgers();
   const diagnosis = settled === undefined ? "" : world.diagnosis();
   process.removeListener("unhandledRejection", unhandled);
   return {
     seed,
+    scenario: world.scenarioName,
     events: time.events,
     simulatedMs: time.nowMs,
     faults: world.faults,

@@ -164,6 +164,7 @@ export class Worker {
       `n${this.#index} accepted ${said.id} ${said.subject} key ${said.key} at ${position?.epoch}:${position?.seq}`,
     );
     if (!said.delayed) this.#checkStored(said);
+    this.#world.accepted(said);
   }
 
   /** C10: accepted means synced, at this very moment. */
@@ -213,7 +214,8 @@ export class Worker {
 
   /** Low keys are more frequent. */
   #key(): string {
-    const { keys } = this.#world.plan.work;
+    const { keys, keyNames } = this.#world.plan.work;
+    if (keyNames !== undefined) return this.#random.pick(keyNames);
     return `k${Math.floor(this.#random.fraction() ** 2 * keys)}`;
   }
 

@@ -3,7 +3,7 @@ import { MeshError } from "../../src/errors.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Subscription } from "../../src/mesh/subscription.ts";
 import { isFragile } from "../../src/testing/frame-name.ts";
-import { History, type Run } from "../../src/testing/history.ts";
+import { History, type Run, type Said } from "../../src/testing/history.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { Trace } from "../../src/testing/trace.ts";
 import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
@@ -12,8 +12,12 @@ import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
 import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
 import { VirtualTime } from "../../src/testing/virtual-time.ts";
 import { type Plan, planOf, type SubscriptionPlan } from "./plan.ts";
+import type { Scenario, Watcher } from "./scenario.ts";
+import { coverOf, NO_SCENARIO } from "./scenarios.ts";
 import { SimNode } from "./sim-node.ts";
 import { Worker } from "./worker.ts";
+
+export type Drawn = { readonly scenario: Scenario | undefined; readonly random: SeededRandom };
 
 const WALL_START_MS = 1_800_000_000_000;
 
@@ -32,6 +36,9 @@ export class World {
   readonly random: SeededRandom;
   /** The liveness phase: nothing fails any more. */
   isHealing = false;
+  readonly scenario: Scenario | undefined;
+  /** What hears of things as they happen. */
+  watcher: Watcher = {};
   readonly #running = new Set<Run>();
   readonly #replayed = new Set<string>();
   #isNursing = false;
@@ -40,10 +47,12 @@ export class World {
     readonly subscription: Subscription;
   }[] = [];
 
-  constructor(seed: number, options: { keepTrace: boolean }) {
+  constructor(seed: number, options: { keepTrace: boolean; drawn: Drawn }) {
     this.seed = seed;
+    this.scenario = options.drawn.scenario;
     const random = new SeededRandom(seed, "world");
-    this.plan = planOf(random.fork("plan"));
+    const plan = planOf(random.fork("plan"));
+    this.plan = this.scenario?.shape(plan, options.drawn.random) ?? plan;
     this.random = random.fork("faults");
     this.time = new VirtualTime((error) => this.found("threw", stackOf(error)));
     this.trace = new Trace(options.keepTrace, () => this.time.nowMs);
@@ -64,8 +73,14 @@ export class World {
           service: `s${index % this.plan.services}`,
           disk: (observer) =>
             new VirtualDisk(this.time, own.fork("disk"), {
-              fault,
-              durable: (writes, how) => observer.durable(writes, how),
+              fault: (name) => {
+                fault(name);
+                this.#at(index, (node) => this.watcher.diskFault?.(node, name));
+              },
+              durable: (writes, how) => {
+                observer.durable(writes, how);
+                this.#at(index, (node) => this.watcher.durable?.(node, writes));
+              },
             }),
           clocks: {
             wallMs: WALL_START_MS + own.between(-clockSkewMs, clockSkewMs),
@@ -95,6 +110,15 @@ export class World {
     if (this.history.found.length < 20) this.history.found.push({ check, message });
   }
 
+  /** The situation of this seed's scenario was seen. */
+  seen(count = 1): void {
+    if (count > 0 && this.scenario !== undefined) this.cover(coverOf(this.scenario.name), count);
+  }
+
+  get scenarioName(): string {
+    return this.scenario?.name ?? NO_SCENARIO;
+  }
+
   indexOf(nodeId: string): number {
     return this.nodes.findIndex((node) => node.nodeId === nodeId);
   }
@@ -102,6 +126,7 @@ export class World {
   started(run: Run): void {
     this.history.runs.push(run);
     this.#running.add(run);
+    this.watcher.runStarted?.(run);
     this.trace.note(
       `n${run.member} runs ${run.id} of n${run.producer} ${run.epoch}:${run.seq} for ${run.subscription}, attempt ${run.attempt}`,
     );
@@ -111,7 +136,12 @@ export class World {
     run.outcome = outcome;
     run.endMs = this.time.nowMs;
     this.#running.delete(run);
+    this.watcher.runEnded?.(run);
     this.trace.note(`n${run.member} ${outcome} ${run.id} ${run.epoch}:${run.seq}`);
+  }
+
+  accepted(said: Said): void {
+    this.watcher.accepted?.(said);
   }
 
   /** The process of a node is gone: what it was doing has no end. */
@@ -261,6 +291,11 @@ export class World {
     const running = [...this.#running].map((run) => `n${run.member} ${run.subscription} ${run.id}`);
     if (running.length > 0) lines.push(`running ${running.slice(0, 5).join("; ")}`);
     return lines.join("\n");
+  }
+
+  #at(index: number, tell: (node: SimNode) => void): void {
+    const node = this.nodes[index];
+    if (node !== undefined) tell(node);
   }
 
   takeLedgers(): void {

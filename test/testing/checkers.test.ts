@@ -69,6 +69,7 @@ const run = (seq: number, change: Partial<Run> = {}): Run => ({
   seq,
   key: "k",
   attempt: 1,
+  isReplay: false,
   startMs: seq * 10,
   volatile: false,
   endMs: seq * 10 + 5,

@@ -1,0 +1,47 @@
+/** All scenarios, and which one a seed draws. */
+import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import type { Scenario } from "./scenario.ts";
+import { bornApart } from "./scenarios/born-apart.ts";
+import { cutPair } from "./scenarios/cut-pair.ts";
+import { deadLetterReplay } from "./scenarios/dead-letter-replay.ts";
+import { earlyPublish } from "./scenarios/early-publish.ts";
+import { failedSyncInFlight } from "./scenarios/failed-sync-in-flight.ts";
+import { linkBlip } from "./scenarios/link-blip.ts";
+import { moveAfterCommit } from "./scenarios/move-after-commit.ts";
+import { shardNeighbours } from "./scenarios/shard-neighbours.ts";
+
+export const SCENARIOS: readonly Scenario[] = [
+  moveAfterCommit,
+  shardNeighbours,
+  linkBlip,
+  deadLetterReplay,
+  earlyPublish,
+  bornApart,
+  failedSyncInFlight,
+  cutPair,
+];
+
+/** What a seed without a scenario is called, and the word that forbids one. */
+export const NO_SCENARIO = "none";
+/** The share of seeds that draw one. */
+const SHARE = 0.4;
+
+/** The counter of a scenario in "coverage". */
+export const coverOf = (name: string): string => `scenario.${name}`;
+
+export const isScenario = (name: string): boolean => SCENARIOS.some((one) => one.name === name);
+
+/**
+ * The scenario of a seed: the one that is forced, or what the seed draws. Its randomness starts from the
+ * seed and not from the world's, so that seeds without a scenario do what they did before there were any.
+ */
+export const scenarioOf = (
+  seed: number,
+  forced: string | undefined,
+): { readonly scenario: Scenario | undefined; readonly random: SeededRandom } => {
+  const random = new SeededRandom(seed, "scenario");
+  const isDrawn = random.chance(SHARE);
+  const drawn = random.pick(SCENARIOS);
+  if (forced === undefined) return { scenario: isDrawn ? drawn : undefined, random };
+  return { scenario: SCENARIOS.find(({ name }) => name === forced), random };
+};
