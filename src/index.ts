@@ -36,4 +36,5 @@ export type { Random } from "./ports/random.ts";
 export type { Transport } from "./ports/transport.ts";
 export { RetryLater, Unrecoverable } from "./runtime/consumer/outcome.ts";
 export type { StatusChange } from "./runtime/environment.ts";
+export { type StreamOptions, stream } from "./transport/stream/stream-transport.ts";
 export { type ZeromqOptions, zeromq } from "./transport/zeromq/zeromq-transport.ts";

@@ -5,6 +5,7 @@
  */
 import { bytes, createNode, event, type MeshNode, staticPeers } from "meshbus";
 import { type ArrivalReport, Arrivals, nowNs } from "./arrivals.ts";
+import { linkAddress } from "./link-address.ts";
 import { numberedBytes, roundOfBytes, sequenceOfBytes } from "./payload.ts";
 import { processMemory } from "./process-memory.ts";
 import { serve } from "./serve.ts";
@@ -55,7 +56,7 @@ const publishAll = (from: MeshNode, count: number): Promise<void> => {
 serve({
   produce: async ({ mesh, dataDir }: { mesh: string; dataDir: string }): Promise<string> => {
     node = await createNode({ service: "source", mesh, dataDir, discovery: [] });
-    return node.addresses[0] as string;
+    return linkAddress(node);
   },
   /** The subscriber; `count` is what it is to get. */
   subscribe: async ({

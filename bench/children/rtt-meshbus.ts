@@ -1,5 +1,6 @@
 /** `request` and `reply` over the public API: "answer" replies with what it was sent, "ask" measures. */
 import { bytes, createNode, json, type MeshNode, query, staticPeers } from "meshbus";
+import { linkAddress } from "./link-address.ts";
 import { type NumberedJson, numberedBytes, numberedJson } from "./payload.ts";
 import { type RoundTrips, timeSequential } from "./quantiles.ts";
 import { serve } from "./serve.ts";
@@ -13,11 +14,11 @@ const EchoJson = query("bench.echo-json", {
 let node: MeshNode | undefined;
 
 serve({
-  answer: async ({ mesh }: { mesh: string }): Promise<string> => {
+  answer: async ({ mesh, scheme }: { mesh: string; scheme?: string }): Promise<string> => {
     node = await createNode({ service: "answer", mesh, dataDir: ":memory:", discovery: [] });
     await node.reply(EchoBytes, (request) => request);
     await node.reply(EchoJson, (request) => request);
-    return node.addresses[0] as string;
+    return linkAddress(node, scheme);
   },
   open: async ({ mesh, address }: { mesh: string; address: string }): Promise<void> => {
     const discovery = [staticPeers([address])];

@@ -6,6 +6,7 @@
  */
 import { bytes, createNode, event, json, type MeshNode, staticPeers } from "meshbus";
 import { type ArrivalReport, Arrivals, cpuNs, nowNs } from "./arrivals.ts";
+import { linkAddress } from "./link-address.ts";
 import {
   type NumberedJson,
   numberedBytes,
@@ -23,6 +24,8 @@ export type StreamOpen = {
   readonly durable: boolean;
   /** Of the subscription; only for "consume". */
   readonly prefetch?: number;
+  /** The transport to be dialled over; only for "consume". Default: the best. */
+  readonly scheme?: string;
   /** Of the consumer; only for "produce". */
   readonly address?: string;
 };
@@ -100,7 +103,8 @@ const settled = async (): Promise<void> => {
 };
 
 serve({
-  consume: async ({ mesh, dataDir, durable, prefetch = 256 }: StreamOpen): Promise<string> => {
+  consume: async (open: StreamOpen): Promise<string> => {
+    const { mesh, dataDir, durable, prefetch = 256, scheme } = open;
     node = await createNode({ service: "sink", mesh, dataDir, discovery: [] });
     const options = { durable, prefetch };
     await node.subscribe(
@@ -113,7 +117,7 @@ serve({
       (value) => arrivals.arrived(roundOfJson(value), sequenceOfJson(value)),
       options,
     );
-    return node.addresses[0] as string;
+    return linkAddress(node, scheme);
   },
   produce: async ({ mesh, dataDir, address = "" }: StreamOpen): Promise<void> => {
     const discovery = [staticPeers([address])];

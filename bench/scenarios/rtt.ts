@@ -10,10 +10,10 @@ const ROUND_MS = 60_000;
 
 export const rtt = (bench: Bench): Promise<Row[]> => {
   const count = bench.pick(8_000, 3_000);
-  const contender = (system: string, child: string, codec?: "json"): Contender => ({
+  const contender = (system: string, child: string, how: Asking = {}): Contender => ({
     system,
-    ...(codec === undefined ? {} : { codec }),
-    open: () => openPair(bench, child, codec ?? "bytes", count),
+    ...(how.codec === undefined ? {} : { codec: how.codec }),
+    open: () => openPair(bench, child, how, count),
   });
   return compare(bench, {
     scenario: "rtt",
@@ -23,23 +23,23 @@ export const rtt = (bench: Bench): Promise<Row[]> => {
     compared: "p50Us",
     contenders: [
       contender("meshbus", "rtt-meshbus"),
-      contender("meshbus-json", "rtt-meshbus", "json"),
+      contender("meshbus-json", "rtt-meshbus", { codec: "json" }),
+      contender("meshbus-zeromq", "rtt-meshbus", { scheme: "zmq" }),
       contender("raw-zeromq", "rtt-zeromq"),
       contender("raw-tcp", "rtt-tcp"),
     ],
   });
 };
 
-const openPair = async (
-  bench: Bench,
-  name: string,
-  codec: "bytes" | "json",
-  count: number,
-): Promise<Pair> => {
+/** `scheme`: the transport; default the best both sides have. */
+type Asking = { readonly codec?: "json"; readonly scheme?: string };
+
+const openPair = async (bench: Bench, name: string, how: Asking, count: number): Promise<Pair> => {
+  const { codec = "bytes", scheme } = how;
   const mesh = bench.mesh();
   const answering = await bench.start(name);
   const asking = await bench.start(name);
-  const address = await answering.call("answer", { mesh }, OPEN_MS);
+  const address = await answering.call("answer", { mesh, scheme }, OPEN_MS);
   await asking.call("open", { mesh, address }, OPEN_MS);
   return {
     round: (_round, warmUp) =>

@@ -26,6 +26,7 @@ export const throughputEmit = (bench: Bench): Promise<Row[]> => {
     contenders: [
       meshbus(bench, { count, durable: false, codec: "bytes" }),
       meshbus(bench, { count, durable: false, codec: "json" }),
+      meshbus(bench, { count, durable: false, codec: "bytes", scheme: "zmq" }),
       rawZeromq(bench, count),
     ],
   });
@@ -42,6 +43,7 @@ export const throughputDurable = (bench: Bench): Promise<Row[]> => {
     contenders: [
       meshbus(bench, { count, durable: true, codec: "bytes" }),
       meshbus(bench, { count, durable: true, codec: "json" }),
+      meshbus(bench, { count, durable: true, codec: "bytes", scheme: "zmq" }),
       rawZeromq(bench, count),
     ],
   });
@@ -51,10 +53,12 @@ type Stream = {
   readonly count: number;
   readonly durable: boolean;
   readonly codec: "bytes" | "json";
+  /** The transport; default the best both sides have. */
+  readonly scheme?: "zmq";
 };
 
-const meshbus = (bench: Bench, { count, durable, codec }: Stream): Contender => ({
-  system: codec === "json" ? "meshbus-json" : "meshbus",
+const meshbus = (bench: Bench, { count, durable, codec, scheme }: Stream): Contender => ({
+  system: codec === "json" ? "meshbus-json" : scheme === "zmq" ? "meshbus-zeromq" : "meshbus",
   ...(codec === "json" ? { codec } : {}),
   ...(durable ? { settings: { window: WINDOW, prefetch: PREFETCH } } : {}),
   open: async () => {
@@ -62,7 +66,7 @@ const meshbus = (bench: Bench, { count, durable, codec }: Stream): Contender => 
     const consumer = await bench.start("stream-meshbus");
     const producer = await bench.start("stream-meshbus");
     const dataDir = (): string => (durable ? bench.folder() : ":memory:");
-    const sink = { mesh, dataDir: dataDir(), durable, prefetch: PREFETCH };
+    const sink = { mesh, dataDir: dataDir(), durable, prefetch: PREFETCH, scheme };
     const address = await consumer.call<string>("consume", sink, OPEN_MS);
     await producer.call("produce", { mesh, dataDir: dataDir(), durable, address }, OPEN_MS);
     return streamPair(consumer, producer, count, { codec, window: durable ? WINDOW : 0 });

@@ -8,6 +8,7 @@ import { memoryEngine } from "../journal/memory/memory-engine.ts";
 import type { NodeOptions, ResolvedOptions } from "../options/node-options.ts";
 import { resolveOptions } from "../options.ts";
 import type { JournalStore } from "../ports/journal-store.ts";
+import { stream } from "../transport/stream/stream-transport.ts";
 import { zeromq } from "../transport/zeromq/zeromq-transport.ts";
 import { assembleNode } from "./assemble-node.ts";
 import type { MeshNode } from "./mesh-node.ts";
@@ -35,7 +36,7 @@ export const createNode = async (input: NodeOptions): Promise<MeshNode> => {
     crc32: (bytes) => crc32(bytes),
     store,
     dataDir,
-    transports: options.transports ?? [zeromq()],
+    transports: options.transports ?? [zeromq(), stream()],
     discovery: options.discovery ?? [mdns()],
   });
   if (options.signals) stopOnSignals(node);

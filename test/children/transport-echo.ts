@@ -1,11 +1,12 @@
 /**
- * A peer in a process of its own: `transport-echo <listen|dial> <address|-> `. It prints the address it
- * listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
+ * A peer in a process of its own: `transport-echo listen <zmq|tcp>` or `transport-echo dial <address>`. It
+ * prints the address it listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
  * send frames without end, "exit" stops the transport, after which the process must end by itself.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Timer } from "../../src/ports/clock.ts";
 import type { Connection, TransportContext } from "../../src/ports/transport.ts";
+import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 
 const ignore = () => {};
@@ -23,7 +24,8 @@ const context: TransportContext = {
   count: ignore,
 };
 
-const transport = zeromq();
+const [role, address = ""] = process.argv.slice(2);
+const transport = address.startsWith("tcp") ? stream() : zeromq();
 
 async function flood(connection: Connection, isOpen: () => boolean): Promise<void> {
   while (isOpen()) {
@@ -49,7 +51,6 @@ function serve(connection: Connection): void {
   });
 }
 
-const [role, address = ""] = process.argv.slice(2);
 await transport.start(context);
 if (role === "listen") {
   const listener = await transport.listen({ host: "127.0.0.1", port: 0 }, serve);

@@ -1,5 +1,6 @@
 import { describe, test } from "vitest";
 import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
+import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { type Features, runCase, TRANSPORT_CASES } from "./transport-contract.ts";
 import { Harness } from "./transport-harness.ts";
@@ -13,19 +14,21 @@ const memory: Features = {
   badHosts: [""],
 };
 
-const overTcp: Omit<Features, "host" | "nowhere"> = {
+const overTcp = (scheme: string, host: "127.0.0.1" | "[::1]"): Features => ({
+  host: host.replaceAll(/[[\]]/g, ""),
+  nowhere: `${scheme}://${host}:1`,
   badAddresses: [
     "",
     "127.0.0.1:5000",
-    "tcp://127.0.0.1:5000",
-    "zmq://127.0.0.1",
-    "zmq://127.0.0.1:0",
-    "zmq://127.0.0.1:65536",
-    "zmq://[127.0.0.1]:5000",
-    "zmq://a b:c:1",
+    "http://127.0.0.1:5000",
+    `${scheme}://127.0.0.1`,
+    `${scheme}://127.0.0.1:0`,
+    `${scheme}://127.0.0.1:65536`,
+    `${scheme}://[127.0.0.1]:5000`,
+    `${scheme}://a b:c:1`,
   ],
   badHosts: ["", "192.0.2.1", "no-such-host.invalid"],
-};
+});
 
 describe("the memory transport", () => {
   for (const one of TRANSPORT_CASES) {
@@ -37,18 +40,25 @@ describe("the memory transport", () => {
   }
 });
 
-describe("the ZeroMQ transport", () => {
-  const features = { ...overTcp, host: "127.0.0.1", nowhere: "zmq://127.0.0.1:1" };
-  for (const one of TRANSPORT_CASES) {
-    test(one.title, () =>
-      runCase(one, new Harness(() => zeromq(), "127.0.0.1", DEADLINE_MS), features),
-    );
-  }
-});
+for (const [name, scheme, create] of [
+  ["ZeroMQ", "zmq", zeromq],
+  ["stream", "tcp", stream],
+] as const) {
+  describe(`the ${name} transport`, () => {
+    const features = overTcp(scheme, "127.0.0.1");
+    for (const one of TRANSPORT_CASES) {
+      test(one.title, () =>
+        runCase(one, new Harness(() => create(), features.host, DEADLINE_MS), features),
+      );
+    }
+  });
 
-describe("the ZeroMQ transport over IPv6", () => {
-  const features = { ...overTcp, host: "::1", nowhere: "zmq://[::1]:1" };
-  for (const one of TRANSPORT_CASES.slice(0, 2)) {
-    test(one.title, () => runCase(one, new Harness(() => zeromq(), "::1", DEADLINE_MS), features));
-  }
-});
+  describe(`the ${name} transport over IPv6`, () => {
+    const features = overTcp(scheme, "[::1]");
+    for (const one of TRANSPORT_CASES.slice(0, 2)) {
+      test(one.title, () =>
+        runCase(one, new Harness(() => create(), features.host, DEADLINE_MS), features),
+      );
+    }
+  });
+}

@@ -13,7 +13,6 @@
  * marker; what they send is dropped and counted.
  */
 import type { Router } from "zeromq";
-import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
 import { fromTcpEndpoint } from "./zeromq-address.ts";
@@ -236,14 +235,4 @@ export class ZeromqListener implements Listener {
     this.#blocked.clear();
     for (const connection of blocked) connection.retry();
   }
-}
-
-/** Maps what `bind` can fail with. */
-export function listenError(error: unknown, wanted: string): MeshError {
-  const code = (error as { code?: unknown }).code;
-  if (code === "EADDRINUSE") {
-    return new MeshError("ADDRESS_IN_USE", `address ${wanted} is in use`, { cause: error });
-  }
-  const message = `cannot listen on ${wanted}: ${(error as Error).message}`;
-  return new MeshError("INVALID_OPTIONS", message, { cause: error });
 }

@@ -21,6 +21,7 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
+import { listenError } from "../listen-error.ts";
 import {
   formatZeromqAddress,
   parseZeromqAddress,
@@ -28,7 +29,7 @@ import {
   ZEROMQ_SCHEME,
 } from "./zeromq-address.ts";
 import { type DialedLink, type DialPlan, dialZeromq } from "./zeromq-dialer.ts";
-import { listenError, ZeromqListener } from "./zeromq-listener.ts";
+import { ZeromqListener } from "./zeromq-listener.ts";
 import type { SocketLimits } from "./zeromq-sockets.ts";
 
 export type ZeromqOptions = {

@@ -1,51 +1,33 @@
 /** What only the ZeroMQ transport can show: peers in other processes, and peers that break the rules. */
 import { strict as assert } from "node:assert";
-import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { Dealer } from "zeromq";
 import { MeshError } from "../../../src/errors.ts";
 import { type ZeromqOptions, zeromq } from "../../../src/transport/zeromq/zeromq-transport.ts";
+import { PeerProcesses } from "../peer-process.ts";
 import { Harness, numbered, numberOf, type Recorder, sendMany } from "../transport-harness.ts";
 
 const DEADLINE_MS = 15_000;
-const CHILD = fileURLToPath(
-  new URL("../../../.build/test/children/transport-echo.js", import.meta.url),
-);
-
-type Child = ChildProcessByStdio<null, Readable, null>;
-
 let harness: Harness;
 let options: ZeromqOptions;
-let children: Child[];
+let peers: PeerProcesses;
 let cleanups: (() => void)[];
 
 beforeEach(() => {
   options = {};
-  children = [];
+  peers = new PeerProcesses();
   cleanups = [];
   harness = new Harness(() => zeromq(options), "127.0.0.1", DEADLINE_MS);
 });
 
 afterEach(async () => {
   for (const cleanup of cleanups) cleanup();
-  for (const child of children) {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-  }
+  peers.kill();
   await harness.stop();
   for (const recorder of harness.recorders) assert.deepEqual(recorder.breaches, []);
 });
-
-/** Starts a peer process and gives the first line it prints. */
-async function startChild(...args: string[]): Promise<{ child: Child; line: string }> {
-  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
-  const [chunk] = (await once(child.stdout, "data")) as [Buffer];
-  return { child, line: chunk.toString().trim() };
-}
 
 const portOf = (address: string) => Number(address.split(":").at(-1));
 const tcpOf = (address: string) => address.replace("zmq:", "tcp:");
@@ -95,7 +77,7 @@ function bareDealer(address: string, routingId?: string): Dealer {
 
 describe("peers in other processes", () => {
   test("a listener killed with SIGKILL is noticed by the dialler", async () => {
-    const { child, line } = await startChild("listen");
+    const { child, line } = await peers.start("listen");
     const dialed = await harness.dial(await harness.node(), line);
     await echoes(dialed, "hello");
     child.kill("SIGKILL");
@@ -104,7 +86,7 @@ describe("peers in other processes", () => {
 
   test("a dialler killed with SIGKILL is noticed by the listener", async () => {
     const { listener, accepted } = await listening();
-    const { child } = await startChild("dial", listener.address);
+    const { child } = await peers.start("dial", listener.address);
     await harness.poll("accepted", () => accepted.length === 1);
     const [peer] = accepted as [Recorder];
     await peer.until("frame", () => peer.received === 1, DEADLINE_MS);
@@ -114,7 +96,7 @@ describe("peers in other processes", () => {
 
   test("a dialler killed in a flood, while the listener's event loop is blocked, is noticed", async () => {
     const { listener, accepted } = await listening();
-    const { child } = await startChild("dial", listener.address);
+    const { child } = await peers.start("dial", listener.address);
     await harness.poll("accepted", () => accepted.length === 1);
     const [peer] = accepted as [Recorder];
     peer.keep = false;
@@ -127,7 +109,7 @@ describe("peers in other processes", () => {
   });
 
   test("a close by a peer process is orderly", async () => {
-    const { line } = await startChild("listen");
+    const { line } = await peers.start("listen");
     const dialed = await harness.dial(await harness.node(), line);
     dialed.connection.send(Buffer.from("close"));
     await dialed.until("closed", () => dialed.closes.length > 0, DEADLINE_MS);
@@ -137,7 +119,7 @@ describe("peers in other processes", () => {
   for (const role of ["dialling", "listening"] as const) {
     test(`a ${role} process ends by itself after stop()`, async () => {
       const { listener, accepted } = await listening();
-      const { child, line } = await startChild(
+      const { child, line } = await peers.start(
         ...(role === "dialling" ? ["dial", listener.address] : ["listen"]),
       );
       let peer: Recorder;
@@ -158,7 +140,7 @@ describe("peers in other processes", () => {
 
   test("a stopped process that reads nothing delays no other peer and then gets all in order", async () => {
     const { listener, accepted, count } = await listening();
-    const { child } = await startChild("dial", listener.address);
+    const { child } = await peers.start("dial", listener.address);
     await harness.poll("accepted", () => accepted.length === 1);
     const slow = accepted[0] as Recorder;
     await slow.until("frame", () => slow.received === 1, DEADLINE_MS);
@@ -182,7 +164,7 @@ describe("peers in other processes", () => {
   });
 
   test("a close waits for a peer that does not read, and gives up after half a second", async () => {
-    const { child, line } = await startChild("listen");
+    const { child, line } = await peers.start("listen");
     const client = await harness.node();
     const dialed = await harness.dial(client, line);
     await echoes(dialed, "hello");
@@ -198,7 +180,7 @@ describe("peers in other processes", () => {
   });
 
   test("a DEALER at its high-water mark waits, then sends on in order", async () => {
-    const { child, line } = await startChild("listen");
+    const { child, line } = await peers.start("listen");
     const client = await harness.node();
     const dialed = await harness.dial(client, line);
     await echoes(dialed, "hello");

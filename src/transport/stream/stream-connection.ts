@@ -1,0 +1,206 @@
+/**
+ * One connection over a TCP socket, the same on both sides.
+ *
+ * Problem: a stream has no frames, and a FIN does not say whether the peer meant to leave or died.
+ * Approach: frames with a length in front (frame-reader.ts); a length of zero is the *close marker*, after
+ * which a side sends nothing more. What is sent in one tick leaves in one write, small frames copied
+ * together, large ones as they are.
+ *
+ * States: open -> closing (marker sent or on its way; what arrives is dropped, so that the peer is never
+ * reset while it still reads) -> ended, or open -> ended (the peer closed or was lost).
+ *
+ * Invariants: `closed` is reported exactly once, no event follows it; `bufferedBytes` is what the kernel has
+ * not taken; after CLOSE_MS a closing connection is cut off, whatever the peer does.
+ */
+import type { Socket } from "node:net";
+import { MeshError } from "../../errors.ts";
+import type { Timer } from "../../ports/clock.ts";
+import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
+import { FrameReader, type FrameSink, HEADER_BYTES, PREAMBLE } from "./frame-reader.ts";
+
+/** How long `close()` waits for a peer that does not read. The port promises it. */
+const CLOSE_MS = 500;
+/** Up to this, what leaves in one tick is copied into one buffer: cheaper than a vector of small ones. */
+const COPY_BYTES_MAX = 64 * 1024;
+const MARKER: Uint8Array = Buffer.alloc(HEADER_BYTES);
+
+export class StreamConnection implements Connection, FrameSink {
+  readonly remote: string;
+  /** Resolves when the socket is closed. */
+  readonly gone: Promise<void>;
+  readonly #socket: Socket;
+  readonly #context: TransportContext;
+  readonly #reader: FrameReader;
+  #state: "open" | "closing" | "ended" = "open";
+  #events: ConnectionEvents | undefined;
+  #report: { readonly reason: MeshError | undefined } | undefined;
+  #cause: Error | undefined;
+  #deadline: Timer | undefined;
+  /** Sent in this tick. */
+  #gathering: Uint8Array[] = [];
+  #gatheringBytes = 0;
+  #unsent = 0;
+
+  /** @param socket connected, and not read from yet */
+  constructor(socket: Socket, remote: string, context: TransportContext) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.#context = context;
+    this.#reader = new FrameReader(context.frameBytesMax, this);
+    this.gone = new Promise((resolve) => {
+      socket.on("close", () => {
+        this.#lost();
+        resolve();
+      });
+    });
+    socket.on("error", (error) => {
+      this.#cause = error;
+    });
+    socket.on("end", () => this.#socket.destroy());
+    socket.write(PREAMBLE);
+  }
+
+  get bufferedBytes(): number {
+    return this.#state === "open" ? this.#unsent : 0;
+  }
+
+  open(events: ConnectionEvents): void {
+    this.#events = events;
+    if (this.#report !== undefined) this.#context.clock.endOfTurn(() => this.#flushReport());
+    this.#socket.on("data", (chunk: Buffer) => {
+      if (this.#state === "open") this.#reader.push(chunk);
+    });
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#state !== "open") return;
+    const { frameBytesMax } = this.#context;
+    if (frame.length > 0 && frame.length <= frameBytesMax) {
+      if (this.#gathering.push(frame) === 1) process.nextTick(this.#flush);
+      this.#gatheringBytes += frame.length;
+      this.#unsent += frame.length;
+      return;
+    }
+    this.#context.count("transport.badFrame");
+    this.#leave(
+      frame.length === 0
+        ? new MeshError("INVALID_OPTIONS", "frame of 0 B cannot be sent, the smallest is 1 B")
+        : new MeshError(
+            "PAYLOAD_TOO_LARGE",
+            `frame ${frame.length} B exceeds frameBytesMax ${frameBytesMax}`,
+          ),
+    );
+  }
+
+  close(): void {
+    if (this.#state === "open") this.#leave(undefined);
+  }
+
+  // --- FrameSink -----------------------------------------------------------------------------
+
+  frame(bytes: Buffer): boolean {
+    try {
+      this.#events?.frame(bytes);
+    } catch (error) {
+      this.#context.logger.error("receiver of frames threw", { remote: this.remote, error });
+      this.#leave(new MeshError("PEER_LOST", "the receiver of frames threw", { cause: error }));
+    }
+    return this.#state === "open";
+  }
+
+  /** The peer has closed: everything it sent was here. */
+  marker(): void {
+    this.#end(undefined);
+  }
+
+  malformed(what: string): void {
+    this.#context.count("transport.malformed");
+    this.#end(new MeshError("PEER_LOST", `${this.remote} sent ${what}; the connection was closed`));
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  /** One write for all of a tick. */
+  readonly #flush = (): void => {
+    const frames = this.#gathering;
+    const bytes = this.#gatheringBytes;
+    if (frames.length === 0 || this.#state === "ended") return;
+    this.#gathering = [];
+    this.#gatheringBytes = 0;
+    const taken = (): void => this.#taken(bytes);
+    if (bytes <= COPY_BYTES_MAX) {
+      this.#socket.write(joined(frames, bytes), taken);
+      return;
+    }
+    this.#socket.cork();
+    for (const frame of frames) {
+      const header = Buffer.allocUnsafe(HEADER_BYTES);
+      header.writeUInt32BE(frame.length);
+      this.#socket.write(header);
+      this.#socket.write(frame, frame === frames.at(-1) ? taken : undefined);
+    }
+    this.#socket.uncork();
+  };
+
+  #taken(bytes: number): void {
+    this.#unsent -= bytes;
+    if (this.#unsent === 0 && this.#state === "open") this.#events?.drained();
+  }
+
+  /** open -> closing: what waits is sent, then the marker; the user hears `closed` at the turn's end. */
+  #leave(reason: MeshError | undefined): void {
+    this.#flush();
+    this.#state = "closing";
+    this.#socket.end(MARKER);
+    this.#deadline = this.#context.clock.setTimer(CLOSE_MS, () => {
+      if (this.#socket.writableLength > 0) this.#context.count("transport.discarded");
+      this.#socket.destroy();
+    });
+    this.#report = { reason };
+    this.#context.clock.endOfTurn(() => this.#flushReport());
+  }
+
+  /** open -> ended. */
+  #end(reason: MeshError | undefined): void {
+    if (this.#state !== "open") return;
+    this.#state = "ended";
+    this.#socket.destroy();
+    this.#report = { reason };
+    this.#flushReport();
+  }
+
+  /** The socket is closed, whoever did it. */
+  #lost(): void {
+    if (this.#deadline !== undefined) this.#context.clock.clearTimer(this.#deadline);
+    if (this.#state === "open") {
+      const cause = this.#cause;
+      const message = `the connection with ${this.remote} was lost`;
+      this.#end(new MeshError("PEER_LOST", message, cause === undefined ? {} : { cause }));
+    }
+    this.#state = "ended";
+  }
+
+  #flushReport(): void {
+    const report = this.#report;
+    if (report === undefined || this.#events === undefined) return;
+    this.#report = undefined;
+    try {
+      if (report.reason === undefined) this.#events.closed();
+      else this.#events.closed(report.reason);
+    } catch (error) {
+      this.#context.logger.error("receiver of closed threw", { remote: this.remote, error });
+    }
+  }
+}
+
+/** Frames of so many bytes in all, each with its length in front. */
+const joined = (frames: readonly Uint8Array[], bytes: number): Buffer => {
+  const all = Buffer.allocUnsafe(bytes + HEADER_BYTES * frames.length);
+  let at = 0;
+  for (const frame of frames) {
+    all.writeUInt32BE(frame.length, at);
+    all.set(frame, at + HEADER_BYTES);
+    at += HEADER_BYTES + frame.length;
+  }
+  return all;
+};
