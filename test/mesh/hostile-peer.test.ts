@@ -90,6 +90,27 @@ describe("a peer that settles", () => {
   });
 });
 
+describe("a verdict", () => {
+  it("is told again until its member has acted on it, whatever gets lost in between", async () => {
+    const says = await mesh.node("says", { silenceMs: 600_000 });
+    const peer = await RawPeer.dial(mesh, says.addresses[0] ?? "", { nodeId: "raw-a" });
+    peer.declare({});
+    peer.grant(1, 1_000);
+    await mesh.clock.run(says.publish("x.y", {}));
+    await mesh.clock.until(() => peer.delivered.length === 1);
+    const { session } = peer;
+    peer.send({ type: "settle", session, sections: [settle([], [1])] });
+    await mesh.clock.until(() => peer.of("accepted").length === 1);
+    await mesh.clock.until(() => peer.of("accepted").length === 3, 15_000);
+    const [first, second, third] = peer.of("accepted");
+    expect([second?.entries, third?.entries]).toEqual([first?.entries, first?.entries]);
+    const released = (first?.entries ?? []).map(({ epoch, seq }) => ({ epoch, seq }));
+    peer.send({ type: "settle", session, sections: [{ ...settle([]), released }] });
+    await mesh.clock.advance(60_000);
+    expect(peer.of("accepted")).toHaveLength(3);
+  });
+});
+
 describe("a peer that talks nonsense", () => {
   it("loses its link by a malformed frame, and the node goes on", async () => {
     const peer = await RawPeer.dial(mesh, address());

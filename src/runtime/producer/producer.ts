@@ -281,6 +281,7 @@ export class Producer implements OutputSink {
     this.#sweepTimer = this.env.clock.setTimer(SWEEP_MS, () => {
       if (this.#stopped) return;
       this.#sweep();
+      this.settling.remindAgain();
       this.#sweepLater();
     });
   }

@@ -15,12 +15,18 @@ import type { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
-/** Verdicts told again at once when a member joins. */
+/** Verdicts of one subscription told again at once. */
 const REMIND_MAX = 4_096;
+/** A verdict that its member did not confirm for so long is told again. */
+const REMIND_MS = 5_000;
+
+/** Whose settle was accepted, and when by the wall clock. */
+type AcceptedRow = { readonly by: string; readonly atMs: number };
 
 export class Settling {
   readonly #producer: ProducerHost;
   readonly #accepted: PendingRows;
+  #remindedMs = 0;
 
   constructor(producer: ProducerHost) {
     this.#producer = producer;
@@ -66,20 +72,53 @@ export class Settling {
    * confirmed again, so that no row stays for ever.
    */
   remind(outlet: Outlet<SubscriptionState>): void {
-    const { subscription: state, link, index } = outlet;
+    this.#remind(outlet.subscription, [outlet], () => true);
+  }
+
+  /** The same in a running session, from time to time: a verdict or what it was answered with was lost. */
+  remindAgain(): void {
+    const { env, journal, table } = this.#producer;
+    const nowMs = env.clock.monotonicMs();
+    if (nowMs - this.#remindedMs < REMIND_MS) return;
+    this.#remindedMs = nowMs;
+    if (journal.scan("accepted", { limit: 1 }).length === 0) return;
+    const wallMs = env.clock.wallMs();
+    for (const state of table.all()) {
+      // A clock that was set back must not make a verdict young for ever.
+      const isOld = (row: AcceptedRow): boolean => Math.abs(wallMs - row.atMs) >= REMIND_MS;
+      this.#remind(state, [...state.outlets.values()], isOld);
+    }
+  }
+
+  #remind(
+    state: SubscriptionState,
+    outlets: readonly Outlet<SubscriptionState>[],
+    wanted: (row: AcceptedRow) => boolean,
+  ): void {
+    if (outlets.length === 0) return;
     const from = compositeKey(state.id);
     const to = prefixEnd(from);
     const range = to === undefined ? { from } : { from, to };
-    const entries: AcceptedEntry[] = [];
+    const told = new Map<string, AcceptedEntry[]>();
     for (const { key } of this.#producer.journal.scan("accepted", {
       ...range,
       limit: REMIND_MAX,
     })) {
       const position = positionOfKey(key, from.length);
-      if (this.#acceptedBy(state, position) !== link.peer.nodeId) continue;
-      entries.push({ subscription: index, ...position, verdict: "yours" });
+      const row = this.#acceptedRow(state, position);
+      if (row === undefined || !wanted(row)) continue;
+      const outlet = outlets.find(({ member }) => member.id === row.by);
+      if (outlet === undefined) continue;
+      const entries = told.get(row.by) ?? [];
+      entries.push({ subscription: outlet.index, ...position, verdict: "yours" });
+      told.set(row.by, entries);
     }
-    if (entries.length > 0) link.send({ type: "accepted", session: link.session, entries });
+    for (const { link, member } of outlets) {
+      const entries = told.get(member.id);
+      if (entries !== undefined) {
+        link.send({ type: "accepted", session: link.session, entries });
+      }
+    }
   }
 
   /** A member's process died with only these in flight, for the third time: each is an attempt. */
@@ -124,8 +163,8 @@ export class Settling {
       if (entry === undefined || !state.cursor.settle(entry)) continue;
       state.errors.delete(entry);
       const { epoch, seq } = entry;
-      const row = Buffer.from(JSON.stringify({ by: link.peer.nodeId, atMs: env.clock.wallMs() }));
-      this.#accepted.set(compositeKey(state.id, { epoch, seq }), row);
+      const row: AcceptedRow = { by: link.peer.nodeId, atMs: env.clock.wallMs() };
+      this.#accepted.set(compositeKey(state.id, { epoch, seq }), Buffer.from(JSON.stringify(row)));
       entries.push({ subscription: index, epoch, seq, verdict: "yours" });
     }
     if (entries.length === 0) return 0;
@@ -196,8 +235,11 @@ export class Settling {
 
   /** The member whose settle was accepted, while that is still to be told. */
   #acceptedBy(state: SubscriptionState, position: Position): string | undefined {
+    return this.#acceptedRow(state, position)?.by;
+  }
+
+  #acceptedRow(state: SubscriptionState, position: Position): AcceptedRow | undefined {
     const row = this.#accepted.get(compositeKey(state.id, position));
-    if (row === undefined) return undefined;
-    return (JSON.parse(Buffer.from(row).toString()) as { by: string }).by;
+    return row === undefined ? undefined : (JSON.parse(Buffer.from(row).toString()) as AcceptedRow);
   }
 }
