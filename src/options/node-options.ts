@@ -182,7 +182,7 @@ export type LimitOptions = {
   readonly requestsMax?: number;
   /**
    * Handled messages whose output waits for the producer's word, 1 to 1,048,576; default 16,384.
-   * Past it: no more are taken.
+   * Past it: no more are taken, but what stands before one of them.
    */
   readonly heldMax?: number;
   /** Errors kept with a dead letter, 1 to 100, the latest; default 10. */

@@ -6,10 +6,12 @@
  * this member's settle was the one it accepted; "another's" discards it. A member that restarts asks again.
  *
  * Bounds: `heldMax` messages and the journal's reserve; at either the handler's commit is refused and the
- * message goes back to its producer, with no attempt counted.
+ * message goes back to its producer, with no attempt counted. Beyond `heldMax` what stands before a held one
+ * is taken: its producer may send that one again only after it, so that refusing it would keep both for ever.
+ * Those are in flight here, so that credit bounds them.
  * Source: DESIGN section 7, "Held output".
  */
-import type { Position } from "../../core/position.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
 import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
 import { PendingRows, type RowReader } from "../journal/pending-rows.ts";
@@ -55,8 +57,14 @@ export class HeldOutput {
     return this.#held.size;
   }
 
-  get hasRoom(): boolean {
-    return this.#held.size < this.#heldMax;
+  /** Whether output of this message may be kept. */
+  hasRoom(id: HeldId): boolean {
+    if (this.#held.size < this.#heldMax || this.has(id)) return true;
+    for (const held of this.#held.values()) {
+      if (held.producer !== id.producer || held.subscription !== id.subscription) continue;
+      if (comparePositions(id, held) < 0) return true;
+    }
+    return false;
   }
 
   has(id: HeldId): boolean {

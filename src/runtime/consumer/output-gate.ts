@@ -54,11 +54,11 @@ export class OutputGate {
       counters.count("output.noRoom");
       return false;
     }
-    if (!this.#held.hasRoom) {
+    const id = heldId(job);
+    if (!this.#held.hasRoom(id)) {
       counters.count("output.heldFull");
       return false;
     }
-    const id = heldId(job);
     const { term } = job.opening;
     if (!job.subscription.spec.alone) {
       this.#held.add(id, staged, clock.monotonicMs(), { own: false, term });
