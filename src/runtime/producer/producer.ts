@@ -91,7 +91,7 @@ export class Producer implements OutputSink {
       ageMs: Math.max(limits.lateMs, retain.ageMs),
       bytesMax: Math.max(limits.lateBytes, retain.bytes),
     };
-    this.#retention = new Retention(window, journal.head, env.clock.monotonicMs());
+    this.#retention = new Retention(window, journal, env.clock.monotonicMs());
     journal.onBlock((block) => this.#onBlock(block));
     journal.onReadable(() => this.#pumpAll());
   }
@@ -302,6 +302,7 @@ export class Producer implements OutputSink {
       [...this.table.all()].map((state) => state.durableFloor),
       head,
     );
-    this.journal.trim(lowest([this.#retention.cut(this.env.clock.monotonicMs())], needed));
+    const cut = this.#retention.cut(this.env.clock.monotonicMs(), needed);
+    this.journal.trim(lowest([cut], needed));
   }
 }

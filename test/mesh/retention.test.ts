@@ -1,0 +1,47 @@
+/** What is kept for groups heard of late, across a restart. */
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { TestMesh } from "./test-mesh.ts";
+import { TestStore } from "./test-store.ts";
+
+let mesh: TestMesh;
+beforeEach(() => {
+  mesh = new TestMesh();
+});
+afterEach(() => mesh.stop());
+
+const PAYLOAD = "x".repeat(50_000);
+const options = { journal: { bytesMax: 4 * 2 ** 20, lateBytes: 2 ** 20 } };
+
+const say = async (node: { publish: (s: string, v: unknown) => Promise<unknown> }, count: number) => {
+  for (let n = 0; n < count; n++) {
+    await mesh.clock.run(node.publish("x.y", { n, PAYLOAD }), 30_000);
+  }
+};
+
+it("counts what was there at start: a log that nobody needs makes room", async () => {
+  const store = await TestStore.open();
+  const first = await mesh.node("says", { store, ...options });
+  await say(first, 60);
+  const next = store.crash();
+  await mesh.clock.run(first.stop({ drainMs: 0 }));
+  await say(await mesh.node("says", { store: next, ...options }), 120);
+});
+
+it("keeps the newest of it, up to lateBytes", async () => {
+  const store = await TestStore.open();
+  const first = await mesh.node("says", { store, ...options });
+  await say(first, 60);
+  const next = store.crash();
+  await mesh.clock.run(first.stop({ drainMs: 0 }));
+  const says = await mesh.node("says", { store: next, ...options });
+  await mesh.clock.advance(10_000);
+  await say(says, 1);
+  await mesh.clock.advance(10_000);
+  const got: number[] = [];
+  const handler = (data: unknown): void => void got.push((data as { n: number }).n);
+  await mesh.clock.run(says.subscribe("x.y", handler, { from: "earliest" }));
+  await mesh.clock.until(() => got.at(-1) === 0);
+  expect(got.length).toBeGreaterThan(15);
+  expect(got.length).toBeLessThan(30);
+  expect(got.at(-2)).toBe(59);
+});
