@@ -3,9 +3,9 @@
  * paused, as with SIGKILL and SIGSTOP.
  *
  * Invariants: nothing of a killed process runs again; events that fell due in a pause run after it, in
- * order.
+ * order, but for timers that are cleared meanwhile.
  */
-import type { Clock } from "../ports/clock.ts";
+import type { Clock, Timer } from "../ports/clock.ts";
 import type { VirtualTime, VirtualTimer } from "./virtual-time.ts";
 
 export type ClockFault = {
@@ -14,6 +14,8 @@ export type ClockFault = {
   /** Speed against simulated time, both clocks; 1 is exact. */
   readonly rate: number;
 };
+
+type Armed = Timer & { due: VirtualTimer; isCleared: boolean };
 
 export class VirtualProcess {
   readonly name: string;
@@ -30,8 +32,8 @@ export class VirtualProcess {
     this.clock = {
       wallMs: () => Math.floor(clocks.wallMs + time.nowMs * clocks.rate),
       monotonicMs: () => time.nowMs * clocks.rate,
-      setTimer: (delayMs, fn) => this.post(delayMs / clocks.rate, fn) as object,
-      clearTimer: (timer) => time.cancel(timer as VirtualTimer),
+      setTimer: (delayMs, fn) => this.#arm(delayMs / clocks.rate, fn),
+      clearTimer: (timer) => this.#clear(timer as Armed),
       endOfTurn: (fn) =>
         time.endOfTurn(() => {
           if (this.#state !== "dead") fn();
@@ -74,6 +76,20 @@ export class VirtualProcess {
   kill(): void {
     this.#state = "dead";
     this.#backlog.length = 0;
+  }
+
+  #arm(delayMs: number, fn: () => void): Armed {
+    const run = (): void => {
+      if (!armed.isCleared) fn();
+    };
+    const armed: Armed = { due: this.post(delayMs, run), isCleared: false };
+    return armed;
+  }
+
+  /** Also one that fell due and waits in the backlog. */
+  #clear(armed: Armed): void {
+    armed.isCleared = true;
+    this.#time.cancel(armed.due);
   }
 
   /** One event of the backlog after the other, each in a turn of its own. */

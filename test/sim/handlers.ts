@@ -49,7 +49,7 @@ export const handle = (
       world.ended(run, "revoked");
       throw new Error("too late");
     }
-    send(plan, subscription, data.id, ctx, run, fate("sends"));
+    send(world, plan, subscription, data.id, ctx, run, fate("sends"));
     if (plan.failover === "wait" && !isVolatile) count(ctx);
     world.ended(run, "ok");
   };
@@ -61,7 +61,7 @@ export const handle = (
     }
     if (fate("flaky") < plan.flaky && message.attempt <= 1 + Math.floor(fate("times") * 3)) {
       if (fate("sendsAndFails") < 0.3)
-        send(plan, subscription, data.id, ctx, { ...run, sent: [] }, 0);
+        send(world, plan, subscription, data.id, ctx, { ...run, sent: [] }, 0);
       fail(new Error("flaky"));
     }
     if (fate("hang") < plan.hang && message.attempt === 1) {
@@ -86,6 +86,7 @@ export const handle = (
 };
 
 const send = (
+  world: World,
   plan: SubscriptionPlan,
   subscription: string,
   id: string,
@@ -98,7 +99,9 @@ const send = (
   for (let n = 0; n < count; n++) {
     const effect = `${id}|${subscription}|${n}`;
     run.sent.push(effect);
-    const options = fate / plan.sends > 0.9 && n === 0 ? { delayMs: 400 } : {};
+    // A delay is kept as wall time: a clock that jumps an hour makes it an hour.
+    const isLate = fate / plan.sends > 0.9 && n === 0 && world.plan.faults.clockJumpMs === 0;
+    const options = isLate ? { delayMs: 400 } : {};
     ctx.publish(EFFECT, { id: effect }, { ...options, key: ctx.message.key ?? "none" });
   }
 };

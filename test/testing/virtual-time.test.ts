@@ -54,6 +54,19 @@ describe("virtual time", () => {
     expect(Math.random()).toBeLessThan(1);
   });
 
+  it("lets no timer of a paused process fire that is cleared before its turn comes", async () => {
+    const { time } = fresh();
+    const process = new VirtualProcess("p", time, { wallMs: 1_000, rate: 1 });
+    const ran: string[] = [];
+    process.pause();
+    process.post(1, () => process.clock.clearTimer(timer));
+    const timer = process.clock.setTimer(2, () => ran.push("cleared"));
+    process.clock.setTimer(3, () => ran.push("kept"));
+    time.after(10, () => process.resume());
+    await time.run({ untilMs: 20 });
+    expect(ran).toEqual(["kept"]);
+  });
+
   it("holds back a paused process and goes on in order; a killed one never runs again", async () => {
     const { time } = fresh();
     const process = new VirtualProcess("p", time, { wallMs: 1_000, rate: 1 });
