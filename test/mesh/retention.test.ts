@@ -1,5 +1,6 @@
-/** What is kept for groups heard of late, across a restart. */
+/** What is kept for groups heard of late, and what goes when the log is full. */
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { RetryLater } from "../../src/index.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
 
@@ -12,7 +13,10 @@ afterEach(() => mesh.stop());
 const PAYLOAD = "x".repeat(50_000);
 const options = { journal: { bytesMax: 4 * 2 ** 20, lateBytes: 2 ** 20 } };
 
-const say = async (node: { publish: (s: string, v: unknown) => Promise<unknown> }, count: number) => {
+const say = async (
+  node: { publish: (s: string, v: unknown) => Promise<unknown> },
+  count: number,
+) => {
   for (let n = 0; n < count; n++) {
     await mesh.clock.run(node.publish("x.y", { n, PAYLOAD }), 30_000);
   }
@@ -44,4 +48,29 @@ it("keeps the newest of it, up to lateBytes", async () => {
   expect(got.length).toBeGreaterThan(15);
   expect(got.length).toBeLessThan(30);
   expect(got.at(-2)).toBe(59);
+});
+
+it("lets the oldest of an absent group expire, also behind a block that holds nothing of it any more", async () => {
+  const says = await mesh.node("says", options);
+  const away = await mesh.node("away");
+  await mesh.linked();
+  let finish = (): void => {};
+  const handler = (n: unknown): Promise<void> => {
+    if (n !== 1) throw new RetryLater(100_000_000);
+    return new Promise((resolve) => {
+      finish = resolve;
+    });
+  };
+  const subscription = await mesh.clock.run(away.subscribe("x.y", handler, { durable: true }));
+  const both = [says.publish("x.y", 1), says.publish("other", 1)]; // of one turn: in one block
+  await mesh.clock.run(Promise.all(both));
+  await mesh.clock.run(says.publish("x.y", 2));
+  await mesh.clock.advance(1_000);
+  finish();
+  await mesh.clock.advance(1_000);
+  await mesh.clock.run(subscription.stop());
+  await say(says, 120);
+  const { expired = 0, pending = 0 } = says.ledger()["event away x.y"] ?? {};
+  expect(expired).toBeGreaterThan(50);
+  expect(expired + pending).toBe(121);
 });

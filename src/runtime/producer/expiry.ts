@@ -23,14 +23,17 @@ export const expireBeyond = (
   // Blocks go from the front only: what is freed here counts once the first of them is the log's first.
   let pinsTail = false;
   let excess = journal.logBytes - limits.bytesMax;
+  // The floor stays before a block that holds nothing of this subscription any more.
+  let at = state.cursor.floor;
   for (let step = 0; step < STEP && state.ledger.pending > 0; step++) {
-    const block = journal.read(state.cursor.floor);
+    const block = journal.read(at);
     if (block === undefined) return;
     const tooOld = env.clock.wallMs() - block.lastTimeMs > limits.ageMs;
     pinsTail ||= tail?.epoch === block.epoch && tail.seq >= block.firstSeq;
     if (!tooOld && !(excess > 0 && pinsTail)) return;
     if (!expireBlock(host, state, block)) return;
     excess -= block.bytes.length;
+    at = { epoch: block.epoch, seq: block.lastSeq };
   }
 };
 

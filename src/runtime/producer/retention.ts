@@ -41,11 +41,7 @@ export class Retention {
   #openSinceMs = 0;
   #cut: Position = { epoch: 0, seq: 0 };
 
-  constructor(
-    limits: { ageMs: number; bytesMax: number },
-    log: RetainedLog,
-    nowMs: number,
-  ) {
+  constructor(limits: { ageMs: number; bytesMax: number }, log: RetainedLog, nowMs: number) {
     this.#ageMs = limits.ageMs;
     this.#bytesMax = limits.bytesMax;
     this.#log = log;
