@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { MeshNode } from "../../src/index.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
+import { memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
 
@@ -78,6 +79,55 @@ describe("a peer that said goodbye", () => {
     const next = await mesh.node("there", { discovery: [], listen });
     await mesh.clock.until(() => stateOf(a, next) === "alive");
     expect(next.id).not.toBe(first.id);
+  });
+});
+
+/** A discovery that says what the test says. */
+class Told implements Discovery {
+  readonly name = "told";
+  #events: DiscoveryEvents | undefined;
+
+  async start(_: unknown, events: DiscoveryEvents): Promise<void> {
+    this.#events = events;
+  }
+
+  async stop(): Promise<void> {}
+
+  say(node: MeshNode, addresses: readonly string[]): void {
+    this.#events?.found({ nodeId: node.id, addresses, source: this.name });
+  }
+}
+
+describe("a peer whose address was wrong", () => {
+  it("is dialled at the right one, although the wrong one was being dialled when that came", async () => {
+    const b = await mesh.node("b", { discovery: [] });
+    const silent = memoryTransport(mesh.network);
+    const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+    const { clock } = mesh;
+    await silent.start({ clock, logger: quiet, frameBytesMax: 2 ** 20, count: () => {} });
+    const nobody = await silent.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+      connection.open({ frame: () => {}, drained: () => {}, closed: () => {} });
+    });
+    const told = new Told();
+    const a = await mesh.node("a", { discovery: [told] });
+    told.say(b, [nobody.address]);
+    await clock.advance(100);
+    told.say(b, b.addresses);
+    await clock.until(() => stateOf(a, b) === "alive", 20_000);
+  });
+
+  it("is dialled at the right one, although another node that was met lives at the wrong one", async () => {
+    const [b, c] = [
+      await mesh.node("b", { discovery: [] }),
+      await mesh.node("c", { discovery: [] }),
+    ];
+    const told = new Told();
+    const a = await mesh.node("a", { discovery: [told] });
+    told.say(b, c.addresses);
+    told.say(c, c.addresses);
+    await mesh.clock.until(() => stateOf(a, c) === "alive");
+    told.say(b, b.addresses);
+    await mesh.clock.until(() => stateOf(a, b) === "alive", 20_000);
   });
 });
 

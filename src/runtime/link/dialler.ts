@@ -25,6 +25,8 @@ type Target = {
   timer: Timer | undefined;
   dialing: boolean;
   dialingSinceMs: number;
+  /** The address it was dialled at last, whatever its discovery says since. */
+  through: string;
   /** Its discovery does not see it any more. */
   lost: boolean;
 };
@@ -99,9 +101,9 @@ export class Dialler {
   /** A session with the peer is up, whoever dialled. */
   linked(nodeId: string, addresses: readonly string[]): void {
     for (const target of this.#targets.values()) {
-      if (target.nodeId !== nodeId && !addresses.some((one) => target.addresses.includes(one))) {
-        continue;
-      }
+      // One that is known by node id may have been told the address of another node.
+      const isThere = !target.named && addresses.some((one) => target.addresses.includes(one));
+      if (target.nodeId !== nodeId && !isThere) continue;
       target.nodeId = nodeId;
       target.attempts = 0;
       target.dialing = false;
@@ -113,10 +115,11 @@ export class Dialler {
     if (this.#stopped) return;
     const peerId = link.greeted ? link.peer.nodeId : "";
     for (const target of [...this.#targets.values()]) {
-      const dialled = link.dialled && target.addresses.includes(link.address);
+      const dialled = link.dialled && target.through === link.address;
       if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
       if (dialled) target.dialing = false;
-      if (code === "SELF" && dialled) this.#remove(target);
+      const isItself = code === "SELF" && dialled && target.addresses.includes(link.address);
+      if (isItself) this.#remove(target);
       else if (code === "STOPPED" && target.named) this.#remove(target);
       else this.#again(target, dialled ? code : "", peerId);
     }
@@ -144,6 +147,7 @@ export class Dialler {
       timer: undefined,
       dialing: false,
       dialingSinceMs: 0,
+      through: "",
       lost: false,
     };
     this.#targets.set(key, target);
@@ -185,6 +189,7 @@ export class Dialler {
       try {
         const connection = await transport.dial(address, { timeoutMs: DIAL_TIMEOUT_MS });
         if (this.#targets.get(target.key) === target) {
+          target.through = address;
           this.#owner.dialled(connection, address, target.nodeId);
         } else {
           refuse(connection); // stopped, or gone meanwhile
