@@ -170,11 +170,13 @@ export class CreditGrant<Link> {
 
   /**
    * Raises the link's limits as far as the budget allows and returns them: what is returned is
-   * pledged.
+   * pledged. Not to be raised, they are what they were; but a link that has none yet gets its first,
+   * or it could not send the one message that may always go.
    */
-  limitsFor(link: Link): CreditLimits {
+  limitsFor(link: Link, raised = true): CreditLimits {
     const credit = this.#links.get(link);
     if (credit?.live !== true) return { numberLimit: 0, bytesLimit: 0 };
+    if (!raised && credit.numberLimit > 0) return limitsOf(credit);
     const number = this.#numberRise(credit);
     const bytes = this.#bytesRise(credit);
     this.#unpledge(credit);
@@ -182,7 +184,7 @@ export class CreditGrant<Link> {
     if (number > 0) credit.numberLimit = Math.max(credit.numberLimit, credit.delivered) + number;
     if (bytes > 0) credit.bytesLimit = Math.max(credit.bytesLimit, credit.deliveredBytes) + bytes;
     this.#pledge(credit);
-    return { numberLimit: credit.numberLimit, bytesLimit: credit.bytesLimit };
+    return limitsOf(credit);
   }
 
   /**
@@ -232,6 +234,11 @@ export class CreditGrant<Link> {
     this.#pledgedBytes -= pledgedBytesOf(credit);
   }
 }
+
+const limitsOf = ({ numberLimit, bytesLimit }: LinkCredit): CreditLimits => ({
+  numberLimit,
+  bytesLimit,
+});
 
 const pledgedOf = ({ live, numberLimit, delivered, consumed }: LinkCredit): number =>
   (live ? Math.max(numberLimit, delivered) : delivered) - consumed;

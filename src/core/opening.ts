@@ -8,7 +8,7 @@
  *
  * Invariants: `base <= number of every unsettled entry < next`; an entry is in flight in at most one
  * opening; `next - 1 <= numberLimit` and `sentBytes <= bytesLimit`, but for one message when nothing is in
- * flight, so that a message larger than the whole budget still passes.
+ * flight, so that a message larger than the whole budget still passes; while paused nothing is sent.
  */
 import { compareEntries, type Entry } from "./entry.ts";
 import { Ring } from "./ring.ts";
@@ -22,6 +22,7 @@ export class Opening {
   #sentBytes = 0;
   #numberLimit = 0;
   #bytesLimit = 0;
+  #paused = false;
   /** Keys that the consumer has stopped until a delivery that says "resume". */
   readonly stoppedKeys = new Set<number>();
 
@@ -42,15 +43,22 @@ export class Opening {
 
   /** How many more messages the credit allows. */
   get room(): number {
-    return this.#numberLimit - this.#next + 1;
+    return this.#paused ? 0 : this.#numberLimit - this.#next + 1;
   }
 
-  grant(numberLimit: number, bytesLimit: number): void {
+  /** The consumer takes nothing for now. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  grant(numberLimit: number, bytesLimit: number, paused = false): void {
+    this.#paused = paused;
     if (numberLimit > this.#numberLimit) this.#numberLimit = numberLimit;
     if (bytesLimit > this.#bytesLimit) this.#bytesLimit = bytesLimit;
   }
 
   canSend(bytes: number): boolean {
+    if (this.#paused) return false;
     if (this.#unsettled === 0) return this.#numberLimit > 0;
     return this.#next <= this.#numberLimit && this.#sentBytes + bytes <= this.#bytesLimit;
   }

@@ -58,7 +58,8 @@ export class Subscriber {
     const record = this.#record(role, known, options);
     this.#refuseTwice(record);
     const { retry, concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs, stateful } = options;
-    const limits = { concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs };
+    const { breaker, rate } = options;
+    const limits = { concurrency, prefetch, prefetchBytes, timeoutMs, abandonMs, breaker, rate };
     const consumer = this.#runtime.consumer.add(
       { record, retry, stateful, alone: options.group === false, ...limits },
       jobHandler(this.#options.context, known, handler),

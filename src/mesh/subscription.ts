@@ -4,6 +4,13 @@ import type { ResolvedSubscribeOptions } from "../options/subscribe-options.ts";
 import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
 
+export type Activity = {
+  readonly running: number;
+  readonly waiting: number;
+  /** "closed" also where there is none. */
+  readonly breaker: "closed" | "open" | "half-open";
+};
+
 export class Subscription {
   readonly group: string;
   readonly pattern: string;
@@ -40,9 +47,10 @@ export class Subscription {
     this.#consumer?.resume();
   }
 
-  /** Handlers that run, and messages that wait here. */
-  get activity(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#consumer?.running ?? 0, waiting: this.#consumer?.waiting ?? 0 };
+  /** Handlers that run, messages that wait here, and whether its breaker lets any start. */
+  get activity(): Activity {
+    const { running = 0, waiting = 0, breaker = "closed" } = this.#consumer ?? {};
+    return { running, waiting, breaker };
   }
 
   /**

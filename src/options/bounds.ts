@@ -3,7 +3,7 @@
  *
  * docs/limits.md shows the same table with what more and less of each does; a test compares the
  * two. `default` is what holds when nothing else is set; where it follows from another option,
- * `resolveOptions` or `resolveSubscribeOptions` says how. Integers only.
+ * `resolveOptions` or `resolveSubscribeOptions` says how. Integers, but for shares and rates.
  */
 
 export type Bound = {
@@ -80,6 +80,14 @@ export const SUBSCRIBE_BOUNDS = Object.freeze({
   "retry.attempts": NODE_BOUNDS["retry.attempts"],
   "retry.baseMs": NODE_BOUNDS["retry.baseMs"],
   "retry.capMs": NODE_BOUNDS["retry.capMs"],
+  "breaker.failureShare": bound(0.5, 0.01, 1),
+  "breaker.minimum": bound(20, 1, 1_000_000),
+  "breaker.windowMs": bound(60_000, 100, DAY_MS),
+  "breaker.openMs": bound(10_000, 1, DAY_MS),
+  "breaker.openMsMax": bound(60_000, 1, DAY_MS),
+  "breaker.probes": bound(1, 1, 1_000),
+  "rate.perSecond": endless(Number.POSITIVE_INFINITY, 0.001, 1_000_000),
+  "rate.burst": bound(1, 1, 1_000_000),
 });
 
 /** publish(), send() and emit(); none of them has a default: absent means not at all. */

@@ -65,9 +65,16 @@ export class OptionReader {
     ) {
       return value as number;
     }
-    const or = bound.infinite ? ", or Infinity" : "";
-    this.fail(name, `is ${show(value)}, must be an integer from ${bound.min} to ${bound.max}${or}`);
-    return fallback;
+    return this.#outside(name, bound, "an integer", fallback);
+  }
+
+  /** A number in its range, with or without a fraction. */
+  number(name: string, bound: Bound): number {
+    const value = this.#values[name];
+    if (value === undefined) return bound.default;
+    if (bound.infinite && value === Number.POSITIVE_INFINITY) return value;
+    if (typeof value === "number" && value >= bound.min && value <= bound.max) return value;
+    return this.#outside(name, bound, "a number", bound.default);
   }
 
   flag(name: string, fallback: boolean): boolean {
@@ -134,11 +141,11 @@ export class OptionReader {
     return undefined;
   }
 
-  /** A nested object, absent or not. */
-  section(name: string): OptionReader {
+  /** A nested object, absent or not; `input` where what is given stands for one. */
+  section(name: string, input: unknown = this.#values[name]): OptionReader {
     const path = `${this.#path}${name}.`;
     const section = { path, problems: this.#problems };
-    return new OptionReader(this.#title, this.#values[name], this.#known, section);
+    return new OptionReader(this.#title, input, this.#known, section);
   }
 
   /** Everything found so far as one error; undefined: nothing is wrong. */
@@ -157,6 +164,13 @@ export class OptionReader {
   finish(): void {
     const error = this.error();
     if (error !== undefined) throw error;
+  }
+
+  #outside(name: string, bound: Bound, what: string, fallback: number): number {
+    const or = bound.infinite ? ", or Infinity" : "";
+    const range = `${bound.min} to ${bound.max}${or}`;
+    this.fail(name, `is ${show(this.#values[name])}, must be ${what} from ${range}`);
+    return fallback;
   }
 
   #checkNames(): void {

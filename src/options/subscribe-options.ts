@@ -10,6 +10,13 @@ import { FIXED_BOUNDS, SUBSCRIBE_BOUNDS } from "./bounds.ts";
 import { fitsBytes, isHeaderName, isName, NAME_RULE } from "./names.ts";
 import type { RetryOptions } from "./node-options.ts";
 import { OptionReader, show } from "./option-reader.ts";
+import {
+  type BreakerOptions,
+  FLOW_OPTIONS,
+  type FlowRules,
+  type RateOptions,
+  readFlow,
+} from "./read-flow.ts";
 import { readRetry } from "./read-retry.ts";
 
 export type SubscribeOptions = {
@@ -74,6 +81,13 @@ export type SubscribeOptions = {
   /** Default: the node's `retry`; each part on its own. */
   readonly retry?: RetryOptions;
   /**
+   * Starts no handler for a while when too many fail. Default false: none; true: with its defaults.
+   * Of this instance alone.
+   */
+  readonly breaker?: boolean | BreakerOptions;
+  /** How often a handler starts. Default: as often as it can. Of this instance alone. */
+  readonly rate?: RateOptions;
+  /**
    * Only events that have each of these headers (at most 16) with this value. Runs at the producer.
    */
   readonly filter?: { readonly headers?: Readonly<Record<string, string>> };
@@ -114,7 +128,7 @@ export type ResolvedSubscribeOptions = {
   /** Whether ctx.state exists: messages cannot move to another member. */
   readonly stateful: boolean;
   readonly signal: AbortSignal | undefined;
-};
+} & FlowRules;
 
 const EVERY_ROLE = [
   "group",
@@ -125,6 +139,7 @@ const EVERY_ROLE = [
   "abandonMs",
   "weight",
   "signal",
+  ...FLOW_OPTIONS,
 ];
 const JOURNALED = [
   "durable",
@@ -167,6 +182,7 @@ export const resolveSubscribeOptions = (
     abandonMs: reader.integer("abandonMs", SUBSCRIBE_BOUNDS.abandonMs, timeoutMs),
     weight: reader.integer("weight", SUBSCRIBE_BOUNDS.weight),
     retry: role === "queries" ? context.retry : readRetry(reader.section("retry"), context.retry),
+    ...readFlow(reader),
     filter: role === "events" ? readFilter(reader.section("filter")) : NO_FILTER,
     signal: reader.signal(),
   });

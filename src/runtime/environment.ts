@@ -72,6 +72,13 @@ export type StatusChange =
       readonly reason: string;
     }
   | { readonly type: "subscription-paused"; readonly subscription: string; readonly reason: string }
+  | {
+      readonly type: "breaker";
+      readonly subscription: string;
+      readonly state: "open" | "half-open" | "closed";
+      /** For how long, when it opened; else 0. */
+      readonly openMs: number;
+    }
   | { readonly type: "journal"; readonly state: "failing" | "working"; readonly message: string }
   | {
       readonly type: "journal-damaged";

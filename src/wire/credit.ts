@@ -1,7 +1,7 @@
 /** The frames of flow control and liveness: Credit, and Ping, which repeats credit and tails. */
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
-import { messageFields, timeField, uint32Field, uint64Field } from "./field-writer.ts";
+import { boolField, messageFields, timeField, uint32Field, uint64Field } from "./field-writer.ts";
 import { type HybridTime, hybridTimeFrom } from "./hybrid-time.ts";
 
 /** Absolute limits of one subscription: delivery numbers and cumulative envelope bytes. */
@@ -11,6 +11,8 @@ export type CreditEntry = {
   readonly bytesLimit: number;
   readonly volatileNumberLimit: number;
   readonly volatileBytesLimit: number;
+  /** Takes nothing for now, whatever the limits. */
+  readonly paused: boolean;
 };
 
 export type CreditFrame = {
@@ -84,6 +86,7 @@ const writeCreditEntry = (writer: ByteWriter, entry: CreditEntry): void => {
   uint64Field(writer, 0x18, entry.bytesLimit);
   uint64Field(writer, 0x20, entry.volatileNumberLimit);
   uint64Field(writer, 0x28, entry.volatileBytesLimit);
+  boolField(writer, 0x30, entry.paused);
 };
 
 const readCreditEntry = (reader: ByteReader): CreditEntry => {
@@ -92,6 +95,7 @@ const readCreditEntry = (reader: ByteReader): CreditEntry => {
   let bytesLimit = 0;
   let volatileNumberLimit = 0;
   let volatileBytesLimit = 0;
+  let paused = false;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x08) subscription = reader.uint32();
@@ -99,9 +103,10 @@ const readCreditEntry = (reader: ByteReader): CreditEntry => {
     else if (tag === 0x18) bytesLimit = reader.uint64();
     else if (tag === 0x20) volatileNumberLimit = reader.uint64();
     else if (tag === 0x28) volatileBytesLimit = reader.uint64();
-    else reader.skip(tag, 0x3e);
+    else if (tag === 0x30) paused = reader.bool();
+    else reader.skip(tag, 0x7e);
   }
-  return { subscription, numberLimit, bytesLimit, volatileNumberLimit, volatileBytesLimit };
+  return { subscription, numberLimit, bytesLimit, volatileNumberLimit, volatileBytesLimit, paused };
 };
 
 const writeTail = (writer: ByteWriter, tail: Tail): void => {

@@ -86,7 +86,7 @@ export class RawPeer {
 
   grant(subscription: number, messages: number): void {
     const limits = { numberLimit: messages, bytesLimit: 2 ** 24 };
-    const volatile = { volatileNumberLimit: 0, volatileBytesLimit: 0 };
+    const volatile = { volatileNumberLimit: 0, volatileBytesLimit: 0, paused: false };
     const entries = [{ subscription, ...limits, ...volatile }];
     this.send({ type: "credit", session: this.session, entries });
   }

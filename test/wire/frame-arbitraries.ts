@@ -125,6 +125,7 @@ const credit = fc.record({
   bytesLimit: uint53,
   volatileNumberLimit: uint53,
   volatileBytesLimit: uint53,
+  paused: fc.boolean(),
 });
 
 const tail = fc.record({

@@ -71,6 +71,7 @@ const credit = {
   bytesLimit: 65_536,
   volatileNumberLimit: 1,
   volatileBytesLimit: 2,
+  paused: false,
 };
 
 export const SAMPLE_FRAMES: {

@@ -32,6 +32,8 @@ export class ConsumerOpening {
   /** A Resync was sent and its first delivery has not come yet. */
   resyncing = false;
   closed = false;
+  /** The producer was told last that nothing is taken for now. */
+  pausedTold = false;
   /** Deliveries that arrived and are not handled or given back. */
   inHand = 0;
   inHandVolatile = 0;

@@ -11,16 +11,12 @@
  *
  * Source: DESIGN sections 6 and 7.
  */
-import type { CreditGrant } from "../../core/credit-grant.ts";
-import {
-  isExhausted,
-  jitterFraction,
-  type RetryPolicy,
-  retryDelayMs,
-} from "../../core/retry-schedule.ts";
+import { isExhausted, jitterFraction, retryDelayMs } from "../../core/retry-schedule.ts";
 import type { Section } from "../../wire/batch.ts";
-import type { SubscriptionRecord } from "../../wire/declare.ts";
+import type { CreditEntry } from "../../wire/credit.ts";
 import type { Environment } from "../environment.ts";
+import { type BreakerMode, type FlowLimits, flowLimitsOf } from "../flow-limits.ts";
+import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
 import type { Job } from "./job.ts";
@@ -29,41 +25,8 @@ import { describeError, outcomeOf } from "./outcome.ts";
 
 /** Waits up to this long are spent here, holding the key; longer ones at the producer. */
 const IN_PLACE_MS_MAX = 1_000;
-
-export type ConsumerSpec = {
-  readonly record: SubscriptionRecord;
-  readonly concurrency: number;
-  readonly prefetch: number;
-  readonly prefetchBytes: number;
-  readonly timeoutMs: number;
-  readonly abandonMs: number;
-  readonly retry: RetryPolicy;
-  /** Messages cannot move to another member while their producer runs: `ctx.state` exists. */
-  readonly stateful: boolean;
-  /** No other instance can ever be a member: output leaves right after the sync. */
-  readonly alone: boolean;
-};
-
-/** What the subscription needs of the consumer that owns it. */
-export interface ConsumerHost {
-  readonly env: Environment;
-  /**
-   * The handler succeeded: mark, output and state are committed together, then acked. False: there is no
-   * room for what it sent, and nothing was kept.
-   */
-  commit(job: Job): boolean;
-  /** Output of an at-most-once message's handler leaves at once, or is dropped and counted. */
-  commitVolatile(job: Job): void;
-  /** Whether output of this message waits for its settle to be accepted. */
-  isHeld(job: { producer: string; epoch: number; seq: number }, subscription: string): boolean;
-  /** Whether it was handled, and its output held, under another term than this. */
-  isStale(
-    job: { producer: string; epoch: number; seq: number },
-    subscription: string,
-    term: number,
-  ): boolean;
-  wake(opening: ConsumerOpening): void;
-}
+/** What an open breaker gives back is not offered again before its producer knows of it. */
+const ELSEWHERE_MS = 100;
 
 type NackReason = {
   readonly outcome: "retry" | "dead" | "return";
@@ -79,6 +42,7 @@ export class ConsumerSubscription implements IntakeOwner {
   readonly #host: ConsumerHost;
   readonly #runner: JobRunner;
   readonly #intake: Intake;
+  readonly #flow: FlowLimits | undefined;
   readonly #openings = new Set<ConsumerOpening>();
   #stopping = false;
 
@@ -86,28 +50,25 @@ export class ConsumerSubscription implements IntakeOwner {
     this.id = id;
     this.spec = spec;
     this.#host = host;
-    this.#runner = new JobRunner(host.env, spec, handler, {
+    this.#flow = flowLimitsOf(host.env, id, spec, (mode) => this.#breakerIs(mode));
+    const owner = {
       id,
-      succeeded: (job) => this.#succeeded(job),
-      failed: (job, error) => this.#failed(job, error),
-    });
+      succeeded: (job: Job) => this.#succeeded(job),
+      failed: (job: Job, error: unknown) => this.#failed(job, error),
+      timedOut: (job: Job) => this.#flow?.timedOut(job),
+    };
+    const gates = this.#flow === undefined ? [] : [this.#flow];
+    this.#runner = new JobRunner(host.env, spec, handler, owner, gates);
     this.#intake = new Intake(this);
-  }
-
-  get credit(): CreditGrant<ConsumerOpening> {
-    return this.#intake.credit;
-  }
-
-  get volatileCredit(): CreditGrant<ConsumerOpening> {
-    return this.#intake.volatileCredit;
   }
 
   get index(): number {
     return this.spec.record.index;
   }
 
+  /** Nothing is to come: told to pause, or the breaker is open. */
   get paused(): boolean {
-    return this.#runner.paused;
+    return this.#runner.paused || this.breaker === "open";
   }
 
   /** Handlers that run, tries waiting in place included. */
@@ -117,6 +78,10 @@ export class ConsumerSubscription implements IntakeOwner {
 
   get waiting(): number {
     return this.#runner.waiting;
+  }
+
+  get breaker(): BreakerMode {
+    return this.#flow?.mode ?? "closed";
   }
 
   open(opening: ConsumerOpening): void {
@@ -143,16 +108,18 @@ export class ConsumerSubscription implements IntakeOwner {
 
   pause(): void {
     this.#runner.pause();
+    this.#wakeAll();
   }
 
   resume(): void {
     this.#runner.resume();
-    for (const opening of this.#openings) this.#host.wake(opening);
+    this.#wakeAll();
   }
 
   /** Takes no more; gives back what does not run. Resolves when nothing runs. */
   drain(): Promise<void> {
     this.#stopping = true;
+    this.#flow?.stop();
     for (const job of this.#runner.takeAll(() => true)) this.giveBack(job, 0);
     for (const job of this.#runner.takeWaits(() => true)) {
       this.#nackBack(job, { outcome: "retry", delayMs: 0, reason: "" });
@@ -165,9 +132,23 @@ export class ConsumerSubscription implements IntakeOwner {
     this.#runner.revokeAll(reason);
   }
 
-  /** A heartbeat has passed. */
-  beat(opening: ConsumerOpening): void {
+  /**
+   * A heartbeat has passed: the credit to repeat. Half-open, what was granted before has to do for probes;
+   * where nothing came of it until now, there is more.
+   */
+  beat(opening: ConsumerOpening): CreditEntry {
     this.#intake.beat(opening);
+    const { paused, breaker } = this;
+    const isStarved = this.#flow?.wantsProbe === true && this.waiting === 0;
+    return this.#intake.creditOf(opening, paused, !paused && (breaker === "closed" || isStarved));
+  }
+
+  /** Credit that is worth a frame of its own, or undefined. */
+  newCredit(opening: ConsumerOpening): CreditEntry | undefined {
+    const { paused, breaker } = this;
+    const raised = !paused && breaker === "closed" && this.#intake.needsUpdate(opening);
+    if (!raised && opening.pausedTold === paused) return undefined;
+    return this.#intake.creditOf(opening, paused, raised);
   }
 
   receive(opening: ConsumerOpening, section: Section): void {
@@ -193,6 +174,7 @@ export class ConsumerSubscription implements IntakeOwner {
   arrived(job: Job): void {
     if (this.#stopping) this.giveBack(job, 0);
     else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
+    else if (this.#goesElsewhere(job)) this.#toOthers(job);
     else this.#runner.push(job);
   }
 
@@ -205,6 +187,7 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   supersede(job: Job): void {
+    this.#flow?.dropped(job);
     this.#runner.supersede(job);
   }
 
@@ -232,6 +215,36 @@ export class ConsumerSubscription implements IntakeOwner {
     this.#intake.consumed(job.opening, job.size, job.volatile);
   }
 
+  // --- the breaker ---------------------------------------------------------------------------
+
+  /** Keys wait for their owner's breaker; what belongs to no member goes to another. */
+  #goesElsewhere(job: Job): boolean {
+    return this.breaker === "open" && job.keyHash < 0 && !job.volatile;
+  }
+
+  #wakeAll(): void {
+    for (const opening of this.#openings) this.#host.wake(opening);
+  }
+
+  #toOthers(job: Job): void {
+    this.env.counters.count("breaker.returned");
+    this.giveBack(job, ELSEWHERE_MS);
+  }
+
+  #breakerIs(mode: BreakerMode): void {
+    if (this.#stopping) return;
+    this.#wakeAll();
+    if (mode === "open") {
+      const isFree = (job: Job): boolean => this.#goesElsewhere(job);
+      for (const job of this.#runner.takeAll(isFree)) this.#toOthers(job);
+      for (const job of this.#runner.takeWaits(isFree)) {
+        this.#nackBack(job, { outcome: "retry", delayMs: ELSEWHERE_MS, reason: "" });
+      }
+      return;
+    }
+    this.#runner.dispatch();
+  }
+
   // --- ending --------------------------------------------------------------------------------
 
   /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
@@ -246,6 +259,7 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   #succeeded(job: Job): void {
+    this.#flow?.succeeded(job);
     if (job.volatile) this.#host.commitVolatile(job);
     else if (!this.#host.commit(job)) {
       // No room for what the handler sent: back to the producer, no attempt counted.
@@ -256,6 +270,7 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   #failed(job: Job, error: unknown): void {
+    this.#flow?.failed(job, error);
     const { counters, logger } = this.#host.env;
     const { name, message } = describeError(error);
     if (job.volatile) {
@@ -286,7 +301,8 @@ export class ConsumerSubscription implements IntakeOwner {
     counters.count("retries");
     const attempt = job.attempts;
     logger.debug("handler failed", { subscription: this.id, attempt, delayMs, message });
-    if (delayMs > IN_PLACE_MS_MAX || this.#stopping || job.opening.closed) {
+    const isHere = !this.#stopping && !job.opening.closed && !this.#goesElsewhere(job);
+    if (delayMs > IN_PLACE_MS_MAX || !isHere) {
       this.#nackBack(job, { outcome: "retry", delayMs, reason: "", ...told });
     } else {
       this.#runner.again(job, delayMs);

@@ -13,12 +13,9 @@ import { compositeKey } from "../journal/keys.ts";
 import type { RowReader } from "../journal/pending-rows.ts";
 import type { Link } from "../link/link.ts";
 import { subscriptionId } from "../subscription-id.ts";
+import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import { ConsumerOpening } from "./consumer-opening.ts";
-import {
-  type ConsumerHost,
-  type ConsumerSpec,
-  ConsumerSubscription,
-} from "./consumer-subscription.ts";
+import { ConsumerSubscription } from "./consumer-subscription.ts";
 import { ASK_AFTER_MS, HeldOutput } from "./held-output.ts";
 import { InboxRow } from "./inbox-row.ts";
 import type { Job } from "./job.ts";
@@ -147,8 +144,7 @@ export class Consumer implements ConsumerHost {
     const state = this.#links.get(link);
     if (state === undefined) return [];
     return [...state.openings.values()].flatMap((opening) => {
-      this.#subscriptions.get(opening.subscription)?.beat(opening);
-      return this.#creditOf(opening) ?? [];
+      return this.#subscriptions.get(opening.subscription)?.beat(opening) ?? [];
     });
   }
 
@@ -161,14 +157,8 @@ export class Consumer implements ConsumerHost {
     for (const opening of state.awake) {
       const section = opening.take();
       if (section !== undefined) sections.push(section);
-      const subscription = this.#subscriptions.get(opening.subscription);
-      if (
-        subscription?.credit.needsUpdate(opening) === true ||
-        subscription?.volatileCredit.needsUpdate(opening) === true
-      ) {
-        const entry = this.#creditOf(opening);
-        if (entry !== undefined) entries.push(entry);
-      }
+      const entry = this.#subscriptions.get(opening.subscription)?.newCredit(opening);
+      if (entry !== undefined) entries.push(entry);
     }
     state.awake.clear();
     const { session } = link;
@@ -312,19 +302,5 @@ export class Consumer implements ConsumerHost {
       });
       return new InboxRow(key, undefined, this.#committer, wallMs);
     }
-  }
-
-  #creditOf(opening: ConsumerOpening): CreditEntry | undefined {
-    const subscription = this.#subscriptions.get(opening.subscription);
-    if (subscription === undefined || subscription.paused) return undefined;
-    const durable = subscription.credit.limitsFor(opening);
-    const volatile = subscription.volatileCredit.limitsFor(opening);
-    return {
-      subscription: opening.subscription,
-      numberLimit: durable.numberLimit,
-      bytesLimit: durable.bytesLimit,
-      volatileNumberLimit: volatile.numberLimit,
-      volatileBytesLimit: volatile.bytesLimit,
-    };
   }
 }

@@ -14,6 +14,7 @@
  */
 import { CreditGrant } from "../../core/credit-grant.ts";
 import type { Delivery, Section } from "../../wire/batch.ts";
+import type { CreditEntry } from "../../wire/credit.ts";
 import type { SubscriptionRecord } from "../../wire/declare.ts";
 import type { Environment } from "../environment.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
@@ -50,8 +51,8 @@ export interface IntakeOwner extends JobSubscription {
 }
 
 export class Intake {
-  readonly credit: CreditGrant<ConsumerOpening>;
-  readonly volatileCredit: CreditGrant<ConsumerOpening>;
+  readonly #credit: CreditGrant<ConsumerOpening>;
+  readonly #volatileCredit: CreditGrant<ConsumerOpening>;
   readonly #owner: IntakeOwner;
   /** Jobs that run although their session is over, by producer and position. */
   readonly #orphans = new Map<string, Job>();
@@ -59,12 +60,12 @@ export class Intake {
   constructor(owner: IntakeOwner) {
     this.#owner = owner;
     const { prefetch, prefetchBytes } = owner.spec;
-    this.credit = new CreditGrant<ConsumerOpening>({
+    this.#credit = new CreditGrant<ConsumerOpening>({
       messages: prefetch,
       bytes: prefetchBytes,
       minShare: Math.min(SHARE_MIN, prefetch),
     });
-    this.volatileCredit = new CreditGrant<ConsumerOpening>({
+    this.#volatileCredit = new CreditGrant<ConsumerOpening>({
       messages: VOLATILE_MESSAGES,
       bytes: VOLATILE_BYTES,
       minShare: VOLATILE_SHARE_MIN,
@@ -72,14 +73,14 @@ export class Intake {
   }
 
   open(opening: ConsumerOpening): void {
-    this.credit.addLink(opening);
-    this.volatileCredit.addLink(opening);
+    this.#credit.addLink(opening);
+    this.#volatileCredit.addLink(opening);
   }
 
   /** The session is over. What it delivered counts until it is consumed. */
   close(opening: ConsumerOpening): void {
-    this.credit.removeLink(opening);
-    this.volatileCredit.removeLink(opening);
+    this.#credit.removeLink(opening);
+    this.#volatileCredit.removeLink(opening);
   }
 
   /** A job that runs on without its session: its redelivery joins it. */
@@ -98,21 +99,41 @@ export class Intake {
   consumed(opening: ConsumerOpening, size: number, volatile: boolean): void {
     if (volatile) opening.inHandVolatile--;
     else opening.inHand--;
-    const credit = volatile ? this.volatileCredit : this.credit;
+    const credit = volatile ? this.#volatileCredit : this.#credit;
     credit.onConsumed(opening, size);
     if (!opening.closed && credit.needsUpdate(opening)) this.#owner.wake(opening);
+  }
+
+  /** Whether new limits are worth a frame. */
+  needsUpdate(opening: ConsumerOpening): boolean {
+    return this.#credit.needsUpdate(opening) || this.#volatileCredit.needsUpdate(opening);
+  }
+
+  /** What to tell a link it may send. Not raised, its limits are what they were. */
+  creditOf(opening: ConsumerOpening, paused: boolean, raised: boolean): CreditEntry {
+    const durable = this.#credit.limitsFor(opening, raised);
+    const volatile = this.#volatileCredit.limitsFor(opening, raised);
+    opening.pausedTold = paused;
+    return {
+      subscription: opening.subscription,
+      numberLimit: durable.numberLimit,
+      bytesLimit: durable.bytesLimit,
+      volatileNumberLimit: volatile.numberLimit,
+      volatileBytesLimit: volatile.bytesLimit,
+      paused,
+    };
   }
 
   /** A heartbeat has passed: a link that brought nothing and left nothing here is idle. */
   beat(opening: ConsumerOpening): void {
     if (opening.inHand === 0 && opening.expected === opening.expectedAtBeat) {
-      this.credit.markIdle(opening);
+      this.#credit.markIdle(opening);
     }
     if (
       opening.inHandVolatile === 0 &&
       opening.expectedVolatile === opening.expectedVolatileAtBeat
     ) {
-      this.volatileCredit.markIdle(opening);
+      this.#volatileCredit.markIdle(opening);
     }
     opening.expectedAtBeat = opening.expected;
     opening.expectedVolatileAtBeat = opening.expectedVolatile;
@@ -130,7 +151,7 @@ export class Intake {
     let number = section.first;
     for (const delivery of section.deliveries) {
       const job = this.#job(opening, section.epoch, number++, true, delivery);
-      if (!this.volatileCredit.onDelivered(opening, job.size)) {
+      if (!this.#volatileCredit.onDelivered(opening, job.size)) {
         counters.count("emit.dropped.overCredit");
         continue;
       }
@@ -182,7 +203,7 @@ export class Intake {
   #deliver(opening: ConsumerOpening, epoch: number, number: number, delivery: Delivery): void {
     const { seq, keyHash } = delivery;
     const size = delivery.envelopeEnd - delivery.envelopeStart;
-    if (!this.credit.onDelivered(opening, size)) {
+    if (!this.#credit.onDelivered(opening, size)) {
       this.#owner.env.counters.count("link.overCredit");
       opening.link.close("MALFORMED", `delivery ${number} of ${this.#owner.id} exceeds the credit`);
       return;

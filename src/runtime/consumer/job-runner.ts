@@ -35,6 +35,8 @@ export interface RunnerOwner {
   readonly id: string;
   succeeded(job: Job): void;
   failed(job: Job, error: unknown): void;
+  /** `failed` follows when its promise ends, or it is abandoned. */
+  timedOut(job: Job): void;
 }
 
 export class JobRunner {
@@ -289,6 +291,7 @@ export class JobRunner {
     const { timeoutMs } = this.#limits;
     counters.count("handler.timeouts");
     logger.warn("handler timed out", { subscription: this.#owner.id, timeoutMs });
+    this.#owner.timedOut(job);
     this.#revoke(job, this.#timeoutError());
   }
 

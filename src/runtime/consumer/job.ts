@@ -40,6 +40,8 @@ export class Job {
   renews = false;
   /** Monotonic milliseconds at which it times out. */
   deadlineMs = 0;
+  /** Of the subscription's breaker, while it runs. */
+  permit = 0;
   staged: StagedMessage[] | undefined;
   stateWrites: StateWrite[] | undefined;
   #view: EnvelopeView | undefined;

@@ -59,6 +59,7 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
   /** Credit for one more at-most-once message of at most so many bytes. */
   takesVolatile(bytes: number): boolean {
     return (
+      !this.opening.paused &&
       this.volatileNext <= this.#volatileNumberLimit &&
       this.volatileBytes + bytes <= this.#volatileBytesLimit
     );

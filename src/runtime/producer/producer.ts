@@ -169,7 +169,7 @@ export class Producer implements OutputSink {
     for (const entry of entries) {
       const outlet = outlets.byIndex.get(entry.subscription);
       if (outlet === undefined) continue;
-      outlet.opening.grant(entry.numberLimit, entry.bytesLimit);
+      outlet.opening.grant(entry.numberLimit, entry.bytesLimit, entry.paused);
       outlet.grantVolatile(entry.volatileNumberLimit, entry.volatileBytesLimit);
       this.pump(outlet.subscription);
     }
