@@ -2,7 +2,8 @@
  * What one seed does: which mesh, which work, which faults. Swarm style: every seed has its own subset, so
  * that rare combinations come up that no single mix would bring.
  */
-import type { SeededRandom } from "../../src/testing/seeded-random.ts";
+import type { BreakerOptions, RateOptions } from "../../src/options/read-flow.ts";
+import { SeededRandom } from "../../src/testing/seeded-random.ts";
 
 export type SubscriptionPlan = {
   readonly role: "events" | "commands";
@@ -30,6 +31,8 @@ export type SubscriptionPlan = {
   /** Probability that a handler sends something through ctx. */
   readonly sends: number;
   readonly filter: boolean;
+  readonly breaker: BreakerOptions | false;
+  readonly rate: RateOptions | undefined;
 };
 
 export type WorkPlan = {
@@ -185,6 +188,25 @@ const subscriptionOf = (
     slowMs: random.pick([1, 10, 60, 250]),
     sends: what.pattern !== EFFECT && random.chance(0.6) ? random.between(0.1, 1) : 0,
     filter: what.role === "events" && what.pattern !== EFFECT && random.chance(0.1),
+    ...flowOf(new SeededRandom(random.seed, `flow ${what.role} ${what.pattern} ${what.group}`)),
+  };
+};
+
+/** Drawn from a stream of its own, so that the rest of a seed is as it was. */
+const flowOf = (random: SeededRandom): Pick<SubscriptionPlan, "breaker" | "rate"> => {
+  const openMs = random.pick([5, 50, 400]);
+  const breaker = {
+    failureShare: random.pick([0.05, 0.2, 0.5]),
+    minimum: random.integer(1, 8),
+    windowMs: random.pick([200, 2_000]),
+    openMs,
+    openMsMax: openMs * random.pick([1, 4]),
+    probes: random.integer(1, 3),
+  };
+  const rate = { perSecond: random.pick([40, 200, 1_000]), burst: random.integer(1, 20) };
+  return {
+    breaker: random.chance(0.25) && breaker,
+    rate: random.chance(0.15) ? rate : undefined,
   };
 };
 

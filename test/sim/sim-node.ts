@@ -171,6 +171,8 @@ export class SimNode {
       prefetch: plan.prefetch,
       timeoutMs: plan.timeoutMs,
       retry: { attempts: plan.attempts, baseMs: plan.retryBaseMs, capMs: plan.retryCapMs },
+      breaker: plan.breaker,
+      ...(plan.rate === undefined ? {} : { rate: plan.rate }),
       ...(plan.role === "events"
         ? {
             durable: plan.durable,
