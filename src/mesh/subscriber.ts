@@ -11,6 +11,7 @@ import {
   type SubscribeOptions,
 } from "../options/subscribe-options.ts";
 import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
+import { type FlowLimits, flowLimitsOf } from "../runtime/flow-limits.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
@@ -79,11 +80,21 @@ export class Subscriber {
     const options = this.#resolve("queries", given);
     const record = this.#record("queries", known, options);
     this.#refuseTwice(record);
-    this.#runtime.answers.answer(
-      record.index,
-      requestHandler(this.#runtime.env, known, handler, options.timeoutMs),
-    );
-    const subscription = new Subscription(record, options, () => this.#stopReply(record.index));
+    const { answers, env } = this.#runtime;
+    const { index, group, pattern } = record;
+    const flow = flowLimitsOf(env, `query ${group} ${pattern}`, options, () => {});
+    answers.answer(index, requestHandler(env, known, handler, options.timeoutMs), flow);
+    const stop = () => this.#stopReply(index, flow);
+    const source = {
+      waiting: 0,
+      get running() {
+        return answers.running(index);
+      },
+      get breaker() {
+        return flow?.mode ?? "closed";
+      },
+    };
+    const subscription = new Subscription(record, options, stop, source);
     return this.#announce(subscription, record, options.signal);
   }
 
@@ -253,12 +264,13 @@ export class Subscriber {
     this.#runtime.consumer.remove(consumer);
   }
 
-  async #stopReply(index: number): Promise<void> {
+  async #stopReply(index: number, flow: FlowLimits | undefined): Promise<void> {
     const { declarations, answers, env } = this.#runtime;
     declarations.drain(index);
     while (answers.running(index) > 0) {
       await new Promise<void>((resolve) => void env.clock.setTimer(5, resolve));
     }
+    flow?.stop();
     declarations.remove(index);
     answers.unanswer(index);
   }

@@ -1,7 +1,6 @@
 /** What `subscribe`, `handle` and `reply` give. */
 import type { MeshError } from "../errors.ts";
 import type { ResolvedSubscribeOptions } from "../options/subscribe-options.ts";
-import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
 
 export type Activity = {
@@ -10,6 +9,12 @@ export type Activity = {
   /** "closed" also where there is none. */
   readonly breaker: "closed" | "open" | "half-open";
 };
+
+/** What is behind a subscription: a consumer, or what answers requests, which is not paused. */
+export interface ActivitySource extends Activity {
+  pause?(): void;
+  resume?(): void;
+}
 
 export class Subscription {
   readonly group: string;
@@ -21,7 +26,7 @@ export class Subscription {
   refused: MeshError | undefined;
   /** @internal */
   onStopped: () => void = () => {};
-  readonly #consumer: ConsumerSubscription | undefined;
+  readonly #source: ActivitySource;
   readonly #stop: () => Promise<void>;
   #stopping: Promise<void> | undefined;
 
@@ -29,27 +34,27 @@ export class Subscription {
     record: SubscriptionRecord,
     options: ResolvedSubscribeOptions,
     stop: () => Promise<void>,
-    consumer?: ConsumerSubscription,
+    source: ActivitySource,
   ) {
     this.group = record.group;
     this.pattern = record.pattern;
     this.options = options;
-    this.#consumer = consumer;
+    this.#source = source;
     this.#stop = stop;
   }
 
   /** Starts no handler and takes no more than what was already on its way. A reply is not paused. */
   pause(): void {
-    this.#consumer?.pause();
+    this.#source.pause?.();
   }
 
   resume(): void {
-    this.#consumer?.resume();
+    this.#source.resume?.();
   }
 
   /** Handlers that run, messages that wait here, and whether its breaker lets any start. */
   get activity(): Activity {
-    const { running = 0, waiting = 0, breaker = "closed" } = this.#consumer ?? {};
+    const { running, waiting, breaker } = this.#source;
     return { running, waiting, breaker };
   }
 

@@ -1,14 +1,16 @@
 /**
  * The answering side of request and reply: runs the handler of a subscription, sends what came of it.
  *
- * Bound: `requestsMax` under way for each peer; one more is RATE_LIMITED. A request whose link broke, or
- * that its asker gave up, runs on with its signal aborted; its answer goes nowhere.
+ * Bound: `requestsMax` under way for each peer; one more is RATE_LIMITED. A request that the subscription's
+ * breaker or rate keeps from starting is refused at once: its asker may ask another instance. A request
+ * whose link broke, or that its asker gave up, runs on with its signal aborted; its answer goes nowhere.
  */
 
 import { EnvelopeView } from "../wire/envelope.ts";
 import type { RemoteError, RequestFrame } from "../wire/request.ts";
 import { describeError } from "./consumer/outcome.ts";
 import type { Environment } from "./environment.ts";
+import type { FlowLimits } from "./flow-limits.ts";
 import type { Link } from "./link/link.ts";
 import type { Answer } from "./requests.ts";
 
@@ -24,6 +26,8 @@ export interface Asked {
 class AskedRequest implements Asked {
   readonly envelope: EnvelopeView;
   readonly producer: string;
+  /** Of the subscription's breaker, while it runs. */
+  permit = 0;
   #controller: AbortController | undefined;
   #aborted = false;
 
@@ -49,7 +53,11 @@ class AskedRequest implements Asked {
 /** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
 export type RequestHandler = (asked: Asked) => Promise<Answer>;
 
-type Local = { readonly handler: RequestHandler; running: number };
+type Local = {
+  readonly handler: RequestHandler;
+  readonly flow: FlowLimits | undefined;
+  running: number;
+};
 
 export class Answers {
   readonly #env: Environment;
@@ -60,8 +68,8 @@ export class Answers {
     this.#env = env;
   }
 
-  answer(index: number, handler: RequestHandler): void {
-    this.#local.set(index, { handler, running: 0 });
+  answer(index: number, handler: RequestHandler, flow?: FlowLimits): void {
+    this.#local.set(index, { handler, flow, running: 0 });
   }
 
   /** Requests of this subscription that run here. */
@@ -93,7 +101,16 @@ export class Answers {
       this.#refuse(link, frame.id, "RATE_LIMITED", message);
       return;
     }
+    const { flow } = local;
+    const nowMs = flow === undefined ? 0 : this.#env.clock.monotonicMs();
+    const refusal = flow?.refusal(nowMs);
+    if (refusal !== undefined) {
+      this.#env.counters.count("requests.refused");
+      this.#refuse(link, frame.id, refusal.code, refusal.message);
+      return;
+    }
     const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
+    flow?.started(asked, nowMs);
     running.set(frame.id, asked);
     local.running++;
     const finish = () => {
@@ -109,10 +126,12 @@ export class Answers {
     answer.then(
       ({ contentType, payload }) => {
         finish();
+        flow?.succeeded(asked);
         link.send({ type: "reply", session: link.session, id: frame.id, contentType, payload });
       },
       (error: unknown) => {
         finish();
+        flow?.failed(asked, error);
         this.#fail(link, frame.id, error);
       },
     );
@@ -128,7 +147,7 @@ export class Answers {
   }
 
   #refuse(link: Link, id: number, code: string, message: string): void {
-    const error = { name: "MeshError", message, code, details: "" };
+    const error = { name: "MeshError", message, code, details: "", refused: true };
     this.#sendError(link, id, error);
   }
 
@@ -142,6 +161,7 @@ export class Answers {
       message,
       code: typeof code === "string" ? code : "",
       details: jsonOf(details),
+      refused: false,
     });
   }
 

@@ -3,7 +3,9 @@
  *
  * Problem: the asker must hear an answer or the reason why not, in bounded time, whatever becomes of the
  * peer. Approach: a request without a handler waits for one until its time-out; one that was sent ends by
- * its reply, its time-out, its signal or the loss of the link. Instances take turns, the less busy first.
+ * its reply, its time-out, its signal or the loss of the link. Instances take turns, the less busy first. One
+ * that refuses has not begun: another is asked, each once, so that an instance that refuses everything, and
+ * is never busy, does not draw all requests to itself.
  *
  * Bounds: `requestsMax` under way, one more is RATE_LIMITED; `subscriptionsMax` handlers of each peer.
  */
@@ -26,6 +28,8 @@ type Pending = {
   readonly deadlineMs: number;
   readonly done: RequestCallback;
   handler: RemoteHandler | undefined;
+  /** Those that did not begin to handle it. */
+  refusedBy: Set<RemoteHandler> | undefined;
 };
 
 type RemoteHandler = {
@@ -73,6 +77,7 @@ export class Requests {
       deadlineMs: clock.monotonicMs() + timeoutMs,
       done,
       handler: undefined,
+      refusedBy: undefined,
     };
     if (this.#pending.size >= limits.requestsMax) {
       const message = `${this.#pending.size} requests are under way; requestsMax is ${limits.requestsMax}`;
@@ -111,9 +116,24 @@ export class Requests {
     });
   }
 
+  /** It was refused: whether another instance is asked instead. */
+  #askAnother(pending: Pending): boolean {
+    const { handler, subject } = pending;
+    if (handler === undefined) return false;
+    pending.refusedBy ??= new Set();
+    pending.refusedBy.add(handler);
+    const another = this.#pick(subject, pending.refusedBy);
+    if (another === undefined) return false;
+    handler.pending--;
+    this.#env.counters.count("requests.askedAnother");
+    this.#send(pending, another);
+    return true;
+  }
+
   /** Of two instances in turn the one with less under way. */
-  #pick(subject: string): RemoteHandler | undefined {
-    const handlers = this.#handlers.get(subject);
+  #pick(subject: string, refusedBy?: ReadonlySet<RemoteHandler>): RemoteHandler | undefined {
+    let handlers = this.#handlers.get(subject);
+    if (refusedBy !== undefined) handlers = handlers?.filter((one) => !refusedBy.has(one));
     if (handlers === undefined || handlers.length === 0) return undefined;
     if (handlers.length === 1) return handlers[0];
     this.#turn = (this.#turn + 1) % handlers.length;
@@ -128,6 +148,7 @@ export class Requests {
       this.#env.counters.count("requests.lateReply");
       return;
     }
+    if (frame.error?.refused === true && this.#askAnother(pending)) return;
     this.#finish(pending);
     if (frame.error === undefined) pending.done(undefined, frame);
     else pending.done(remoteError(pending.subject, frame.error), undefined);
@@ -239,12 +260,13 @@ const timedOut = (pending: Pending): MeshError =>
     ? new MeshError("NO_HANDLER", `nobody answered "${pending.subject}" before its time-out`)
     : new MeshError("TIMEOUT", `no reply to "${pending.subject}" before its time-out`);
 
-/** Codes of the answering side's runtime that mean the same to the asker. */
-const OWN_CODES = new Set(["NO_HANDLER", "RATE_LIMITED"] as const);
+/** Why an instance refuses: these mean the same to the asker. */
+const REFUSALS = new Set(["NO_HANDLER", "RATE_LIMITED", "CIRCUIT_OPEN"] as const);
+type Refusal = typeof REFUSALS extends Set<infer Code> ? Code : never;
 
 const remoteError = (subject: string, error: RemoteError): MeshError => {
-  if (error.name === "MeshError" && OWN_CODES.has(error.code as "NO_HANDLER")) {
-    return new MeshError(error.code as "NO_HANDLER", error.message);
+  if (error.refused && REFUSALS.has(error.code as Refusal)) {
+    return new MeshError(error.code as Refusal, error.message);
   }
   const { name, message, code } = error;
   let details: unknown;

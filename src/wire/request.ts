@@ -2,7 +2,14 @@
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { CONTENT_TYPE_DEFAULT } from "./envelope-rare.ts";
-import { bytesField, messageField, textField, uint32Field, uint64Field } from "./field-writer.ts";
+import {
+  boolField,
+  bytesField,
+  messageField,
+  textField,
+  uint32Field,
+  uint64Field,
+} from "./field-writer.ts";
 import { WireError } from "./wire-error.ts";
 
 export type RequestFrame = {
@@ -23,6 +30,8 @@ export type RemoteError = {
   readonly code: string;
   /** JSON of the error's details, or empty. */
   readonly details: string;
+  /** No handler was started. */
+  readonly refused: boolean;
 };
 
 export type ReplyFrame = {
@@ -113,6 +122,7 @@ const writeRemoteError = (writer: ByteWriter, error: RemoteError): void => {
   textField(writer, 0x12, error.message);
   textField(writer, 0x1a, error.code);
   textField(writer, 0x22, error.details);
+  boolField(writer, 0x28, error.refused);
 };
 
 const readRemoteError = (reader: ByteReader): RemoteError => {
@@ -120,13 +130,15 @@ const readRemoteError = (reader: ByteReader): RemoteError => {
   let message = "";
   let code = "";
   let details = "";
+  let refused = false;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) name = reader.string();
     else if (tag === 0x12) message = reader.string();
     else if (tag === 0x1a) code = reader.string();
     else if (tag === 0x22) details = reader.string();
-    else reader.skip(tag, 0x1e);
+    else if (tag === 0x28) refused = reader.bool();
+    else reader.skip(tag, 0x3e);
   }
-  return { name, message, code, details };
+  return { name, message, code, details, refused };
 };

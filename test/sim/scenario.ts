@@ -69,6 +69,8 @@ export const PLAIN: SubscriptionPlan = {
   slowMs: 10,
   sends: 0,
   filter: false,
+  breaker: false,
+  rate: undefined,
 };
 
 /** The plan with this subscription in place of whatever had its pattern and group. */

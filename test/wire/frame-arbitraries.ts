@@ -142,7 +142,13 @@ const accepted = fc.record({
 });
 const ended = fc.record({ role, group: text, pattern: text, time });
 const confirmation = fc.record({ subscription: uint32, code: text, message: text });
-const remoteError = fc.record({ name: text, message: text, code: text, details: text });
+const remoteError = fc.record({
+  name: text,
+  message: text,
+  code: text,
+  details: text,
+  refused: fc.boolean(),
+});
 const contentType = text.map((type) => (type === "" ? "application/json" : type));
 
 const session = uint32;

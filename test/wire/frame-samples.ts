@@ -187,7 +187,7 @@ export const SAMPLE_FRAMES: {
     type: "reply",
     session,
     id: 12,
-    error: { name: "Error", message: "no", code: "E", details: "{}" },
+    error: { name: "Error", message: "no", code: "E", details: "{}", refused: false },
     contentType: "text/plain",
     payload: bytes("6f6b"),
   },
