@@ -166,8 +166,10 @@ export class MeshNode {
   }
 
   /**
-   * Asks one live instance that replies to the subject; waits for one until the time-out. Sent once.
-   * @throws MeshError TIMEOUT, NO_HANDLER, REMOTE_ERROR, PEER_LOST, ABORTED, RATE_LIMITED, SCHEMA_VIOLATION
+   * Asks one live instance that replies to the subject; waits for one until the time-out. Handled at most
+   * once: an instance that refuses has not begun, and another is asked.
+   * @throws MeshError TIMEOUT, NO_HANDLER, REMOTE_ERROR, PEER_LOST, ABORTED, RATE_LIMITED, CIRCUIT_OPEN,
+   *   SCHEMA_VIOLATION
    */
   request<C extends QueryLike>(
     contract: C,

@@ -1,5 +1,6 @@
 /** Handlers of the test node: they say what happens to them, and do as they are told. */
 
+import { existsSync } from "node:fs";
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
 import type { RequestContext } from "../../src/mesh/user-handlers.ts";
 import { RetryLater, Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
@@ -89,6 +90,9 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
       return killItself();
     case "freeze":
       process.kill(process.pid, "SIGSTOP");
+      return undefined;
+    case "need":
+      if (!existsSync(behaviour.path ?? "")) throw new PlannedFailure("the dependency is down");
       return undefined;
     case "hang":
       return new Promise(() => {});

@@ -24,6 +24,8 @@ export type Behaviour = {
     | "kill"
     /** Stops its process where it is, as a long pause of the machine would. */
     | "freeze"
+    /** Throws unless a file is at `path`, as a dependency that is up. */
+    | "need"
     /** Returns something that has no encoding. */
     | "garbage"
     /** Returns when its signal aborts. */
@@ -33,6 +35,7 @@ export type Behaviour = {
   /** Only attempts up to this one; default all. */
   readonly attempts?: number;
   readonly ms?: number;
+  readonly path?: string;
 };
 
 export type Listen = {

@@ -147,6 +147,54 @@ describe("resolveSubscribeOptions", () => {
     expect(problemsOf({ retry: { tries: 5 } })).toHaveProperty(["retry.tries"]);
   });
 
+  it("has no breaker and no rate unless asked, and completes what is given", () => {
+    expect(resolve()).toMatchObject({ breaker: undefined, rate: undefined });
+    expect(resolve({ breaker: false }).breaker).toBeUndefined();
+    const defaults = {
+      failureShare: 0.5,
+      minimum: 20,
+      windowMs: 60_000,
+      openMs: 10_000,
+      openMsMax: 60_000,
+      probes: 1,
+      isFailure: undefined,
+    };
+    expect(resolve({ breaker: true }).breaker).toEqual(defaults);
+    expect(resolve({ breaker: {} }, "queries").breaker).toEqual(defaults);
+    const isFailure = (): boolean => true;
+    expect(resolve({ breaker: { openMs: 90_000, isFailure } }).breaker).toEqual({
+      ...defaults,
+      openMs: 90_000,
+      openMsMax: 90_000,
+      isFailure,
+    });
+    expect(resolve({ rate: {} }).rate).toBeUndefined();
+    expect(resolve({ rate: { perSecond: 3 } }).rate).toEqual({ perSecond: 3, burst: 1 });
+    expect(resolve({ rate: { perSecond: 0.5 } }, "queries").rate).toEqual({
+      perSecond: 0.5,
+      burst: 1,
+    });
+    expect(resolve({ rate: { perSecond: 1_500 } }, "commands").rate?.burst).toBe(150);
+    expect(resolve({ rate: { perSecond: 5, burst: 9 } }).rate).toEqual({ perSecond: 5, burst: 9 });
+  });
+
+  it("names what is wrong with a breaker or a rate", () => {
+    expect(problemsOf({ breaker: "on" }).breaker).toContain("must be true, false or an object");
+    expect(problemsOf({ breaker: { openMs: 50, openMsMax: 10 } })).toHaveProperty([
+      "breaker.openMsMax",
+    ]);
+    expect(problemsOf({ breaker: { isFailure: true } })["breaker.isFailure"]).toContain("function");
+    expect(problemsOf({ breaker: { share: 1 } })["breaker.share"]).toContain("nearest");
+    expect(problemsOf({ rate: 5 })).toHaveProperty("rate");
+    const wrong = { breaker: { failureShare: 0, minimum: 1.5 }, rate: { perSecond: -1, burst: 0 } };
+    expect(problemsOf(wrong)).toEqual({
+      "breaker.minimum": "is 1.5, must be an integer from 1 to 1000000",
+      "breaker.failureShare": "is 0, must be a number from 0.01 to 1",
+      "rate.perSecond": "is -1, must be a number from 0.001 to 1000000, or Infinity",
+      "rate.burst": "is 0, must be an integer from 1 to 1000000",
+    });
+  });
+
   it("accepts both ends of every range and refuses what lies beyond", () => {
     for (const name of [
       "concurrency",

@@ -14,7 +14,12 @@ const PAGES = [
   "examples/README.md",
 ];
 /** Pages whose code is type-checked, and run where it says so, as the README's is. */
-const PAGES_WITH_CODE = ["docs/getting-started.md", "docs/delivery.md", "docs/api.md"];
+const PAGES_WITH_CODE = [
+  "docs/getting-started.md",
+  "docs/delivery.md",
+  "docs/api.md",
+  "docs/flow-control.md",
+];
 
 describe("the documents", () => {
   it.each(PAGES)("%s links to what exists", (page) => {
