@@ -27,6 +27,7 @@ export type { Subscription } from "./mesh/subscription.ts";
 export type { RequestContext } from "./mesh/user-handlers.ts";
 export type { NodeOptions } from "./options/node-options.ts";
 export type { EmitOptions, PublishOptions } from "./options/publish-options.ts";
+export type { BreakerOptions, RateOptions } from "./options/read-flow.ts";
 export type { RequestOptions } from "./options/request-options.ts";
 export type { SubscribeOptions } from "./options/subscribe-options.ts";
 export type { Clock, Timer } from "./ports/clock.ts";

@@ -17,7 +17,7 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 /** A number as the page writes it. */
 const written = (name: string, value: number): string => {
   if (value === Number.POSITIVE_INFINITY) return "Infinity";
-  if (/ms$/i.test(name) && value > 0 && value % DAY_MS === 0) {
+  if (/ms(max)?$/i.test(name) && value > 0 && value % DAY_MS === 0) {
     return `${(value / DAY_MS).toLocaleString("en-US")} d`;
   }
   if (!/bytes/i.test(name)) return value.toLocaleString("en-US");
