@@ -22,6 +22,8 @@ export class DiskObserver {
   readonly #identify: Identify;
   /** Records by key of their block, for what is taken back. */
   readonly #unknown = new Map<string, Stored[]>();
+  /** Records by key of their block, while it is in the log. */
+  readonly #blocks = new Map<string, Stored[]>();
   readonly #keysWithDead = new Set<string>();
 
   constructor(history: History, node: number, now: () => number, identify: Identify) {
@@ -47,8 +49,14 @@ export class DiskObserver {
     this.#unknown.clear();
   }
 
+  /** A block of the log changed where it lies. */
+  damaged(key: Uint8Array): void {
+    for (const record of this.#blocks.get(nameOf(key)) ?? []) record.isDamaged = true;
+  }
+
   #log(name: string, value: Uint8Array | undefined, how: "ok" | "unknown"): void {
     if (value === undefined) {
+      this.#blocks.delete(name);
       for (const record of this.#unknown.get(name) ?? []) record.state = "burnt";
       this.#unknown.delete(name);
       return;
@@ -59,6 +67,7 @@ export class DiskObserver {
       records.push(this.#record(block, index, how));
     }
     this.#history.stored.push(...records);
+    this.#blocks.set(name, records);
     if (how === "unknown") this.#unknown.set(name, records);
   }
 

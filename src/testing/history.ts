@@ -42,6 +42,8 @@ export type Stored = {
   readonly atMs: number;
   /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it. */
   state: "ok" | "unknown" | "burnt" | "revived";
+  /** Its block changed on the disk: whoever reads it from there finds it damaged. */
+  isDamaged?: true;
 };
 
 /** One call of a handler. */

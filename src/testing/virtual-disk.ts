@@ -39,6 +39,8 @@ export type DiskHooks = {
   readonly fault: (name: string) => void;
   /** A commit is durable and the node was told so; or survived a crash, or a sync that failed. */
   readonly durable: (writes: readonly StoreWrite[], how: "ok" | "unknown") => void;
+  /** The block of the log at this key is not what was written any more. */
+  readonly damaged?: (key: Uint8Array) => void;
 };
 
 type Image = Map<Table, SortedRows>;
@@ -164,6 +166,7 @@ export class VirtualDisk {
     damaged[at] = (damaged[at] as number) ^ (1 << this.#random.integer(0, 7));
     this.#table("log").put(key, damaged);
     store.view.get("log")?.put(key, damaged);
+    this.#hooks.damaged?.(key);
     this.#hooks.fault("bitFlip");
   }
 

@@ -81,6 +81,7 @@ export class World {
                 observer.durable(writes, how);
                 this.#at(index, (node) => this.watcher.durable?.(node, writes));
               },
+              damaged: (key) => observer.damaged(key),
             }),
           clocks: {
             wallMs: WALL_START_MS + own.between(-clockSkewMs, clockSkewMs),
@@ -251,11 +252,12 @@ export class World {
 
   async #tendDeadLetters(node: MeshNode): Promise<void> {
     const letters = await node.deadLetters.list({ limit: 1_000 });
+    const isFull = this.nodes.some((one) => one.node?.health().reasons.some(isDeadFull));
     for (const { id, holds } of letters) {
-      if (!holds && this.#replayed.has(id)) continue;
+      if (!holds && !isFull && this.#replayed.has(id)) continue;
       this.#replayed.add(id);
       const replays = this.random.chance(holds ? 0.6 : 0.4);
-      if (!replays && !holds) continue;
+      if (!replays && !holds && !isFull) continue;
       try {
         if (replays) await node.deadLetters.replay(id);
         else await node.deadLetters.discard(id);
@@ -308,6 +310,9 @@ export class World {
     }
   }
 }
+
+/** A subscription waits until somebody sees to its dead letters. */
+const isDeadFull = (reason: string): boolean => reason.includes("dead letters are full");
 
 const legible = (bytes: Uint8Array): string =>
   Buffer.from(bytes.subarray(0, 200))

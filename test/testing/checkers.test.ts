@@ -121,6 +121,16 @@ const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History
     "C1",
     (h) => Object.assign(h.stored[1] as Stored, { state: "burnt" }),
   ],
+  [
+    "a message is never handled, and the block of another is damaged",
+    "C1",
+    (h) => {
+      h.bitFlips = 1;
+      h.runs.splice(1, 1);
+      Object.assign(h.stored[2] as Stored, { isDamaged: true });
+      Object.assign(h.ledgers[0] as object, { acked: 2, damaged: 1 });
+    },
+  ],
   ["a handler gets what nobody stored", "C2", (h) => void h.runs.push(run(9))],
   [
     "a handler gets another message than is stored",
@@ -204,6 +214,21 @@ describe("the checkers", () => {
 
   it.each(BAD)("see that %s", (_what, seenBy, change) => {
     expect(brokenBy(change)).toContain(seenBy);
+  });
+
+  it("accept the loss of what lay in a damaged block, whether or not a ledger could count it", () => {
+    const lost = (h: History): void => {
+      h.bitFlips = 1;
+      h.runs.splice(1, 1);
+      Object.assign(h.stored[1] as Stored, { isDamaged: true });
+    };
+    expect(brokenBy(lost)).toEqual([]);
+    expect(
+      brokenBy((h) => {
+        lost(h);
+        Object.assign(h.ledgers[0] as object, { accepted: 2, acked: 2 });
+      }),
+    ).toEqual([]);
   });
 
   it("accept a gap that a dead letter leaves, and an expiry", () => {
