@@ -7,7 +7,8 @@
  *
  * Invariants: at most one job of a lane runs or is suspended; a lane that has jobs, none of which runs or is
  * suspended, stands in the ring of runnable lanes once; a lane without any leaves the map, at the latest when
- * the ring comes to it; `running <= concurrency` is kept by `next`, but for abandoned jobs, which end at once.
+ * the ring comes to it; `running <= concurrency` is kept by `next` and by who resumes, but for jobs that are
+ * resumed to be given up, which end at once.
  */
 import { Ring } from "./ring.ts";
 
@@ -28,7 +29,6 @@ export class Lanes<J extends Laned> {
   readonly #lanes = new Map<number, Lane<J>>();
   readonly #runnable = new Ring<Lane<J>>();
   readonly #free = new Ring<J>();
-  readonly #resumed = new Ring<J>();
   #spare: Lane<J> | undefined;
   #waiting = 0;
   #running = 0;
@@ -50,7 +50,7 @@ export class Lanes<J extends Laned> {
     return this.#running;
   }
 
-  /** Jobs between two tries in place, those resumed and not started again included. */
+  /** Jobs between two tries in place. */
   get suspended(): number {
     return this.#suspended;
   }
@@ -80,12 +80,6 @@ export class Lanes<J extends Laned> {
   /** The next job to run, which counts as running from now on; undefined when none may. */
   next(): J | undefined {
     if (this.#running >= this.concurrency) return undefined;
-    const resumed = this.#resumed.shift();
-    if (resumed !== undefined) {
-      this.#suspended--;
-      this.#running++;
-      return resumed;
-    }
     this.#turn = !this.#turn;
     const job = this.#turn
       ? (this.#nextFree() ?? this.#nextKeyed())
@@ -102,13 +96,8 @@ export class Lanes<J extends Laned> {
     this.#suspended++;
   }
 
-  /** A suspended job may run again; it goes first. */
-  resume(job: J): void {
-    this.#resumed.push(job);
-  }
-
-  /** A suspended job is given up instead of resumed; `done` follows. */
-  abandon(_job: J): void {
+  /** A suspended job counts as running again: its next try starts, or it is given up and `done` follows. */
+  resume(_job: J): void {
     this.#suspended--;
     this.#running++;
   }

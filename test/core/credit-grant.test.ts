@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type CreditBudget, CreditGrant, CreditUse } from "../../src/core/credit-grant.ts";
+import { type CreditBudget, CreditGrant } from "../../src/core/credit-grant.ts";
+import { newEntry } from "../../src/core/entry.ts";
+import { Opening } from "../../src/core/opening.ts";
 import { MeshError } from "../../src/errors.ts";
 
 const BUDGET: CreditBudget = { messages: 256, bytes: 1_048_576, minShare: 8 };
@@ -10,7 +12,7 @@ type Step = { readonly kind: string; readonly link: number; readonly bytes: numb
 /** A producer, the credit it heard of, and what lies in its pipe and at the consumer. */
 type Peer = {
   readonly key: string;
-  readonly use: CreditUse;
+  readonly opening: Opening;
   live: boolean;
   pipe: number[];
   held: number[];
@@ -31,7 +33,7 @@ class Scene {
   connect(slot: number): Peer {
     const key = `${slot}#${this.#lives++}`;
     const heard = { numberLimit: 0, bytesLimit: 0 };
-    const peer = { key, use: new CreditUse(), live: true, pipe: [], held: [], heard };
+    const peer = { key, opening: new Opening(), live: true, pipe: [], held: [], heard };
     this.grant.addLink(key);
     this.peers.push(peer);
     this.liveMax = Math.max(this.liveMax, this.peers.filter(({ live }) => live).length);
@@ -44,12 +46,12 @@ class Scene {
     expect(limits.numberLimit).toBeGreaterThanOrEqual(peer.heard.numberLimit);
     expect(limits.bytesLimit).toBeGreaterThanOrEqual(peer.heard.bytesLimit);
     peer.heard = limits;
-    peer.use.update(limits.numberLimit, limits.bytesLimit);
+    peer.opening.grant(limits.numberLimit, limits.bytesLimit);
   }
 
   send(peer: Peer, bytes: number): boolean {
-    if (!peer.live || !peer.use.canSend(bytes)) return false;
-    peer.use.onSent(bytes);
+    if (!peer.live || !peer.opening.canSend(bytes)) return false;
+    peer.opening.sent(newEntry(1, peer.opening.next, 0, -1, bytes, -1));
     peer.pipe.push(bytes);
     return true;
   }
@@ -65,7 +67,7 @@ class Scene {
     const bytes = peer.held.shift();
     if (bytes === undefined) return;
     this.grant.onConsumed(peer.key, bytes);
-    if (peer.live) peer.use.onSettled(1);
+    if (peer.live) peer.opening.take(peer.opening.first);
   }
 
   cut(peer: Peer): void {
@@ -312,41 +314,5 @@ describe("CreditGrant", () => {
       expect(() => new CreditGrant({ ...BUDGET, ...change })).toThrowError(MeshError);
     }
     expect(() => new CreditGrant({ ...BUDGET, bytes: 1.5 })).toThrowError(MeshError);
-  });
-});
-
-describe("CreditUse", () => {
-  it("sends nothing before the first credit", () => {
-    const use = new CreditUse();
-    expect(use.canSend(1)).toBe(false);
-    use.update(1, 0);
-    expect(use.canSend(1)).toBe(true);
-  });
-
-  it("stays within both limits but for one message with nothing in flight", () => {
-    const use = new CreditUse();
-    use.update(3, 100);
-    expect(use.canSend(1_000)).toBe(true);
-    use.onSent(60);
-    expect(use.canSend(41)).toBe(false);
-    expect(use.canSend(40)).toBe(true);
-    use.onSent(1);
-    use.onSent(1);
-    expect(use.canSend(1)).toBe(false);
-    use.onSettled(2);
-    expect(use.canSend(1)).toBe(false);
-    use.onSettled(9);
-    expect([use.inFlight, use.canSend(1_000)]).toEqual([0, true]);
-  });
-
-  it("is not moved by lower limits that arrive late", () => {
-    const use = new CreditUse();
-    use.update(10, 1_000);
-    use.update(5, 2_000);
-    use.update(7, 500);
-    for (let n = 0; n < 9; n++) use.onSent(200);
-    expect(use.canSend(200)).toBe(true);
-    use.onSent(200);
-    expect(use.canSend(0)).toBe(false);
   });
 });

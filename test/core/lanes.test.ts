@@ -25,10 +25,9 @@ describe("Lanes", () => {
     lanes.suspend(first);
     expect([lanes.running, lanes.suspended]).toEqual([0, 1]);
     expect(lanes.next()).toBe(other);
+    lanes.done(other);
     lanes.resume(first);
     expect(lanes.next()).toBeUndefined();
-    lanes.done(other);
-    expect(lanes.next()).toBe(first);
     expect([lanes.running, lanes.suspended]).toEqual([1, 0]);
   });
 
@@ -38,7 +37,7 @@ describe("Lanes", () => {
     for (const each of [first, follower]) lanes.push(each);
     lanes.next();
     lanes.suspend(first);
-    lanes.abandon(first);
+    lanes.resume(first);
     lanes.done(first);
     expect([lanes.running, lanes.suspended]).toEqual([0, 0]);
     expect(lanes.next()).toBe(follower);
@@ -75,9 +74,8 @@ const script = (seed: number): void => {
   let waiting: Job[] = [];
   const running: Job[] = [];
   const suspended: Job[] = [];
-  const resumed: Job[] = [];
   const busy = (keyHash: number): boolean =>
-    [...running, ...suspended, ...resumed].some((other) => other.keyHash === keyHash);
+    [...running, ...suspended].some((other) => other.keyHash === keyHash);
   const same = (found: unknown, expected: unknown): void => {
     if (found !== expected) expect(found, `seed ${seed}`).toBe(expected);
   };
@@ -85,15 +83,12 @@ const script = (seed: number): void => {
     const next = lanes.next();
     const free = lanes.concurrency - running.length;
     const runnable = waiting.some(({ keyHash }) => keyHash < 0 || !busy(keyHash));
-    same(next === undefined, free <= 0 || (resumed.length === 0 && !runnable));
+    same(next === undefined, free <= 0 || !runnable);
     if (next === undefined) return;
-    if (resumed.length > 0) same(next, resumed.shift());
-    else {
-      same(next.keyHash >= 0 && busy(next.keyHash), false);
-      const first = waiting.find(({ keyHash }) => keyHash === next.keyHash);
-      same(next, first);
-      waiting = waiting.filter((other) => other !== next);
-    }
+    same(next.keyHash >= 0 && busy(next.keyHash), false);
+    const first = waiting.find(({ keyHash }) => keyHash === next.keyHash);
+    same(next, first);
+    waiting = waiting.filter((other) => other !== next);
     running.push(next);
   };
   const take = (from: Job[]): Job | undefined => from.splice(below(from.length), 1)[0];
@@ -118,15 +113,12 @@ const script = (seed: number): void => {
       lanes.suspend(pausing);
       suspended.push(pausing);
     } else if (pick === 6) {
+      if (running.length >= lanes.concurrency) continue;
       const back = take(suspended);
       if (back === undefined) continue;
-      if (random() < 0.5) {
-        lanes.resume(back);
-        resumed.push(back);
-      } else {
-        lanes.abandon(back);
-        lanes.done(back);
-      }
+      lanes.resume(back);
+      if (random() < 0.5) running.push(back);
+      else lanes.done(back);
     } else if (random() < 0.5) {
       const keyHash = below(4);
       const opening = below(2);
@@ -141,13 +133,13 @@ const script = (seed: number): void => {
     }
     same(lanes.waiting, waiting.length);
     same(lanes.running, running.length);
-    same(lanes.suspended, suspended.length + resumed.length);
+    same(lanes.suspended, suspended.length);
   }
   for (const each of suspended.splice(0)) {
     lanes.resume(each);
-    resumed.push(each);
+    lanes.done(each);
   }
-  for (let left = 1_000; left > 0 && waiting.length + running.length + resumed.length > 0; left--) {
+  for (let left = 1_000; left > 0 && waiting.length + running.length > 0; left--) {
     start();
     const ended = take(running);
     if (ended !== undefined) lanes.done(ended);

@@ -113,7 +113,7 @@ export class JobRunner {
       if (belongs(job)) taken.push(job);
       else this.#due.push(job);
     }
-    for (const job of taken) this.#lanes.abandon(job);
+    for (const job of taken) this.#lanes.resume(job);
     return taken;
   }
 
@@ -193,7 +193,7 @@ export class JobRunner {
     if (this.#lanes.waiting + this.#due.length === 0 || !this.#gates.areOpen()) return undefined;
     if (this.#due.length > 0) {
       const job = this.#due.shift() as Job;
-      this.#lanes.abandon(job); // it takes a place again
+      this.#lanes.resume(job);
       return job;
     }
     return this.#lanes.next();
