@@ -32,6 +32,7 @@ export class FlowLimits {
   /** The next start has waited for the rate. */
   #late = false;
   #timer: Timer | undefined;
+  #stopped = false;
 
   /** `id` is of the subscription; `changed` hears of the breaker's new state, after it took effect. */
   constructor(
@@ -105,7 +106,13 @@ export class FlowLimits {
     this.#end(run, "neutral");
   }
 
+  /** What still ends is not told to anybody. */
   stop(): void {
+    this.#stopped = true;
+    this.#disarm();
+  }
+
+  #disarm(): void {
     if (this.#timer !== undefined) this.#env.clock.clearTimer(this.#timer);
     this.#timer = undefined;
   }
@@ -139,7 +146,7 @@ export class FlowLimits {
 
   #watch(nowMs: number): void {
     const { state, counted } = this.#breaker as CircuitBreaker;
-    if (state.type === this.#mode) return;
+    if (state.type === this.#mode || this.#stopped) return;
     this.#mode = state.type;
     const { counters, logger, report } = this.#env;
     const subscription = this.#id;
@@ -155,7 +162,7 @@ export class FlowLimits {
 
   #arm(openMs: number): void {
     const { clock } = this.#env;
-    this.stop();
+    this.#disarm();
     this.#timer = clock.setTimer(openMs, () => {
       this.#timer = undefined;
       const nowMs = clock.monotonicMs();

@@ -87,8 +87,7 @@ describe("the circuit breaker of a subscription", () => {
     await mesh.clock.advance(4_900);
     expect(worker.runs).toHaveLength(burnt);
     expect(worker.subscription?.activity.breaker).toBe("open");
-    // What was granted before is here; the rest waits at its producer.
-    expect(worker.subscription?.activity.waiting).toBeLessThan(256);
+    expect(worker.subscription?.activity).toEqual({ running: 0, waiting: 0, breaker: "open" });
     worker.isUp = true;
     await mesh.clock.until(() => worker.done.length === 400);
     expect(worker.states).toEqual(["open 5000", "half-open", "closed"]);
@@ -142,8 +141,49 @@ describe("the circuit breaker of a subscription", () => {
     await sound.listens({ ...options, group: "work" });
     await mesh.clock.run(says.publishMany(Task, tasks(500, 500)));
     await mesh.clock.until(() => ledger()?.acked === 520, 1_000);
+    const tried = new Set(broken.runs.map((run) => run.split(".")[0]));
+    const fresh = sound.runs.filter((run) => !tried.has(run.split(".")[0]));
+    expect(fresh.every((run) => run.endsWith(".1"))).toBe(true);
     expect(broken.runs).toHaveLength(burnt);
     expect(sound.done).toHaveLength(520);
+  });
+
+  it("holds up neither the keys that a new member takes over, nor their order", async () => {
+    const broken = await service("broken");
+    await mesh.linked();
+    broken.isUp = false;
+    await broken.listens({ breaker: LONG, retry: { attempts: 100, baseMs: 900, capMs: 900 } });
+    await mesh.clock.run(says.publishMany(Task, tasks(200, 20)));
+    await mesh.clock.until(() => broken.states.length === 1);
+    const tried = new Set(broken.runs.map((run) => run.split(".")[0]));
+    const sound = await service("sound");
+    await mesh.linked();
+    await sound.listens({});
+    await mesh.clock.advance(5_000);
+    const keys = [...new Set(sound.done.map((n) => n % 20))];
+    expect(keys.length).toBeGreaterThan(3);
+    for (const key of keys) {
+      const mine = sound.done.filter((n) => n % 20 === key);
+      expect(mine).toEqual(tasks(200, 20).flatMap(({ n }) => (n % 20 === key ? [n] : [])));
+    }
+    const fresh = sound.runs.filter((run) => !tried.has(run.split(".")[0]));
+    expect(fresh.every((run) => run.endsWith(".1"))).toBe(true);
+    broken.isUp = true;
+    await mesh.clock.until(() => ledger()?.acked === 200);
+  });
+
+  it("lets messages expire at their producer: none is handled past its deadline", async () => {
+    const worker = await service("worker");
+    await mesh.linked();
+    worker.isUp = false;
+    await worker.listens({ breaker: LONG });
+    await mesh.clock.run(says.publishMany(Task, tasks(40, 4), { expireAfterMs: 10_000 }));
+    await mesh.clock.until(() => worker.states.length === 1);
+    const burnt = worker.runs.length;
+    worker.isUp = true;
+    await mesh.clock.advance(62_000);
+    expect(ledger()).toMatchObject({ expired: 40, pending: 0 });
+    expect(worker.runs).toHaveLength(burnt);
   });
 
   it("costs next to nothing while open, with nobody else to take the messages", async () => {

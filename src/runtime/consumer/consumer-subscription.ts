@@ -25,8 +25,8 @@ import { describeError, outcomeOf } from "./outcome.ts";
 
 /** Waits up to this long are spent here, holding the key; longer ones at the producer. */
 const IN_PLACE_MS_MAX = 1_000;
-/** What an open breaker gives back is not offered again before its producer knows of it. */
-const ELSEWHERE_MS = 100;
+/** What an open breaker gives back is not offered again before its producer knows of that. */
+const OPEN_AGAIN_MS = 100;
 
 type NackReason = {
   readonly outcome: "retry" | "dead" | "return";
@@ -174,7 +174,7 @@ export class ConsumerSubscription implements IntakeOwner {
   arrived(job: Job): void {
     if (this.#stopping) this.giveBack(job, 0);
     else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
-    else if (this.#goesElsewhere(job)) this.#toOthers(job);
+    else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job);
     else this.#runner.push(job);
   }
 
@@ -217,32 +217,32 @@ export class ConsumerSubscription implements IntakeOwner {
 
   // --- the breaker ---------------------------------------------------------------------------
 
-  /** Keys wait for their owner's breaker; what belongs to no member goes to another. */
-  #goesElsewhere(job: Job): boolean {
-    return this.breaker === "open" && job.keyHash < 0 && !job.volatile;
-  }
-
   #wakeAll(): void {
     for (const opening of this.#openings) this.#host.wake(opening);
   }
 
-  #toOthers(job: Job): void {
-    this.env.counters.count("breaker.returned");
-    this.giveBack(job, ELSEWHERE_MS);
-  }
-
+  /**
+   * Open, nothing waits here: at its producer a message can expire, and its key or itself can go to another
+   * member.
+   */
   #breakerIs(mode: BreakerMode): void {
     if (this.#stopping) return;
     this.#wakeAll();
-    if (mode === "open") {
-      const isFree = (job: Job): boolean => this.#goesElsewhere(job);
-      for (const job of this.#runner.takeAll(isFree)) this.#toOthers(job);
-      for (const job of this.#runner.takeWaits(isFree)) {
-        this.#nackBack(job, { outcome: "retry", delayMs: ELSEWHERE_MS, reason: "" });
-      }
+    if (mode !== "open") {
+      this.#runner.dispatch();
       return;
     }
-    this.#runner.dispatch();
+    for (const job of this.#runner.takeWaits(() => true)) {
+      this.#nackBack(job, { outcome: "retry", delayMs: OPEN_AGAIN_MS, reason: "" });
+    }
+    for (const job of this.#runner.takeAll((other) => !other.volatile)) this.#returnUntried(job);
+  }
+
+  /** The first of a key stops it; the others wait behind that one at their producer. */
+  #returnUntried(job: Job): void {
+    this.env.counters.count("breaker.returned");
+    const isBehind = job.keyHash >= 0 && job.opening.stoppedKeys.has(job.keyHash);
+    this.giveBack(job, isBehind ? 0 : OPEN_AGAIN_MS);
   }
 
   // --- ending --------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ export class ConsumerSubscription implements IntakeOwner {
     counters.count("retries");
     const attempt = job.attempts;
     logger.debug("handler failed", { subscription: this.id, attempt, delayMs, message });
-    const isHere = !this.#stopping && !job.opening.closed && !this.#goesElsewhere(job);
+    const isHere = !this.#stopping && !job.opening.closed && this.breaker !== "open";
     if (delayMs > IN_PLACE_MS_MAX || !isHere) {
       this.#nackBack(job, { outcome: "retry", delayMs, reason: "", ...told });
     } else {
