@@ -121,7 +121,11 @@ export const ERROR_TABLE = Object.freeze({
   ),
   UNAUTHORIZED: row("the certificate does not allow this", false, "issue one that does"),
   RATE_LIMITED: row("a rate limit refused this", true, "slow down or raise the limit"),
-  CIRCUIT_OPEN: row("the circuit breaker is open", true, "wait for the half-open probe"),
+  CIRCUIT_OPEN: row(
+    "the circuit breaker of every instance that replies is open",
+    true,
+    "try again later; look at what the repliers depend on",
+  ),
   EXPIRED: row("the message's own deadline passed", false, "send a new one"),
   PEER_LOST: row(
     "the link to the peer broke while the call was under way; its outcome is unknown",
