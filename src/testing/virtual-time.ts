@@ -12,6 +12,7 @@
  * it was told to leave them alone.
  * Bound: `eventsMax` of a run.
  */
+import { setImmediate as breathe } from "node:timers";
 import { trapRealTime } from "./real-time-traps.ts";
 
 export type VirtualTimer = {
@@ -82,7 +83,6 @@ export class VirtualTime {
     const { hold = () => undefined } = limits;
     const untilUs = Math.floor(untilMs * 1_000);
     const last = this.#events + eventsMax;
-    const { setImmediate: breathe } = globalThis;
     return new Promise((resolve, reject) => {
       let left = EVENTS_PER_BREATH;
       let release = this.#trap();

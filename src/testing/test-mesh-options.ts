@@ -1,0 +1,61 @@
+/** What createTestMesh() takes: checked, completed and frozen here. */
+import type { Bound } from "../options/bounds.ts";
+import { OptionReader } from "../options/option-reader.ts";
+
+export type TestMeshOptions = {
+  /**
+   * From what everything random follows, 0 to 4,294,967,295; default 1. Another seed: other delays, jitter
+   * and fates of what a crash cuts.
+   */
+  readonly seed?: number;
+  /** What wall clocks show at the start, milliseconds since 1970; default 2030-01-01. */
+  readonly startMs?: number;
+  /**
+   * A call that has not settled after so much simulated time is rejected with TIMEOUT, 1 to 31,536,000,000
+   * ms; default 3,600,000. More lets a test wait longer; a call that never settles takes longer to be found.
+   */
+  readonly patienceMs?: number;
+  /**
+   * Longest real time that simulated time stands still for a handler that waits for something outside the
+   * mesh, 0 to 600,000 ms; default 1,000. After it the handler counts as hanging. 0: time never stands still.
+   */
+  readonly realWaitMs?: number;
+  /**
+   * Whether handlers may use Date, timers and Math.random: "allow" (default), or "forbid": they throw there,
+   * with what to use instead, so that the same seed gives the same run.
+   */
+  readonly realTime?: "allow" | "forbid";
+  /** Whether `trace` keeps a line for everything that happens. Default false: only its hash. */
+  readonly trace?: boolean;
+};
+
+export type ResolvedMeshOptions = Required<TestMeshOptions>;
+
+const bound = (fallback: number, min: number, max: number): Bound => ({
+  default: fallback,
+  min,
+  max,
+  infinite: false,
+});
+
+const SEED = bound(1, 0, 0xffff_ffff);
+const START_MS = bound(Date.UTC(2030, 0, 1), 0, Date.UTC(9999, 0, 1));
+const PATIENCE_MS = bound(3_600_000, 1, 365 * 24 * 3_600_000);
+const REAL_WAIT_MS = bound(1_000, 0, 600_000);
+
+const KNOWN = ["seed", "startMs", "patienceMs", "realWaitMs", "realTime", "trace"];
+
+/** @throws MeshError INVALID_OPTIONS */
+export const resolveMeshOptions = (input: TestMeshOptions): ResolvedMeshOptions => {
+  const reader = new OptionReader("createTestMesh()", input, KNOWN);
+  const resolved = Object.freeze({
+    seed: reader.integer("seed", SEED),
+    startMs: reader.integer("startMs", START_MS),
+    patienceMs: reader.integer("patienceMs", PATIENCE_MS),
+    realWaitMs: reader.integer("realWaitMs", REAL_WAIT_MS),
+    realTime: reader.oneOf("realTime", ["allow", "forbid"], "allow"),
+    trace: reader.flag("trace", false),
+  });
+  reader.finish();
+  return resolved;
+};
