@@ -14,6 +14,8 @@ import { type Asked, History, type Run, type Said } from "./history.ts";
 export type StoredDetail = {
   /** Where it does not follow from the place. */
   readonly messageId: string | undefined;
+  /** Id of the message whose dead letter it replays. */
+  readonly replayOf: string | undefined;
   readonly causationId: string | undefined;
   readonly correlationId: string | undefined;
   readonly contentType: string;
@@ -60,9 +62,10 @@ export class Facts {
   /** A record of a journal reached a disk; the result is its name. */
   stored(node: number, at: { epoch: number; seq: number }, envelope: EnvelopeView): string {
     const name = placeName(node, at);
-    const { id, causationId, correlationId, contentType, schemaVersion, payload } = envelope;
-    const more = { causationId, correlationId, contentType, schemaVersion, payload };
-    this.details.set(name, { messageId: id, ...more });
+    const { id: messageId, replayOf, causationId, correlationId } = envelope;
+    const { contentType, schemaVersion, payload } = envelope;
+    const ids = { messageId, replayOf, causationId, correlationId };
+    this.details.set(name, { ...ids, contentType, schemaVersion, payload });
     return name;
   }
 

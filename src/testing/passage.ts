@@ -14,8 +14,10 @@ export type PassageHost = {
   readonly stirring: () => string | undefined;
 };
 
+/** The longer it takes to come to rest, the less often that is asked. */
 const STEP_MIN_MS = 5;
-const STEP_MAX_MS = 1_000;
+const STEP_MAX_MS = 60_000;
+const STEP_SHARE = 0.02;
 /** Cursors are written so long after what they count. */
 const AFTER_MS = 50;
 
@@ -48,8 +50,8 @@ export class Passage {
 
   async settle(withinMs: number): Promise<void> {
     const { time, stirring } = this.#host;
-    const endMs = time.nowMs + withinMs;
-    let stepMs = STEP_MIN_MS;
+    const startMs = time.nowMs;
+    const endMs = startMs + withinMs;
     for (;;) {
       await this.advance(AFTER_MS);
       if (stirring() === undefined) {
@@ -57,8 +59,8 @@ export class Passage {
         if (stirring() === undefined) return;
       }
       if (time.nowMs >= endMs) this.#fail(`not at rest within ${withinMs} ms`);
-      await this.advance(stepMs);
-      stepMs = Math.min(STEP_MAX_MS, stepMs * 2);
+      const share = (time.nowMs - startMs) * STEP_SHARE;
+      await this.advance(Math.min(STEP_MAX_MS, Math.max(STEP_MIN_MS, share)));
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * Problem: a checker wants one name for a message wherever it is met: said, stored, handled, stored again
  * when its time came or its dead letter was replayed, sent by a handler. Approach: the receipt names the
- * place of what was said; the message id, which stays, names what is stored again; the causation id and
+ * place of what was said; the message id names what is stored again; the causation id and
  * the order name what a handler sent. A call without an outcome may have left a record of its subject.
  *
  * What a handler sends is named "<place>|<subscription>|<n>": a second member that handles the same message
@@ -85,11 +85,12 @@ class Names {
     if (id === "") return ""; // the place of a delayed message
     this.#keys.set(id, key);
     const known = this.#byPlace.get(id);
-    const { messageId: given, causationId = "" } = this.#facts.details.get(id) ?? {};
+    const detail = this.#facts.details.get(id);
+    const { messageId: given, replayOf, causationId = "" } = detail ?? {};
     const nodeId = this.#facts.nodeIds[node] as NodeId;
     const name =
       known ??
-      this.#byMessageId.get(given ?? "") ??
+      this.#byMessageId.get(replayOf ?? given ?? "") ??
       this.#take(`${node} ${causationId}`, subject) ??
       this.#unknownCall(node, subject) ??
       id;

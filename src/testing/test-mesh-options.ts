@@ -1,5 +1,6 @@
 /** What createTestMesh() takes: checked, completed and frozen here. */
 import type { Bound } from "../options/bounds.ts";
+import type { NodeOptions } from "../options/node-options.ts";
 import { OptionReader } from "../options/option-reader.ts";
 
 export type TestMeshOptions = {
@@ -25,6 +26,11 @@ export type TestMeshOptions = {
    * with what to use instead, so that the same seed gives the same run.
    */
   readonly realTime?: "allow" | "forbid";
+  /**
+   * Options of every node, where it does not say otherwise. `{ heartbeatMs: 30_000 }` makes days of
+   * simulated time cheap, and deaths found late.
+   */
+  readonly nodes?: Partial<NodeOptions>;
   /** Whether `trace` keeps a line for everything that happens. Default false: only its hash. */
   readonly trace?: boolean;
 };
@@ -43,7 +49,7 @@ const START_MS = bound(Date.UTC(2030, 0, 1), 0, Date.UTC(9999, 0, 1));
 const PATIENCE_MS = bound(3_600_000, 1, 365 * 24 * 3_600_000);
 const REAL_WAIT_MS = bound(1_000, 0, 600_000);
 
-const KNOWN = ["seed", "startMs", "patienceMs", "realWaitMs", "realTime", "trace"];
+const KNOWN = ["seed", "startMs", "patienceMs", "realWaitMs", "realTime", "nodes", "trace"];
 
 /** @throws MeshError INVALID_OPTIONS */
 export const resolveMeshOptions = (input: TestMeshOptions): ResolvedMeshOptions => {
@@ -54,6 +60,7 @@ export const resolveMeshOptions = (input: TestMeshOptions): ResolvedMeshOptions 
     patienceMs: reader.integer("patienceMs", PATIENCE_MS),
     realWaitMs: reader.integer("realWaitMs", REAL_WAIT_MS),
     realTime: reader.oneOf("realTime", ["allow", "forbid"], "allow"),
+    nodes: Object.freeze({ ...input.nodes }),
     trace: reader.flag("trace", false),
   });
   reader.finish();

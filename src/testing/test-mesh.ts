@@ -14,6 +14,7 @@ import { check } from "./checkers/check.ts";
 import { forbidRealTime } from "./forbidden-real-time.ts";
 import type { RecorderHost } from "./handler-recorder.ts";
 import type { Violation } from "./history.ts";
+import { Invariants } from "./invariants.ts";
 import { OutsideWaits } from "./outside-waits.ts";
 import { Pacer } from "./pacer.ts";
 import { Passage } from "./passage.ts";
@@ -37,12 +38,14 @@ import { createTestWorld, type TestWorld } from "./test-world.ts";
 export type Nodes = MeshNode | readonly MeshNode[];
 
 const UNTIL_MS = 60_000;
-const SETTLE_MS = 24 * 3_600_000;
 
 export class TestMesh {
   /** Everything that happens follows from it and from the test. */
   readonly seed: number;
+  readonly #patienceMs: number;
+  readonly #defaults: Partial<NodeOptions>;
   readonly #world: TestWorld;
+  readonly #invariants: Invariants;
   readonly #outside: OutsideWaits;
   readonly #pacer: Pacer;
   readonly #calls: Calls;
@@ -59,6 +62,8 @@ export class TestMesh {
   constructor(options: ResolvedMeshOptions) {
     const { seed, startMs, realWaitMs, realTime, patienceMs } = options;
     this.seed = seed;
+    this.#defaults = options.nodes;
+    this.#patienceMs = patienceMs;
     const world = createTestWorld(options);
     const { time, trace, facts } = world;
     this.#world = world;
@@ -66,11 +71,15 @@ export class TestMesh {
     const outside = new OutsideWaits(realWaitMs, onHang);
     const stirring = (): string | undefined => this.#stirring();
     const pacer = new Pacer(time, {
-      hold: () => outside.hold(),
+      hold: () => {
+        this.#invariants.look();
+        return outside.hold();
+      },
       isAtRest: () => stirring() === undefined,
     });
     const why = (): string => stirring() ?? "the mesh is at rest";
     const calls = new Calls({ time, pacer, outside, patienceMs, why });
+    this.#invariants = new Invariants(facts, () => time.nowMs);
     this.#outside = outside;
     this.#pacer = pacer;
     this.#calls = calls;
@@ -91,8 +100,10 @@ export class TestMesh {
    * signals are the mesh's, whatever the options say; `dataDir` names a simulated disk, by default
    * "<service>-<n>" with the lowest n that no process has.
    */
-  readonly createNode = (options: NodeOptions): Promise<MeshNode> =>
-    this.#start(this.#machineFor(options), options);
+  readonly createNode = (options: NodeOptions): Promise<MeshNode> => {
+    const all = { ...this.#defaults, ...options };
+    return this.#start(this.#machineFor(all), all);
+  };
 
   /** Ends its process as SIGKILL does: nothing of it runs again, what it waited for is rejected. */
   kill(node: MeshNode): void {
@@ -185,10 +196,10 @@ export class TestMesh {
 
   /**
    * Time passes until nothing more happens by itself: everything said is settled, but for what waits for
-   * somebody who is away. @throws MeshError TIMEOUT after `withinMs` (default a day), with what is not
+   * somebody who is away. @throws MeshError TIMEOUT after `withinMs` (default: patienceMs), with what is not
    */
   settle(options: { readonly withinMs?: number } = {}): Promise<void> {
-    return this.#passage.settle(options.withinMs ?? SETTLE_MS);
+    return this.#passage.settle(options.withinMs ?? this.#patienceMs);
   }
 
   /** Time passes until the promise has settled, whatever settles it. The result is the promise's. */
@@ -217,7 +228,12 @@ export class TestMesh {
     return this.#records.handlings(group, contract);
   }
 
-  /** Promises of meshbus that were broken; more of them can be told when everything is settled. */
+  /** Something that must hold at every moment, looked at between any two events; `check` reports it. */
+  always(name: string, holds: () => boolean): void {
+    this.#invariants.add(name, holds);
+  }
+
+  /** Promises of meshbus, and of `always`, that were broken; more of them can be told when everything is settled. */
   violations(): Violation[] {
     const { facts, network } = this.#world;
     const { known, found } = facts.history;
@@ -267,7 +283,7 @@ export class TestMesh {
   // --- inside --------------------------------------------------------------------------------
 
   #machineFor(options: NodeOptions): TestMachine {
-    const { dataDir, service } = options ?? {};
+    const { dataDir, service } = options;
     const add = (name: string): TestMachine => {
       const machine = new TestMachine(this.#world, this.#machines.length, name);
       this.#machines.push(machine);
