@@ -27,12 +27,13 @@ export type Listening = {
 export const recordedHandler =
   (host: RecorderHost, listening: Listening, handler: AnyHandler): AnyHandler =>
   (data, ctx) => {
-    const run = begin(host, listening, data, ctx);
     const { life } = listening;
+    if (!life.process.isAlive) return new Promise(() => {}); // nothing of it runs on
+    const run = begin(host, listening, data, ctx);
     try {
       const result = host.outside.call(life.process, () => handler(data, ctx));
       const { staging } = ctx;
-      if (isThenable(result) || staging !== undefined) return ending(host, run, ctx, result);
+      if (isThenable(result) || staging !== undefined) return ending(host, life, run, ctx, result);
     } catch (error) {
       end(host, run, ctx, error);
       throw error;
@@ -69,6 +70,7 @@ export const recordMessage = (
 
 const ending = async (
   host: RecorderHost,
+  life: TestLife,
   run: Run,
   ctx: HandlerContext,
   result: unknown,
@@ -77,10 +79,19 @@ const ending = async (
     await result;
     await ctx.staging; // it has succeeded only when what it sent was valid
   } catch (error) {
+    await running(life);
     end(host, run, ctx, error);
     throw error;
   }
+  await running(life);
   end(host, run, ctx);
+};
+
+/** Real code goes on in a process that is paused or dead; what it did is not heard of before the process runs. */
+const running = (life: TestLife): Promise<void> | undefined => {
+  const { process } = life;
+  if (process.isAlive && !process.isPaused) return undefined;
+  return new Promise((resolve) => process.enter(resolve));
 };
 
 const begin = (
@@ -102,6 +113,7 @@ const begin = (
     seq: position.seq,
     key,
     attempt,
+    isReplay: message.replayOf !== undefined,
     startMs: host.now(),
     volatile: position.seq === 0,
     endMs: undefined,

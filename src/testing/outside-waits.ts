@@ -35,7 +35,12 @@ export class OutsideWaits {
 
   /** Whether a handler of this mesh is the cause of what runs now. */
   get isInHandler(): boolean {
-    return this.#context.getStore() !== undefined;
+    return this.process !== undefined;
+  }
+
+  /** The process of that handler. */
+  get process(): VirtualProcess | undefined {
+    return this.#context.getStore()?.process;
   }
 
   /** Calls a handler. */

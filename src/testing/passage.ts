@@ -66,10 +66,13 @@ export class Passage {
 
   sleep(ms: number): Promise<void> {
     const { time, outside, calls } = this.#host;
+    const { process } = outside;
     const slept = new Promise<void>((resolve) => {
-      if (Number.isFinite(ms)) time.after(ms, resolve);
+      if (!Number.isFinite(ms)) return;
+      if (process === undefined) time.after(ms, resolve);
+      else process.post(ms, resolve);
     });
-    if (!outside.isInHandler) return calls.wait("sleep", slept, { withinMs: ms + 1 });
+    if (process === undefined) return calls.wait("sleep", slept, { withinMs: ms + 1 });
     outside.wait(slept);
     return slept;
   }

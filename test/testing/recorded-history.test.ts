@@ -63,6 +63,7 @@ const run = (member: number, seq: number, sends: number, id = idAt(0, seq)): Run
     seq,
     key: "k",
     attempt: 1,
+    isReplay: false,
     startMs: nowMs++,
     volatile: false,
     endMs: undefined,
