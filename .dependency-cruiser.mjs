@@ -1,10 +1,11 @@
 /**
  * Which part of src may import which.
  *
- * Imports point downward: cli, admin, testing, patterns -> mesh -> runtime, contract -> core, ports,
- * wire. Transports, discoveries, journals, security and observe implement ports, know nothing of one
- * another, and only the composition root knows them. Each rule names what its layer MAY import, so a
- * new folder is refused until a rule lets it in. test/project/imports.test.ts breaks every rule once.
+ * Imports point downward: cli, admin, patterns -> mesh -> runtime, contract -> core, ports, wire;
+ * testing, which puts simulated parts under the real runtime, knows all from mesh down. Transports,
+ * discoveries, journals, security and observe implement ports, know nothing of one another, and only the
+ * composition root knows them. Each rule names what its layer MAY import, so a new folder is refused
+ * until a rule lets it in. test/project/imports.test.ts breaks every rule once.
  */
 
 const COMPOSITION_ROOT = "^src/mesh/create-node\\.ts$";

@@ -4,7 +4,9 @@
  * What waits for somebody who is away (killed, paused, cut off, not subscribed) is at rest: it goes on when
  * the test brings them back. What is delayed or retried, however late, is not.
  */
+import type { Table } from "../ports/journal-store.ts";
 import type { TestLife, TestMachine } from "./test-machine.ts";
+import type { VirtualDisk } from "./virtual-disk.ts";
 import type { VirtualNetwork } from "./virtual-network.ts";
 
 /** The first thing that is not at rest, or undefined. */
@@ -28,9 +30,10 @@ export const stirring = (
       if (count > 0 && members.some((member) => reaches(network, life, member)))
         return `${name} has ${count} pending of "${id}"`;
     }
-    if (disk.count("delayed") > 0) return `${name} has ${disk.count("delayed")} delayed messages`;
+    const delayed = rowsIn(disk, "delayed");
+    if (delayed > 0) return `${name} has ${delayed} delayed messages`;
     const isWhole = machines.every((one) => one.life !== undefined && awake.includes(one.life));
-    if (isWhole && disk.count("held") > 0) return `${name} holds output`;
+    if (isWhole && rowsIn(disk, "held") > 0) return `${name} holds output`;
   }
   return undefined;
 };
@@ -43,11 +46,13 @@ export const isQuiet = (
 ): boolean => {
   if (stirring(machines, network) !== undefined) return false;
   return machines.every(({ life, disk }) => {
-    if (life?.isUp !== true || life.process.isPaused || disk.count("held") > 0) return false;
+    if (life?.isUp !== true || life.process.isPaused || rowsIn(disk, "held") > 0) return false;
     const ledger = Object.entries(life.node?.ledger() ?? {});
     return ledger.every(([id, { pending }]) => pending === 0 || !isHandled(id));
   });
 };
+
+const rowsIn = (disk: VirtualDisk, table: Table): number => disk.count(table);
 
 const meshOf = ({ machine }: TestLife): string => machine.options?.mesh ?? "default";
 

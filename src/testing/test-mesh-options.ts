@@ -12,8 +12,8 @@ export type TestMeshOptions = {
   /** What wall clocks show at the start, milliseconds since 1970; default 2030-01-01. */
   readonly startMs?: number;
   /**
-   * A call that has not settled after so much simulated time is rejected with TIMEOUT, 1 to 31,536,000,000
-   * ms; default 3,600,000. More lets a test wait longer; a call that never settles takes longer to be found.
+   * A call that has not settled after so much simulated time is rejected with TIMEOUT, 1 ms to a year;
+   * default 3,600,000. More lets a test wait longer; a call that never settles takes longer to be found.
    */
   readonly patienceMs?: number;
   /**
@@ -44,21 +44,24 @@ const bound = (fallback: number, min: number, max: number): Bound => ({
   infinite: false,
 });
 
-const SEED = bound(1, 0, 0xffff_ffff);
-const START_MS = bound(Date.UTC(2030, 0, 1), 0, Date.UTC(9999, 0, 1));
-const PATIENCE_MS = bound(3_600_000, 1, 365 * 24 * 3_600_000);
-const REAL_WAIT_MS = bound(1_000, 0, 600_000);
+/** docs/limits.md shows the same table; a test compares the two. */
+export const TEST_MESH_BOUNDS = Object.freeze({
+  seed: bound(1, 0, 0xffff_ffff),
+  startMs: bound(Date.UTC(2030, 0, 1), 0, Date.UTC(9999, 0, 1)),
+  patienceMs: bound(3_600_000, 1, 365 * 24 * 3_600_000),
+  realWaitMs: bound(1_000, 0, 600_000),
+});
 
-const KNOWN = ["seed", "startMs", "patienceMs", "realWaitMs", "realTime", "nodes", "trace"];
+const KNOWN = [...Object.keys(TEST_MESH_BOUNDS), "realTime", "nodes", "trace"];
 
 /** @throws MeshError INVALID_OPTIONS */
 export const resolveMeshOptions = (input: TestMeshOptions): ResolvedMeshOptions => {
   const reader = new OptionReader("createTestMesh()", input, KNOWN);
   const resolved = Object.freeze({
-    seed: reader.integer("seed", SEED),
-    startMs: reader.integer("startMs", START_MS),
-    patienceMs: reader.integer("patienceMs", PATIENCE_MS),
-    realWaitMs: reader.integer("realWaitMs", REAL_WAIT_MS),
+    seed: reader.integer("seed", TEST_MESH_BOUNDS.seed),
+    startMs: reader.integer("startMs", TEST_MESH_BOUNDS.startMs),
+    patienceMs: reader.integer("patienceMs", TEST_MESH_BOUNDS.patienceMs),
+    realWaitMs: reader.integer("realWaitMs", TEST_MESH_BOUNDS.realWaitMs),
     realTime: reader.oneOf("realTime", ["allow", "forbid"], "allow"),
     nodes: Object.freeze({ ...input.nodes }),
     trace: reader.flag("trace", false),

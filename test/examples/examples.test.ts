@@ -24,8 +24,15 @@ type Outcome = {
 };
 
 describe("the small examples", () => {
-  it("are the five that the documentation names", () => {
-    expect(NAMES.sort()).toEqual(["away", "hello", "ordered-keys", "request-reply", "work-queue"]);
+  it("are those that the documentation names", () => {
+    expect(NAMES.sort()).toEqual([
+      "away",
+      "hello",
+      "ordered-keys",
+      "request-reply",
+      "testing",
+      "work-queue",
+    ]);
     const index = readFileSync(join(EXAMPLES_PATH, "README.md"), "utf8");
     for (const name of NAMES) expect(index).toContain(`npm run example -- ${name}`);
   });

@@ -9,6 +9,7 @@ import {
   REQUEST_BOUNDS,
   SUBSCRIBE_BOUNDS,
 } from "../../src/options/bounds.ts";
+import { TEST_MESH_BOUNDS } from "../../src/testing/test-mesh-options.ts";
 
 const page = readFileSync(new URL("../../docs/limits.md", import.meta.url), "utf8");
 const DAY_MS = 86_400_000;
@@ -49,6 +50,7 @@ describe("docs/limits.md", () => {
   it.each([
     ["createNode()", NODE_BOUNDS],
     ["subscribe()", SUBSCRIBE_BOUNDS],
+    ["createTestMesh()", TEST_MESH_BOUNDS],
   ])("lists every number of %s with the default and range of the code", (heading, bounds) => {
     const rows = rowsOf(heading);
     expect([...rows.keys()]).toEqual(Object.keys(bounds));

@@ -19,6 +19,7 @@ const PAGES_WITH_CODE = [
   "docs/delivery.md",
   "docs/api.md",
   "docs/flow-control.md",
+  "docs/testing.md",
 ];
 
 describe("the documents", () => {
