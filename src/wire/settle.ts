@@ -27,6 +27,15 @@ export type Nack = {
   readonly reason: string;
   readonly errorName: string;
   readonly errorMessage: string;
+  /** Attempts before the last that nobody was told of, oldest first. */
+  readonly earlier: readonly NackError[];
+};
+
+export type NackError = {
+  readonly name: string;
+  readonly message: string;
+  /** Milliseconds before the nack. */
+  readonly agoMs: number;
 };
 
 export type SettleSection = {
@@ -175,6 +184,25 @@ const writeNack = (writer: ByteWriter, nack: Nack): void => {
   textField(writer, 0x2a, nack.reason);
   textField(writer, 0x32, nack.errorName);
   textField(writer, 0x3a, nack.errorMessage);
+  messageFields(writer, 0x42, nack.earlier, writeNackError);
+};
+
+const writeNackError = (writer: ByteWriter, error: NackError): void => {
+  textField(writer, 0x0a, error.name);
+  textField(writer, 0x12, error.message);
+  uint64Field(writer, 0x18, error.agoMs);
+};
+
+const readNackError = (reader: ByteReader): NackError => {
+  const error = { name: "", message: "", agoMs: 0 };
+  while (reader.position < reader.limit) {
+    const tag = reader.tag();
+    if (tag === 0x0a) error.name = reader.string();
+    else if (tag === 0x12) error.message = reader.string();
+    else if (tag === 0x18) error.agoMs = reader.uint64();
+    else reader.skip(tag, 0x0e);
+  }
+  return error;
 };
 
 const readNack = (reader: ByteReader): Nack => {
@@ -186,6 +214,7 @@ const readNack = (reader: ByteReader): Nack => {
     reason: "",
     errorName: "",
     errorMessage: "",
+    earlier: [] as NackError[],
   };
   while (reader.position < reader.limit) {
     const tag = reader.tag();
@@ -196,7 +225,8 @@ const readNack = (reader: ByteReader): Nack => {
     else if (tag === 0x2a) nack.reason = reader.string();
     else if (tag === 0x32) nack.errorName = reader.string();
     else if (tag === 0x3a) nack.errorMessage = reader.string();
-    else reader.skip(tag, 0xfe);
+    else if (tag === 0x42) nack.earlier.push(reader.message(readNackError));
+    else reader.skip(tag, 0x1fe);
   }
   return nack;
 };

@@ -100,6 +100,30 @@ describe("a failed attempt", () => {
     expect(ledger()).toMatchObject({ accepted: 3, acked: 2, dead: 1, pending: 0 });
   });
 
+  it("tells the dead letter also of attempts that were tried again in place, the latest of them", async () => {
+    says = await mesh.node("keeps-three", { limits: { deadLetterErrorsMax: 3 } });
+    await mesh.linked();
+    const handler = (_: Step, ctx: HandlerContext): void => {
+      throw new TypeError(`broken ${ctx.message.attempt}`);
+    };
+    const retry = { attempts: 5, baseMs: 800, capMs: 800 };
+    await mesh.clock.run(hears.subscribe(Step, handler, { durable: true, retry }));
+    await mesh.clock.run(says.publish(Step, { n: 1 }));
+    await mesh.clock.until(() => says.counters()["messages.dead"] === 1);
+    await mesh.clock.settle();
+    const [letter] = await mesh.clock.run(says.deadLetters.list());
+    expect(letter?.attempts).toBe(5);
+    const errors = letter?.errors ?? [];
+    expect(errors.map(({ name, message }) => `${name} ${message}`)).toEqual([
+      "TypeError broken 3",
+      "TypeError broken 4",
+      "TypeError broken 5",
+    ]);
+    const times = errors.map(({ atMs }) => atMs);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    expect(new Set(times).size).toBe(3);
+  });
+
   it('stops its key when it is dead and onDead is "hold", until it is replayed or discarded', async () => {
     let failing = true;
     const seen: string[] = [];

@@ -4,6 +4,7 @@ import { type MeshNode, Unrecoverable } from "../../src/index.ts";
 import { deadLetterId } from "../../src/runtime/producer/dead-letters.ts";
 import { BatchWriter } from "../../src/wire/batch-writer.ts";
 import { encodeEnvelope } from "../../src/wire/envelope.ts";
+import { encodeFrame } from "../../src/wire/frames.ts";
 import type { Nack } from "../../src/wire/settle.ts";
 import { RawPeer } from "./raw-peer.ts";
 import { TestMesh } from "./test-mesh.ts";
@@ -23,7 +24,7 @@ describe("at its consumer", () => {
     peer.of("declare").flatMap(({ add }) => add.filter(({ role }) => role === "events"));
 
   /** Messages 1 to `count` of one key, as their producer sends them. */
-  const deliver = (peer: RawPeer, count: number): void => {
+  const deliver = (peer: RawPeer, count: number, keyHash = KEY): void => {
     const writer = new BatchWriter();
     const subscription = events(peer)[0]?.index ?? 0;
     writer.begin(peer.session);
@@ -33,7 +34,7 @@ describe("at its consumer", () => {
       const payload = new TextEncoder().encode(String(seq));
       const time = { ms: 1, counter: 0 };
       const envelope = encodeEnvelope({ subject: "x.y", kind: 0, time, key: "k", payload });
-      writer.delivery(seq, KEY, 0, 0, -1, false, envelope, 0, envelope.length);
+      writer.delivery(seq, keyHash, 0, 0, -1, false, envelope, 0, envelope.length);
     }
     peer.sendBytes(writer.finish());
   };
@@ -74,6 +75,21 @@ describe("at its consumer", () => {
       expect(seen).toEqual([1, 1, 2, 3]);
     },
   );
+
+  it("tells of many at once, whatever they say, in frames that every peer takes", async () => {
+    const node = await mesh.node("hears");
+    const handler = (): void => {
+      throw new Unrecoverable("\u6b7b".repeat(1_000_000));
+    };
+    await mesh.clock.run(node.subscribe("x.y", handler, { durable: true }));
+    const peer = await met(node);
+    deliver(peer, 16, -1);
+    const nacks = () =>
+      peer.of("settle").flatMap(({ sections }) => sections.flatMap((s) => s.nacks));
+    await mesh.clock.until(() => nacks().length === 16);
+    const sizes = peer.of("settle").map((frame) => encodeFrame(frame).length);
+    expect(Math.max(...sizes)).toBeLessThan(129 * 1_024);
+  });
 });
 
 describe("at its producer", () => {
@@ -85,7 +101,7 @@ describe("at its producer", () => {
     return peer;
   };
   const nack = (number: number, outcome: Nack["outcome"]): Nack => {
-    const told = { reason: "cannot", errorName: "", errorMessage: "" };
+    const told = { reason: "cannot", errorName: "", errorMessage: "", earlier: [] };
     return { number, outcome, delayMs: 0, attempts: 1, ...told };
   };
   const settle = (peer: RawPeer, nacks: Nack[], acked: number[] = []): void => {

@@ -107,6 +107,7 @@ const nack: fc.Arbitrary<Nack> = fc.record({
   reason: text,
   errorName: text,
   errorMessage: text,
+  earlier: few(fc.record({ name: text, message: text, agoMs: uint53 })),
 });
 
 const position = fc.record({ epoch: uint32, seq: uint53 });

@@ -162,6 +162,7 @@ export const SAMPLE_FRAMES: {
             reason: "attempts",
             errorName: "TypeError",
             errorMessage: "x is undefined",
+            earlier: [],
           },
         ],
         released: [{ epoch: 1_750_000_000, seq: 41 }],

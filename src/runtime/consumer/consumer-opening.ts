@@ -15,6 +15,10 @@ import type { Nack, SettleSection } from "../../wire/settle.ts";
 import type { Committer } from "../journal/committer.ts";
 import type { Link } from "../link/link.ts";
 import type { InboxRow } from "./inbox-row.ts";
+import { textOf } from "./nack-of.ts";
+
+/** The smallest frame a peer may allow has room for twice this, whatever the characters. */
+const NACK_TEXT_MAX = 16_384;
 
 export class ConsumerOpening {
   readonly link: Link;
@@ -102,23 +106,36 @@ export class ConsumerOpening {
     this.#committer.onDurable((error) => this.#synced(acks, held, error));
   }
 
-  /** What leaves now, or undefined. */
+  /** Something waits to leave. */
+  get isWaiting(): boolean {
+    const acks = this.#ready.length + this.#readyHeld.length;
+    return acks + this.#nacks.length + this.#released.length > 0;
+  }
+
+  /** What leaves now, or undefined; of nacks no more than `NACK_TEXT_MAX` characters go, but one at least. */
   take(): SettleSection | undefined {
-    const waiting =
-      this.#ready.length + this.#readyHeld.length + this.#nacks.length + this.#released.length;
-    if (waiting === 0) return undefined;
+    if (!this.isWaiting) return undefined;
+    const nacks = this.#takeNacks();
     const section = {
       subscription: this.subscription,
       acked: toRanges(this.#ready),
       held: this.#readyHeld,
-      nacks: this.#nacks,
+      nacks,
       released: this.#released,
     };
     this.#ready = [];
     this.#readyHeld = [];
-    this.#nacks = [];
     this.#released = [];
     return section;
+  }
+
+  #takeNacks(): Nack[] {
+    let chars = 0;
+    const fits = this.#nacks.findIndex((nack) => {
+      chars += textOf(nack);
+      return chars > NACK_TEXT_MAX;
+    });
+    return this.#nacks.splice(0, fits < 0 ? this.#nacks.length : Math.max(1, fits));
   }
 
   #synced(acks: number[], held: number[], error: MeshError | undefined): void {

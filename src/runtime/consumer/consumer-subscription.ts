@@ -21,20 +21,13 @@ import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
 import type { Job } from "./job.ts";
 import { type JobHandler, JobRunner } from "./job-runner.ts";
+import { type NackReason, nackOf, remember } from "./nack-of.ts";
 import { describeError, outcomeOf } from "./outcome.ts";
 
 /** Waits up to this long are spent here, holding the key; longer ones at the producer. */
 const IN_PLACE_MS_MAX = 1_000;
 /** What an open breaker gives back is not offered again before its producer knows of that. */
 const OPEN_AGAIN_MS = 100;
-
-type NackReason = {
-  readonly outcome: "retry" | "dead" | "return";
-  readonly delayMs: number;
-  readonly reason: string;
-  readonly errorName?: string;
-  readonly errorMessage?: string;
-};
 
 export class ConsumerSubscription implements IntakeOwner {
   readonly id: string;
@@ -201,15 +194,7 @@ export class ConsumerSubscription implements IntakeOwner {
     if (job.volatile) {
       this.#host.env.counters.count("emit.dropped.stopped");
     } else if (!job.opening.closed) {
-      job.opening.nack({
-        number: job.number,
-        outcome: "return",
-        delayMs,
-        attempts: job.attempts,
-        reason: "",
-        errorName: "",
-        errorMessage: "",
-      });
+      this.#nack(job, { outcome: "return", delayMs, reason: "" });
       if (delayMs > 0 && job.keyHash >= 0) this.#stopKey(job.opening, job.keyHash);
     }
     this.#intake.consumed(job.opening, job.size, job.volatile);
@@ -249,11 +234,9 @@ export class ConsumerSubscription implements IntakeOwner {
 
   /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
   #giveUp(job: Job): void {
-    const { opening, number, attempts } = job;
+    const { opening, attempts } = job;
     job.state = "ended";
-    const reason = `${attempts} attempts failed`;
-    const told = { reason, errorName: "", errorMessage: "" };
-    opening.nack({ number, outcome: "dead", delayMs: 0, attempts, ...told });
+    this.#nack(job, { outcome: "dead", delayMs: 0, reason: `${attempts} attempts failed` });
     if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
     this.#intake.consumed(opening, job.size, false);
   }
@@ -305,8 +288,14 @@ export class ConsumerSubscription implements IntakeOwner {
     if (delayMs > IN_PLACE_MS_MAX || !isHere) {
       this.#nackBack(job, { outcome: "retry", delayMs, reason: "", ...told });
     } else {
+      const failed = { name, message, atMs: this.env.clock.monotonicMs() };
+      remember(job.failed, failed, this.env.limits.deadLetterErrorsMax);
       this.#runner.again(job, delayMs);
     }
+  }
+
+  #nack(job: Job, how: NackReason): void {
+    job.opening.nack(nackOf(job, how, this.env.clock.monotonicMs()));
   }
 
   /**
@@ -318,14 +307,7 @@ export class ConsumerSubscription implements IntakeOwner {
     if (!opening.closed) {
       // What comes back at once is not held by the producer, which must know that the key stands still.
       const delayMs = how.outcome === "return" ? Math.max(1, how.delayMs) : how.delayMs;
-      opening.nack({
-        number: job.number,
-        attempts: job.attempts,
-        errorName: "",
-        errorMessage: "",
-        ...how,
-        delayMs,
-      });
+      this.#nack(job, { ...how, delayMs });
       if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
     }
     this.#end(job);

@@ -6,7 +6,7 @@
  */
 import type { Section } from "../../wire/batch.ts";
 import type { CreditEntry, PingFrame } from "../../wire/credit.ts";
-import type { AcceptedFrame } from "../../wire/settle.ts";
+import type { AcceptedFrame, SettleSection } from "../../wire/settle.ts";
 import type { Environment } from "../environment.ts";
 import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
@@ -152,16 +152,23 @@ export class Consumer implements ConsumerHost {
   turn(link: Link): void {
     const state = this.#links.get(link);
     if (state === undefined || state.awake.size === 0) return;
-    const sections = [];
+    let sections: SettleSection[] = [];
     const entries = [];
-    for (const opening of state.awake) {
+    const { session } = link;
+    const awake = [...state.awake];
+    state.awake.clear();
+    for (const opening of awake) {
       const section = opening.take();
       if (section !== undefined) sections.push(section);
+      // Nacks carry texts: those of one subscription fill a frame, and the rest waits a turn.
+      if (section !== undefined && section.nacks.length > 0) {
+        link.send({ type: "settle", session, sections });
+        sections = [];
+      }
+      if (opening.isWaiting) this.wake(opening);
       const entry = this.#subscriptions.get(opening.subscription)?.newCredit(opening);
       if (entry !== undefined) entries.push(entry);
     }
-    state.awake.clear();
-    const { session } = link;
     if (sections.length > 0) link.send({ type: "settle", session, sections });
     if (entries.length > 0) link.send({ type: "credit", session, entries });
   }

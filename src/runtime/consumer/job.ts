@@ -12,6 +12,13 @@ export type JobState =
 /** A change of `ctx.state`, kept until the handler has succeeded. */
 export type StateWrite = { readonly key: string; readonly value: Uint8Array | undefined };
 
+/** An attempt that failed and is followed by another in place. `atMs` is monotonic. */
+export type FailedAttempt = {
+  readonly name: string;
+  readonly message: string;
+  readonly atMs: number;
+};
+
 /** The subscription a job belongs to, as far as a job is concerned. */
 export type JobSubscription = {
   readonly id: string;
@@ -36,6 +43,8 @@ export class Job {
   readonly start: number;
   readonly end: number;
   state: JobState = "waiting";
+  /** Attempts here before this one, that the producer does not know of. */
+  failed: FailedAttempt[] = [];
   /** It was handled here before, under another term: what that held is replaced. */
   renews = false;
   /** Monotonic milliseconds at which it times out. */
@@ -127,6 +136,7 @@ export class Job {
       end,
     );
     next.renews = this.renews;
+    next.failed = this.failed;
     return next;
   }
 }

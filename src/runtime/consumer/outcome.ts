@@ -48,7 +48,8 @@ export const outcomeOf = (error: unknown): Outcome => {
   }
 };
 
-const ERROR_TEXT_MAX = 1_024;
+/** Characters told of a reason, a name or a message. */
+export const ERROR_TEXT_MAX = 1_024;
 
 /** What is told of an error: never its stack. */
 export const describeError = (error: unknown): { name: string; message: string } => {

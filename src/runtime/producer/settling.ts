@@ -190,12 +190,12 @@ export class Settling {
       if (entry === undefined) continue;
       if (nack.outcome === "dead") {
         entry.attempts = Math.max(entry.attempts, nack.attempts);
-        if (nack.errorMessage !== "") this.#note(state, entry, nack.errorName, nack.errorMessage);
+        this.#noteAll(state, entry, nack);
         this.#producer.deadLetterDesk.bury(outlet, entry, nack);
       } else if (nack.outcome === "retry" || nack.delayMs > 0) {
         if (nack.outcome === "retry") {
           entry.attempts = Math.max(entry.attempts + 1, nack.attempts);
-          this.#note(state, entry, nack.errorName, nack.errorMessage);
+          this.#noteAll(state, entry, nack);
         }
         const dueMs = this.#producer.env.clock.monotonicMs() + nack.delayMs;
         state.cursor.retry(outlet.member, entry, dueMs);
@@ -208,9 +208,16 @@ export class Settling {
     if (nacks.length > 0) this.#producer.armDue(state);
   }
 
-  #note(state: SubscriptionState, entry: Entry, name: string, message: string): void {
+  #noteAll(state: SubscriptionState, entry: Entry, nack: Nack): void {
+    const { earlier, errorName, errorMessage } = nack;
+    const kept = earlier.slice(-this.#producer.env.limits.deadLetterErrorsMax);
+    for (const { name, message, agoMs } of kept) this.#note(state, entry, name, message, agoMs);
+    if (errorMessage !== "" || errorName !== "") this.#note(state, entry, errorName, errorMessage);
+  }
+
+  #note(state: SubscriptionState, entry: Entry, name: string, message: string, agoMs = 0): void {
     const errors = state.errors.get(entry) ?? [];
-    errors.push({ name, message, atMs: this.#producer.env.clock.wallMs() });
+    errors.push({ name, message, atMs: this.#producer.env.clock.wallMs() - agoMs });
     if (errors.length > this.#producer.env.limits.deadLetterErrorsMax) errors.shift();
     state.errors.set(entry, errors);
   }
