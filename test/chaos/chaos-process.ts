@@ -16,7 +16,7 @@ type DeadLine = Extract<Told, { e: "dead" }>;
 
 const STDERR_KEPT = 4_000;
 /** A node that is not up, or gone, so long after it was told to will never be. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export class ChaosProcess {
   readonly name: string;

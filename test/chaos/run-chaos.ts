@@ -109,7 +109,7 @@ class Run {
 
   /** Events said before a subscription is known are owed as well, but their ledger begins late. */
   async #knowsSubscriptions(source: ChaosProcess): Promise<void> {
-    const deadlineMs = performance.now() + 30_000;
+    const deadlineMs = performance.now() + 60_000;
     while (Object.keys((await source.status())?.ledger ?? {}).length < 3) {
       if (performance.now() > deadlineMs) throw new Error(`${source.name} meets no worker`);
       await sleep(20);

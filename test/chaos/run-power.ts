@@ -40,7 +40,7 @@ const AFTER_MAX = 150;
 const DELAY_MS_MAX = 4;
 /** How long nodes live on without their disk, sometimes. */
 const LINGER_MS = 250;
-const CUT_PATIENCE_MS = 30_000;
+const CUT_PATIENCE_MS = 60_000;
 
 /** Process names by machine. */
 const MACHINES = [["source-1", "worker-1"], ["source-2"], ["worker-2"]] as const;
