@@ -64,10 +64,12 @@ class Names {
   readonly #sent = new Map<string, Sent[]>();
   readonly #sentCounts = new Map<string, number>();
   readonly #unknown: Said[];
+  readonly #numbers: ReadonlyMap<Run, number>;
 
   constructor(facts: Facts) {
     this.#facts = facts;
     const { said, runs } = facts.history;
+    this.#numbers = new Map(runs.map((run, at) => [run, at]));
     for (const one of said) {
       if (one.outcome !== "ok" || one.position === undefined) continue;
       if (!one.delayed) this.#byPlace.set(placeName(one.node, one.position), one.id);
@@ -116,27 +118,40 @@ class Names {
     return stored === run.id ? name : run.id;
   }
 
-  /** Of members that both handled it, and sent a different number: what all of them sent. */
+  /**
+   * Of members that both handled it, and sent a different number: what all of them sent. Of an at-most-once
+   * message: what left.
+   */
   sentBy(run: Run): string[] {
     const { sent } = this.#detailOf(run);
-    const count = Math.min(sent.length, this.#sentCounts.get(effectOf(run)) ?? sent.length);
-    return sent.slice(0, count).map((_, at) => `${effectOf(run)}|${at}`);
+    if (run.volatile) {
+      return this.#offers(run).flatMap(({ id, isTaken }) =>
+        isTaken && id.startsWith(`${this.#effectOf(run)}|`) ? [id] : [],
+      );
+    }
+    const count = Math.min(sent.length, this.#sentCounts.get(this.#effectOf(run)) ?? sent.length);
+    return sent.slice(0, count).map((_, at) => `${this.#effectOf(run)}|${at}`);
   }
 
   #count(run: Run): void {
-    const name = effectOf(run);
+    const name = this.#effectOf(run);
     const { length } = this.#detailOf(run).sent;
     this.#sentCounts.set(name, Math.min(length, this.#sentCounts.get(name) ?? length));
   }
 
   #offer(run: Run): void {
-    const where = `${run.member} ${run.volatile ? "" : run.id}`;
-    const offers = this.#sent.get(where) ?? [];
+    const offers = this.#offers(run);
     for (const [at, subject] of this.#detailOf(run).sent.entries()) {
-      const id = `${effectOf(run)}|${at}`;
+      const id = `${this.#effectOf(run)}|${at}`;
       if (!offers.some((other) => other.id === id)) offers.push({ id, subject, isTaken: false });
     }
+  }
+
+  #offers(run: Run): Sent[] {
+    const where = `${run.member} ${run.volatile ? "" : run.id}`;
+    const offers = this.#sent.get(where) ?? [];
     this.#sent.set(where, offers);
+    return offers;
   }
 
   /** The first that fits and is free; when all are taken, one has left twice. */
@@ -152,16 +167,16 @@ class Names {
     return at < 0 ? undefined : this.#unknown.splice(at, 1)[0]?.id;
   }
 
+  /** At-most-once messages have no place: each run of one is its own. */
+  #effectOf(run: Run): string {
+    const { volatile, producer, subscription } = run;
+    const place = volatile ? `run ${this.#numbers.get(run)}` : placeName(producer, run);
+    return `${place}|${subscription}`;
+  }
+
   #detailOf(run: Run) {
     return this.#facts.runDetails.get(run) ?? NOTHING;
   }
 }
 
 const NOTHING = { sent: [] } as const;
-
-/** Volatile messages have no place: each run of one is its own. */
-const effectOf = (run: Run): string => {
-  const { volatile, producer, epoch, seq, subscription, startMs } = run;
-  const place = volatile ? `volatile ${startMs}` : `n${producer} ${epoch}:${seq}`;
-  return `${place}|${subscription}`;
-};

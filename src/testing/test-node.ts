@@ -105,9 +105,13 @@ const sayings = (host: RecorderHost, life: TestLife, node: MeshNode): void => {
     const start = () => request(contract, value, options);
     if (!alive()) return host.calls.call("request", life, start);
     const asked = facts.asks(index, options?.timeoutMs ?? requestTimeoutMs);
-    return host.calls
-      .call(`request ${subjectOf(contract)}`, life, start)
-      .finally(() => facts.answered(asked));
+    return host.calls.call(`request ${subjectOf(contract)}`, life, async () => {
+      try {
+        return await start();
+      } finally {
+        facts.answered(asked);
+      }
+    });
   };
 };
 
@@ -274,8 +278,11 @@ const observe = (
     return started;
   };
   stream.next = () => {
-    if (life.ended !== undefined) return Promise.reject(life.ended);
-    return host.calls.read(next().then(record));
+    const ended = (error: unknown): Promise<never> => {
+      if (life.process.isAlive) throw error;
+      return new Promise(() => {}); // a reader of a killed process runs no more
+    };
+    return host.calls.read(next().then(record, ended));
   };
   stream.return = () => host.calls.call("end of a stream", life, end);
 };

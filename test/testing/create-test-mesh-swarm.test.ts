@@ -1,6 +1,14 @@
 /** A business of every kind of message under every kind of fault: recorded as it happens, it breaks nothing. */
 import { describe, expect, it } from "vitest";
-import { command, event, json, MeshError, type MeshNode, query } from "../../src/index.ts";
+import {
+  command,
+  event,
+  type HandlerContext,
+  json,
+  MeshError,
+  type MeshNode,
+  query,
+} from "../../src/index.ts";
 import { createTestMesh, type TestMesh } from "../../src/testing/index.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 
@@ -22,6 +30,13 @@ const setUp = async (mesh: TestMesh, node: MeshNode, random: SeededRandom): Prom
     await node.subscribe(Billed, () => {}, { durable: true });
   } else if (node.service === "stock") {
     await node.handle(Reserve, (order, ctx) => ctx.publish(Billed, order));
+    const count = (_: unknown, ctx: HandlerContext): void => {
+      const before = ctx.message.position.seq === 0 ? 0 : (ctx.state.get<number>("n") ?? 0);
+      if (ctx.message.position.seq > 0) ctx.state.put("n", before + 1);
+      if (before % 4 === 3) ctx.publish("counted", { n: before });
+    };
+    await node.subscribe(Billed, count, { group: false, durable: true });
+    void readAll(node);
   } else {
     const retry = { attempts: 5, baseMs: 50, capMs: 1_000 };
     await node.subscribe(
@@ -42,10 +57,23 @@ const setUp = async (mesh: TestMesh, node: MeshNode, random: SeededRandom): Prom
   }
 };
 
+/** In the background, as a service may: until its process ends. */
+const readAll = async (node: MeshNode): Promise<void> => {
+  for await (const message of node.messages(Placed, { group: "reader", durable: true })) {
+    if (message.data.n % 6 === 1 && message.ctx.message.attempt === 1) await message.nack();
+    else await message.ack().catch(() => {}); // its time was over
+  }
+};
+
 const say = (node: MeshNode, random: SeededRandom, n: number): Promise<unknown> => {
   const k = `k${random.integer(1, 4)}`;
   const options = random.pick([{}, {}, { delayMs: 300 }, { expireAfterMs: 50 }]);
-  const how = random.pick(["one", "one", "one", "many", "command", "question"]);
+  const how = random.pick(["one", "one", "one", "many", "command", "question", "twice", "emit"]);
+  if (how === "emit") return Promise.resolve(node.emit(Placed, { k, n }));
+  if (how === "twice") {
+    const same = { idempotencyKey: `i${n % 9}`, id: `own-${n}` };
+    return Promise.all([1, 2].map(() => node.publish(Placed, { k, n }, same)));
+  }
   if (how === "many")
     return node.publishMany(Placed, [
       { k, n },
