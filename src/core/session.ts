@@ -101,6 +101,12 @@ export const epochToJump = (
   return undefined;
 };
 
+/** The number of a session from four random bytes: 1 to 2^31-1. */
+export const newSession = (bytes: Uint8Array): number => {
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  return (a | (b << 8) | (c << 16) | ((d & 0x7f) << 24)) >>> 0 || 1;
+};
+
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false;
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;

@@ -6,11 +6,14 @@
 import type { Journal } from "./journal/journal.ts";
 import { compositeKey, prefixEnd } from "./journal/keys.ts";
 import { PendingRows } from "./journal/pending-rows.ts";
+import type { KnownLife } from "./link/known-lives.ts";
 
 type Row = {
   readonly nodeId: string;
   readonly epoch: number;
   readonly nonce: string;
+  /** Absent in rows of the first version. */
+  readonly jumped?: number;
   readonly atMs: number;
 };
 
@@ -28,21 +31,22 @@ export class KnownPeers {
     this.#max = max;
   }
 
-  each(visit: (nodeId: string, epoch: number, nonce: Uint8Array) => void): void {
+  each(visit: (nodeId: string, life: KnownLife) => void): void {
     const from = compositeKey("peer");
     const to = prefixEnd(from);
     const bounds = to === undefined ? { from } : { from, to };
     for (const { value } of this.#journal.scan("directory", { ...bounds, limit: SCAN_MAX })) {
       const row = JSON.parse(Buffer.from(value).toString()) as Row;
       this.#names.add(row.nodeId);
-      visit(row.nodeId, row.epoch, Buffer.from(row.nonce, "hex"));
+      const { nodeId, epoch, nonce, jumped = 0 } = row;
+      visit(nodeId, { epoch, nonce: Buffer.from(nonce, "hex"), jumped });
     }
   }
 
-  remember(nodeId: string, epoch: number, nonce: Uint8Array, atMs: number): void {
+  remember(nodeId: string, { epoch, nonce, jumped }: KnownLife, atMs: number): void {
     if (!this.#names.has(nodeId) && this.#names.size >= this.#max) return;
     this.#names.add(nodeId);
-    const row: Row = { nodeId, epoch, nonce: Buffer.from(nonce).toString("hex"), atMs };
+    const row: Row = { nodeId, epoch, nonce: Buffer.from(nonce).toString("hex"), jumped, atMs };
     this.#rows.set(compositeKey("peer", nodeId), Buffer.from(JSON.stringify(row)));
   }
 }

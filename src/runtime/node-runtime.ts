@@ -19,6 +19,7 @@ import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
 import { type Environment, hybridNow } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
+import type { KnownLife } from "./link/known-lives.ts";
 import { Link } from "./link/link.ts";
 import { type FrameOwner, LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
 import type { LinkTableEvents } from "./link/link-table-events.ts";
@@ -83,7 +84,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.links = new LinkTable(env, options.transports, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
     this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
-    this.#known.each((nodeId, epoch, nonce) => this.links.restore(nodeId, epoch, nonce));
+    this.#known.each((nodeId, life) => this.links.known.restore(nodeId, life));
   }
 
   get addresses(): readonly string[] {
@@ -159,6 +160,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       hashId: env.hash.id,
       frameBytesMax: env.limits.frameBytesMax,
       addresses: this.#addresses,
+      jumped: this.journal.jumped,
     };
   }
 
@@ -182,20 +184,21 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.producer.members.dead(nodeId, state);
   }
 
-  jumpEpoch(above: number): void {
-    if (!this.journal.raiseEpoch(above)) return;
+  jumpEpoch(above: number): boolean {
+    if (!this.journal.raiseEpoch(above)) return false;
     this.#epoch = this.journal.epoch;
-    this.env.logger.warn(
-      "a peer knows a later life of this node: its folder was restored or copied",
-      {
-        epoch: this.#epoch,
-      },
-    );
+    this.env.logger.warn("a peer knows a later life of this node", { epoch: this.#epoch });
     this.env.counters.count("epoch.jumped");
+    return true;
   }
 
-  remember(nodeId: string, epoch: number, nonce: Uint8Array): void {
-    this.#known.remember(nodeId, epoch, nonce, this.env.clock.wallMs());
+  forget(nodeId: string): void {
+    this.env.logger.warn("a peer was restored or copied: messages may repeat", { nodeId });
+    this.consumer.forget(nodeId);
+  }
+
+  remember(nodeId: string, life: KnownLife): void {
+    this.#known.remember(nodeId, life, this.env.clock.wallMs());
   }
 
   // --- FrameOwner ----------------------------------------------------------------------------

@@ -40,8 +40,8 @@ export type Stored = {
   readonly expires: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly atMs: number;
-  /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it. */
-  state: "ok" | "unknown" | "burnt" | "revived";
+  /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it; "gone": an older copy of its folder was put in place. */
+  state: "ok" | "unknown" | "burnt" | "revived" | "gone";
   /** Its block changed on the disk: whoever reads it from there finds it damaged. */
   isDamaged?: true;
 };
@@ -119,6 +119,9 @@ export type Violation = {
   readonly message: string;
 };
 
+/** An older copy of a node's folder takes the place of the folder. */
+export type Restored = { readonly node: number; readonly copiedMs: number; readonly atMs: number };
+
 export class History {
   readonly said: Said[] = [];
   readonly saidById = new Map<string, Said>();
@@ -133,9 +136,23 @@ export class History {
   readonly changesMs: number[] = [];
   /** Found while it ran. */
   readonly found: Violation[] = [];
+  readonly restored: Restored[] = [];
   isQuiet = false;
   isCalm = false;
   /** Messages may expire although they have no time limit, because the journal is small. */
   mayOverflow = false;
   bitFlips = 0;
+  /** Nodes whose messages may be handled again, and whose handlers may run again: they, or others, were made to forget. */
+  readonly mayRepeat = new Set<number>();
+  /** Nodes that never run again: what waits on their disks waits for ever. */
+  readonly retired = new Set<number>();
+
+  /** What reached the node's disk after the copy was made is gone: the loss of a disk, which is not covered. */
+  restore(restored: Restored): void {
+    this.restored.push(restored);
+    this.mayRepeat.add(restored.node);
+    for (const record of this.stored) {
+      if (record.node === restored.node && record.atMs > restored.copiedMs) record.state = "gone";
+    }
+  }
 }

@@ -39,6 +39,9 @@ type Station = {
 };
 type RecordOf = { readonly host: string; readonly self: Announcement; heardMs: number };
 
+/** A node id may be announced by two hosts: the folder was copied. */
+const recordKey = (host: string, nodeId: string): string => `${host} ${nodeId}`;
+
 export class DiscoveryHub {
   readonly faults: DiscoveryFaults = { drop: 0, falseGoodbye: 0, wrongAddress: 0, deaf: new Set() };
   readonly #time: VirtualTime;
@@ -62,10 +65,10 @@ export class DiscoveryHub {
       start: async ({ self }: DiscoveryContext, events: DiscoveryEvents) => {
         station = { host, process, self, events };
         this.#stations.add(station);
-        this.#records.set(self.nodeId, { host, self, heardMs: this.#time.nowMs });
+        this.#records.set(recordKey(host, self.nodeId), { host, self, heardMs: this.#time.nowMs });
         for (const record of this.#records.values()) this.#tell(station, record);
         for (const other of this.#stations) {
-          const record = this.#records.get(self.nodeId);
+          const record = this.#records.get(recordKey(host, self.nodeId));
           if (record !== undefined) this.#tell(other, record);
         }
       },
@@ -74,7 +77,7 @@ export class DiscoveryHub {
         this.#stations.delete(station);
         const { nodeId } = station.self;
         station = undefined;
-        if (this.#records.delete(nodeId)) this.#goodbye(nodeId, host);
+        if (this.#records.delete(recordKey(host, nodeId))) this.#goodbye(nodeId, host);
       },
     };
   }
@@ -86,13 +89,13 @@ export class DiscoveryHub {
           this.#stations.delete(station);
           continue;
         }
-        const record = this.#records.get(station.self.nodeId);
+        const record = this.#records.get(recordKey(station.host, station.self.nodeId));
         if (record !== undefined && !station.process.isPaused) record.heardMs = this.#time.nowMs;
       }
-      for (const [nodeId, record] of [...this.#records]) {
+      for (const [key, record] of [...this.#records]) {
         if (this.#time.nowMs - record.heardMs > TTL_MS) {
-          this.#records.delete(nodeId);
-          this.#goodbye(nodeId, record.host);
+          this.#records.delete(key);
+          this.#goodbye(record.self.nodeId, record.host);
         } else {
           for (const station of this.#stations) this.#tell(station, record);
         }

@@ -44,9 +44,14 @@ export type DiskHooks = {
 };
 
 type Image = Map<Table, SortedRows>;
+/** A copy of a folder. */
+export type DiskImage = ReadonlyMap<Table, SortedRows>;
 type Pending = { readonly writes: readonly StoreWrite[]; readonly end: () => void };
 
 const emptyImage = (): Image => new Map(TABLES.map((table) => [table, new SortedRows()]));
+
+const copyImage = (image: DiskImage): Image =>
+  new Map([...image].map(([table, rows]) => [table, rows.copy()]));
 
 const apply = (image: Image, writes: readonly StoreWrite[]): void => {
   for (const { table, key, value } of writes) {
@@ -67,7 +72,7 @@ export class VirtualDisk {
   readonly #time: VirtualTime;
   readonly #random: SeededRandom;
   readonly #hooks: DiskHooks;
-  readonly #image = emptyImage();
+  #image = emptyImage();
   #store: VirtualStore | undefined;
   #failsNext = false;
 
@@ -83,8 +88,7 @@ export class VirtualDisk {
     if (holder?.isOpen === true && holder.process.isAlive) {
       throw new MeshError("JOURNAL_LOCKED", "the simulated disk is open in another process");
     }
-    const view: Image = new Map(TABLES.map((table) => [table, this.#table(table).copy()]));
-    this.#store = new VirtualStore(this, process, view);
+    this.#store = new VirtualStore(this, process, copyImage(this.#image));
     return this.#store;
   }
 
@@ -105,6 +109,19 @@ export class VirtualDisk {
   /** The next commit's sync fails. */
   failNextSync(): void {
     this.#failsNext = true;
+  }
+
+  /** What is durable now, as a copy of the folder would have it. */
+  backup(): DiskImage {
+    return copyImage(this.#image);
+  }
+
+  /** Puts a copy in place of what is there. The process that had it open must be gone. */
+  restore(image: DiskImage): void {
+    if (this.#store?.isOpen === true && this.#store.process.isAlive) {
+      throw new Error("a folder in use cannot be restored");
+    }
+    this.#image = copyImage(image);
   }
 
   rows(table: Table): StoreEntry[] {

@@ -32,6 +32,8 @@ export type Identity = {
   readonly addresses: readonly string[];
   /** Hybrid time of the sender. */
   readonly time: HybridTime;
+  /** The highest epoch of a later life of itself that the node jumped above, ever; 0 if none. */
+  readonly jumped: number;
 };
 
 export type HelloFrame = {
@@ -157,6 +159,7 @@ const writeIdentity = (writer: ByteWriter, identity: Identity): void => {
     writer.string(address);
   }
   timeField(writer, 0x69, identity.time);
+  uint32Field(writer, 0x78, identity.jumped);
 };
 
 /** Protobuf would merge two identities into one that nobody sent; two are refused. */
@@ -181,6 +184,7 @@ const readIdentity = (reader: ByteReader): Identity => {
     frameBytesMax: 0,
     addresses,
     time: hybridTimeFrom(0, 0),
+    jumped: 0,
   };
   while (reader.position < reader.limit) {
     const tag = reader.tag();
@@ -197,7 +201,8 @@ const readIdentity = (reader: ByteReader): Identity => {
     else if (tag === 0x58) identity.frameBytesMax = reader.uint32();
     else if (tag === 0x62) addresses.push(reader.string());
     else if (tag === 0x69) identity.time = reader.time();
-    else reader.skip(tag, 0x3ffe);
+    else if (tag === 0x78) identity.jumped = reader.uint32();
+    else reader.skip(tag, 0xbffe);
   }
   return identity;
 };

@@ -135,12 +135,13 @@ export class FaultDriver {
     if (node.state !== "up") return;
     this.#world.fault("restart");
     node.stop();
-    this.later(1_000, () => this.#startWhenDown(node));
+    this.later(1_000, () => this.startWhenDown(node));
   }
 
-  #startWhenDown(node: SimNode): void {
+  /** Its next life begins as soon as this one has ended. */
+  startWhenDown(node: SimNode): void {
     if (node.state === "stopping") {
-      this.#world.time.after(50, () => this.#startWhenDown(node));
+      this.#world.time.after(50, () => this.startWhenDown(node));
     } else {
       node.start();
     }

@@ -7,6 +7,8 @@ import { EFFECT, type SubscriptionPlan } from "./plan.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { World } from "./world.ts";
 
+const HOPS_MAX = 3;
+
 /** A fraction that depends on the message and the subscription only: retries meet the same fate. */
 const fateOf = (id: string, subscription: string, what: string): number =>
   xxh32Bytes(Buffer.from(`${what} ${id} ${subscription}`)) / 0x1_0000_0000;
@@ -20,15 +22,16 @@ export const handle = (
   ctx: HandlerContext,
 ): unknown => {
   const { message } = ctx;
-  const isVolatile = message.position.seq === 0;
+  const { epoch, seq } = message.position;
+  const isVolatile = seq === 0;
   const run: Run = {
     subscription,
     member: at.index,
     life: at.life,
     id: data.id,
-    producer: world.indexOf(message.producer),
-    epoch: message.position.epoch,
-    seq: message.position.seq,
+    producer: world.producerOf(message.producer, epoch, seq, data.id),
+    epoch,
+    seq,
     key: message.key,
     attempt: message.attempt,
     isReplay: message.replayOf !== undefined,
@@ -94,15 +97,24 @@ const send = (
   run: Run,
   fate: number,
 ): void => {
+  // What goes round in a circle ends somewhere.
+  if (plan.effect !== undefined && id.split("|").length > HOPS_MAX * 2) return;
   if (fate >= plan.sends || ctx.message.position.seq === 0) return;
   const count = 1 + Math.floor((fate / plan.sends) * 3);
   for (let n = 0; n < count; n++) {
     const effect = `${id}|${subscription}|${n}`;
     run.sent.push(effect);
     // A delay is kept as wall time: a clock that jumps an hour makes it an hour.
-    const isLate = fate / plan.sends > 0.9 && n === 0 && world.plan.faults.clockJumpMs === 0;
+    const isSteady = world.plan.faults.clockJumpMs === 0 && world.plan.clockIsWrong !== true;
+    const isLate = fate / plan.sends > 0.9 && n === 0 && isSteady;
     const options = isLate ? { delayMs: 400 } : {};
-    ctx.publish(EFFECT, { id: effect }, { ...options, key: ctx.message.key ?? "none" });
+    const key = ctx.message.key ?? "none";
+    if (plan.effect === undefined) {
+      ctx.publish(EFFECT, { id: effect }, { ...options, key });
+    } else {
+      const pad = "x".repeat(Math.floor((fate / plan.sends) * world.plan.work.bytesMax));
+      ctx.publish(plan.effect, { id: effect, pad }, { ...options, key });
+    }
   }
 };
 

@@ -33,7 +33,13 @@ export type SubscriptionPlan = {
   readonly filter: boolean;
   readonly breaker: BreakerOptions | false;
   readonly rate: RateOptions | undefined;
+  /** Subject of what handlers send, and large bodies for it, in place of `EFFECT`. */
+  readonly effect?: string;
+  /** Only instances of this version have it. */
+  readonly version?: Version;
 };
+
+export type Version = "old" | "new";
 
 export type WorkPlan = {
   readonly messages: number;
@@ -41,6 +47,8 @@ export type WorkPlan = {
   readonly keys: number;
   /** These keys instead of `keys` numbered ones. */
   readonly keyNames?: readonly string[];
+  /** Events of these subjects, in place of all. */
+  readonly subjects?: readonly string[];
   readonly keyless: number;
   readonly bytesMax: number;
   readonly commands: number;
@@ -91,6 +99,10 @@ export type Plan = {
   readonly startSpreadMs: number;
   /** When each node starts, in place of the spread. */
   readonly startsMs?: readonly number[];
+  /** Marks of a producer not seen for so long are dropped. */
+  readonly forgetMs?: number;
+  /** A node has a wall clock that is far off: nothing may depend on delays. */
+  readonly clockIsWrong?: boolean;
   /** A replayed dead letter is no longer poison. */
   readonly replaysSucceed?: boolean;
   readonly subscriptions: readonly SubscriptionPlan[];

@@ -10,7 +10,7 @@ import type { StoreWrite } from "../../src/ports/journal-store.ts";
 import type { Run, Said } from "../../src/testing/history.ts";
 import type { SeededRandom } from "../../src/testing/seeded-random.ts";
 import type { FaultDriver } from "./fault-driver.ts";
-import type { Plan, SubscriptionPlan } from "./plan.ts";
+import type { FaultPlan, Plan, SubscriptionPlan } from "./plan.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { World } from "./world.ts";
 
@@ -83,6 +83,18 @@ export const withSubscription = (plan: Plan, added: SubscriptionPlan): Plan => (
     added,
   ],
 });
+
+/** Slow links at most: for scenarios that need a mesh in which only they make trouble. */
+export const peaceful = (faults: FaultPlan): FaultPlan => {
+  const quiet = Object.entries(faults).map(([name]) => [name, 0] as const);
+  const { delayMeanMs, syncMeanMs, clockSkewMs } = faults;
+  return {
+    ...(Object.fromEntries(quiet) as FaultPlan),
+    delayMeanMs: Math.min(10, delayMeanMs),
+    syncMeanMs: Math.min(5, syncMeanMs),
+    clockSkewMs,
+  };
+};
 
 export const placeOfRun = ({ subscription, producer, epoch, seq }: Run): string =>
   `${subscription} n${producer} ${epoch}:${seq}`;

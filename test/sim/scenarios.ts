@@ -2,12 +2,17 @@
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import type { Scenario } from "./scenario.ts";
 import { bornApart } from "./scenarios/born-apart.ts";
+import { clonedFolder } from "./scenarios/cloned-folder.ts";
 import { cutPair } from "./scenarios/cut-pair.ts";
 import { deadLetterReplay } from "./scenarios/dead-letter-replay.ts";
 import { earlyPublish } from "./scenarios/early-publish.ts";
 import { failedSyncInFlight } from "./scenarios/failed-sync-in-flight.ts";
+import { forgottenReturn } from "./scenarios/forgotten-return.ts";
+import { fullCycle } from "./scenarios/full-cycle.ts";
 import { linkBlip } from "./scenarios/link-blip.ts";
 import { moveAfterCommit } from "./scenarios/move-after-commit.ts";
+import { restoredFolder } from "./scenarios/restored-folder.ts";
+import { rollingUpgrade } from "./scenarios/rolling-upgrade.ts";
 import { shardNeighbours } from "./scenarios/shard-neighbours.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -17,8 +22,13 @@ export const SCENARIOS: readonly Scenario[] = [
   deadLetterReplay,
   earlyPublish,
   bornApart,
+  clonedFolder,
+  restoredFolder,
   failedSyncInFlight,
+  forgottenReturn,
+  rollingUpgrade,
   cutPair,
+  fullCycle,
 ];
 
 /** What a seed without a scenario is called, and the word that forbids one. */

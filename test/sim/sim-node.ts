@@ -10,7 +10,7 @@ import type { VirtualDisk } from "../../src/testing/virtual-disk.ts";
 import { startVirtualNode } from "../../src/testing/virtual-node.ts";
 import { type ClockFault, VirtualProcess } from "../../src/testing/virtual-process.ts";
 import { handle } from "./handlers.ts";
-import type { SubscriptionPlan } from "./plan.ts";
+import type { SubscriptionPlan, Version } from "./plan.ts";
 import type { World } from "./world.ts";
 
 export type NodeState = "down" | "starting" | "up" | "stopping";
@@ -26,6 +26,7 @@ export class SimNode {
   readonly clocks: ClockFault;
   readonly random: SeededRandom;
   readonly #world: World;
+  #isRetired = false;
   state: NodeState = "down";
   process: VirtualProcess | undefined;
   node: MeshNode | undefined;
@@ -33,6 +34,8 @@ export class SimNode {
   life = 0;
   /** Calls of subscribe that have not ended. */
   subscribing = 0;
+  /** Of the program it runs from its next life on. */
+  version: Version = "old";
 
   constructor(
     world: World,
@@ -61,7 +64,7 @@ export class SimNode {
 
   /** Begins a new life. */
   start(): void {
-    if (this.state !== "down") return;
+    if (this.state !== "down" || this.#isRetired) return;
     const world = this.#world;
     this.state = "starting";
     this.life++;
@@ -79,7 +82,10 @@ export class SimNode {
       heartbeatMs: plan.heartbeatMs,
       leaseMs: plan.leaseMs,
       silenceMs: 3 * plan.leaseMs,
-      journal: { bytesMax: plan.smallJournal ? 4 * 2 ** 20 : 2 ** 30 },
+      journal: {
+        bytesMax: plan.smallJournal ? 4 * 2 ** 20 : 2 ** 30,
+        ...(plan.forgetMs === undefined ? {} : { forgetMs: plan.forgetMs }),
+      },
       limits: {
         heldMax: plan.heldMax,
         inFlightMax: plan.inFlightMax,
@@ -117,6 +123,12 @@ export class SimNode {
     this.node = undefined;
   }
 
+  /** It dies and stays away. */
+  retire(): void {
+    this.#isRetired = true;
+    this.crash(true);
+  }
+
   /** Stops in order. */
   stop(): void {
     const { node, process } = this;
@@ -144,9 +156,11 @@ export class SimNode {
     this.state = "up";
     this.node = node;
     this.nodeId = node.id;
+    const { version } = this;
     world.trace.note(`${this.host} is up as ${node.id}`);
     for (const plan of world.plan.subscriptions) {
       if (plan.service !== this.service && plan.group !== "shared") continue;
+      if (plan.version !== undefined && plan.version !== version) continue;
       const lateMs = world.isHealing ? 0 : plan.lateMs * this.random.fraction();
       this.subscribing++;
       if (lateMs === 0) void this.#subscribe(node, plan);

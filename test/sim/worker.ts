@@ -77,7 +77,7 @@ export class Worker {
     const { work } = this.#world.plan;
     const random = this.#random;
     const isCommand = random.chance(work.commands);
-    const subject = random.pick(isCommand ? COMMANDS : EVENTS);
+    const subject = random.pick(isCommand ? COMMANDS : (work.subjects ?? EVENTS));
     const key = random.chance(work.keyless) ? undefined : this.#key();
     const delayed = random.chance(work.delayed);
     const expires = random.chance(work.expiring);
@@ -124,7 +124,7 @@ export class Worker {
   }
 
   async #sayMany(node: MeshNode): Promise<void> {
-    const subject = this.#random.pick(EVENTS);
+    const subject = this.#random.pick(this.#world.plan.work.subjects ?? EVENTS);
     const key = this.#key();
     const all: Said[] = [];
     for (let n = this.#random.integer(1, 6); n > 0; n--) {

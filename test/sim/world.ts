@@ -31,6 +31,8 @@ export class World {
   readonly trace: Trace;
   readonly nodes: SimNode[] = [];
   readonly workers: Worker[] = [];
+  /** Nodes on copies of others' folders. */
+  readonly clones: SimNode[] = [];
   readonly faults = new Map<string, number>();
   readonly coverage = new Map<string, number>();
   readonly random: SeededRandom;
@@ -109,6 +111,44 @@ export class World {
   found(check: string, message: string): void {
     this.trace.note(`VIOLATION ${check} ${message}`);
     if (this.history.found.length < 20) this.history.found.push({ check, message });
+  }
+
+  /** The node whose journal holds a message: two may go by one id, if one is a copy of the other. */
+  producerOf(nodeId: string, epoch: number, seq: number, id: string): number {
+    for (const { index, nodeId: other } of this.clones) {
+      if (other !== nodeId) continue;
+      const isThere = this.history.stored.some(
+        (record) =>
+          record.node === index && record.seq === seq && record.epoch === epoch && record.id === id,
+      );
+      if (isThere) return index;
+    }
+    return this.indexOf(nodeId);
+  }
+
+  /** One more node, on a copy of this one's folder. It is down, and goes for good when all heals. */
+  clone(of: SimNode, random: SeededRandom): SimNode {
+    const index = this.nodes.length + this.clones.length;
+    const image = of.disk.backup();
+    const clone = new SimNode(this, index, {
+      service: of.service,
+      disk: (observer) => {
+        const disk = new VirtualDisk(this.time, random.fork("disk"), {
+          fault: (name) => this.fault(name),
+          durable: (writes, how) => observer.durable(writes, how),
+        });
+        disk.restore(image);
+        return disk;
+      },
+      clocks: { ...of.clocks },
+      random,
+    });
+    this.clones.push(clone);
+    this.workers[index] = new Worker(this, index, random.fork("work"));
+    this.history.mayRepeat.add(of.index).add(index);
+    this.history.retired.add(index);
+    this.fault("clone");
+    return clone;
   }
 
   /** The situation of this seed's scenario was seen. */
@@ -281,6 +321,9 @@ export class World {
       for (const [id, counts] of Object.entries(node.ledger())) {
         if (counts.pending !== 0) lines.push(`  ${id} ${JSON.stringify(counts)}`);
       }
+      const log = disk.rows("log");
+      const logBytes = log.reduce((sum, { value }) => sum + value.length, 0);
+      lines.push(`  log: ${log.length} blocks, ${logBytes} B`);
       for (const table of ["held", "delayed", "accepted", "dead"] as const) {
         const rows = disk.rows(table);
         if (rows.length === 0) continue;

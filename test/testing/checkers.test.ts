@@ -245,4 +245,49 @@ describe("the checkers", () => {
     };
     expect(brokenBy(expiry)).toEqual([]);
   });
+
+  describe("where an older copy of a folder took the place of the folder", () => {
+    /** The copy had the first message; the third place was given again, to another message. */
+    const restored = (): History => {
+      const history = good();
+      history.restore({ node: 0, copiedMs: 1, atMs: 100 });
+      const again = said(3, { id: "m9", order: 9, invokedMs: 110 });
+      history.said.push(again);
+      history.saidById.set(again.id, again);
+      history.stored.push(stored(3, { id: "m9", atMs: 111 }));
+      history.ledgers = history.ledgers.map((counts) => ({ ...counts, accepted: 2, acked: 2 }));
+      return history;
+    };
+
+    it("accept what is lost with the disk, and a second handling", () => {
+      const history = restored();
+      history.runs.push(run(3, { id: "m9", startMs: 200, endMs: 205 }));
+      history.runs.push(run(1, { startMs: 210, endMs: 215, sent: ["m1|x|0"] }));
+      history.stored.push(stored(2, { node: 1, id: "m1|x|0", subject: "fx.out" }));
+      expect(check(history)).toEqual([]);
+    });
+
+    it("find a message taken for handled, because its place was handled before", () => {
+      expect([...new Set(check(restored()).map((violation) => violation.check))]).toEqual(["C1"]);
+    });
+
+    it("find a second effect of a node that was not restored", () => {
+      expect(
+        brokenBy((history) => {
+          history.restore({ node: 5, copiedMs: 1, atMs: 100 });
+          history.stored.push(stored(2, { node: 1, id: "m1|x|0", subject: "fx.out" }));
+        }),
+      ).toEqual(["C4"]);
+    });
+  });
+
+  it("accept what waits for ever on the disk of a node that never runs again, and no other", () => {
+    const withUnhandled = (retired: number): string[] =>
+      brokenBy((history) => {
+        history.retired.add(retired);
+        history.runs.pop();
+      });
+    expect(withUnhandled(0)).toEqual([]);
+    expect(withUnhandled(1)).toEqual(["C1"]);
+  });
 });

@@ -44,6 +44,7 @@ const identity: fc.Arbitrary<Identity> = fc.record({
   frameBytesMax: uint32,
   addresses: few(text),
   time,
+  jumped: uint32,
 });
 
 const role = fc.constantFrom("events", "commands", "queries");

@@ -18,6 +18,7 @@ const identity: Identity = {
   shardCount: 4_096,
   hashId: "xxh32",
   frameBytesMax: 16_777_216,
+  jumped: 0,
   addresses: ["zmq://127.0.0.1:7400", "tcp://[::1]:7401"],
   time,
 };

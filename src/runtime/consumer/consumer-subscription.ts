@@ -8,7 +8,6 @@
  *
  * Invariants: a message whose handler succeeded is marked before its ack can leave; nothing of a key runs after
  * a message that failed here before the producer says so; of one message at most one attempt runs here; every delivery is consumed (its credit freed) exactly once.
- *
  * Source: DESIGN sections 6 and 7.
  */
 import { isExhausted, jitterFraction, retryDelayMs } from "../../core/retry-schedule.ts";
@@ -64,7 +63,6 @@ export class ConsumerSubscription implements IntakeOwner {
     return this.#runner.paused || this.breaker === "open";
   }
 
-  /** Handlers that run, tries waiting in place included. */
   get running(): number {
     return this.#runner.running;
   }
@@ -97,6 +95,10 @@ export class ConsumerSubscription implements IntakeOwner {
       if (!job.volatile) this.#intake.orphan(job);
     }
     this.#runner.dispatch();
+  }
+
+  forget(producer: string): void {
+    this.#intake.giveUp(producer);
   }
 
   pause(): void {

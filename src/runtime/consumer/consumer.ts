@@ -16,6 +16,7 @@ import { subscriptionId } from "../subscription-id.ts";
 import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import { ConsumerOpening } from "./consumer-opening.ts";
 import { ConsumerSubscription } from "./consumer-subscription.ts";
+import { ForgottenRows } from "./forgotten-rows.ts";
 import { ASK_AFTER_MS, HeldOutput } from "./held-output.ts";
 import { InboxRow } from "./inbox-row.ts";
 import type { Job } from "./job.ts";
@@ -41,17 +42,17 @@ export class Consumer implements ConsumerHost {
   readonly state: StateStore;
   readonly held: HeldOutput;
   readonly #committer: Committer;
-  readonly #store: RowReader;
   readonly #output: OutputGate;
   readonly #subscriptions = new Map<number, ConsumerSubscription>();
   readonly #links = new Map<Link, LinkState>();
   readonly #inboxes = new Map<string, InboxRow>();
+  readonly #forgotten: ForgottenRows;
   #stopped = false;
 
   constructor(options: ConsumerOptions) {
     this.env = options.env;
     this.#committer = options.committer;
-    this.#store = options.store;
+    this.#forgotten = new ForgottenRows(options.store, options.committer);
     this.state = new StateStore(options.store, options.committer);
     this.held = new HeldOutput(options.store, options.committer, options.heldMax);
     this.#output = new OutputGate(options.env, options.committer, this.held, options.output);
@@ -98,6 +99,17 @@ export class Consumer implements ConsumerHost {
     for (const [index, opening] of state.openings) {
       this.#subscriptions.get(index)?.close(opening);
     }
+  }
+
+  /**
+   * The producer's positions may name other messages than those handled here: its folder was restored or
+   * copied. What it has may be handled again; nothing of it may be taken for handled. It has no session now.
+   */
+  forget(producer: string): void {
+    this.env.counters.count("inbox.forgotten");
+    for (const [name, row] of this.#inboxes) if (name.startsWith(`${producer} `)) row.forget();
+    this.#forgotten.forget(producer);
+    for (const subscription of this.#subscriptions.values()) subscription.forget(producer);
   }
 
   // --- frames --------------------------------------------------------------------------------
@@ -296,7 +308,7 @@ export class Consumer implements ConsumerHost {
     const { clock, counters, logger } = this.env;
     const key = compositeKey(producer, subscription);
     const wallMs = (): number => clock.wallMs();
-    const stored = this.#store.get("inbox", key);
+    const stored = this.#forgotten.get(key);
     try {
       return new InboxRow(key, stored, this.#committer, wallMs);
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Position } from "../../core/position.ts";
 import type { Committer } from "../journal/committer.ts";
 
 export class InboxRow {
-  readonly inbox: Inbox;
+  #inbox: Inbox;
   readonly #key: Uint8Array;
   readonly #committer: Committer;
   readonly #wallMs: () => number;
@@ -21,8 +21,19 @@ export class InboxRow {
     this.#key = key;
     this.#committer = committer;
     this.#wallMs = wallMs;
-    this.inbox =
+    this.#inbox =
       row === undefined ? new Inbox(INBOX_LIMITS) : Inbox.decode(row.subarray(8), INBOX_LIMITS);
+  }
+
+  get inbox(): Inbox {
+    return this.#inbox;
+  }
+
+  /** Nothing of this producer was handled here, as far as is known from now on. */
+  forget(): void {
+    this.#inbox = new Inbox(INBOX_LIMITS);
+    this.#changed = true;
+    this.#committer.dirty(this);
   }
 
   /** Every mark made so far is on disk. */

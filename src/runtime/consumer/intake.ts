@@ -88,6 +88,15 @@ export class Intake {
     this.#orphans.set(keyOf(job), job);
   }
 
+  /** What still runs of this producer, without a session, may be of other messages than it will send. */
+  giveUp(producer: string): void {
+    for (const [key, job] of this.#orphans) {
+      if (job.producer !== producer) continue;
+      this.#orphans.delete(key);
+      if (job.state === "running") this.#owner.supersede(job);
+    }
+  }
+
   /** The job has ended. */
   forget(job: Job): void {
     if (this.#orphans.size > 0 && this.#orphans.get(keyOf(job)) === job) {

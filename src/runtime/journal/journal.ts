@@ -1,11 +1,10 @@
 /**
  * The journal: a node's durable log of what it accepted, over any store.
  *
- * Problem: give every accepted message a position in the order of the calls, have it on disk before the
- * caller hears "accepted", and serve it from there to every subscription, while a disk fills, fails or
- * lies. Approach: messages are encoded into an open block; at the end of the turn the block and whatever
- * else changed go to the store as one commit (see committer.ts). Positions of a failed commit are burnt:
- * a new epoch begins, and the next commit that succeeds removes what may have reached the disk.
+ * Problem: give every accepted message a position in the order of the calls, have it on disk before the caller
+ * hears "accepted", and serve it from there, while a disk fills, fails or lies. Approach: messages are encoded
+ * into an open block; at the end of the turn it goes to the store with whatever else changed as one commit (see
+ * committer.ts). Positions of a failed commit are burnt: a new epoch begins, and the next commit removes them.
  *
  * Invariants
  * - a position is given once, in order of the calls; inside an epoch durable positions have no gap;
@@ -14,10 +13,10 @@
  * - `logBytes` is the sum of the sizes of the blocks in the log, committed with every change;
  * - nothing is accepted while the last commit failed.
  *
- * Order of events after a sync: head, tail and counts are moved; `onBlock` for each block in order; those
- * who wait for room; then the callbacks of `onDurable` in order of registration. Source: DESIGN section 5.
+ * After a sync: head, tail and counts are moved; `onBlock` for each block in order; those who wait for room;
+ * then the callbacks of `onDurable` in order of registration. Source: DESIGN section 5.
  */
-import { comparePositions, EPOCH_MAX, type Position } from "../../core/position.ts";
+import { comparePositions, type Position } from "../../core/position.ts";
 import { MeshError } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { JournalStore, ScanOptions, StoreEntry, Table } from "../../ports/journal-store.ts";
@@ -31,11 +30,9 @@ import { LogCommit } from "./log-commit.ts";
 import { type DamageInfo, LogReader } from "./log-reader.ts";
 import { LogTrim } from "./log-trim.ts";
 import { LogWriter, RECORD_OVERHEAD, sizeOfRecord } from "./log-writer.ts";
+import { epochLimit } from "./meta-rows.ts";
 import { type Recovered, recover } from "./recovery.ts";
 import { type RoomCallback, RoomQueue, type RoomWaiter } from "./room.ts";
-
-/** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
-const EPOCH_AHEAD_MAX = 2 ** 28;
 
 export class Journal {
   readonly nodeId: string;
@@ -102,6 +99,7 @@ export class Journal {
       crc32,
       clock: options.clock,
       nonce: recovered.nonce,
+      jumped: recovered.jumped,
       trimBlocksMax: limits.trimBlocksMax,
       logBytes: recovered.logBytes,
       onLanded: (blocks, readable) => {
@@ -127,6 +125,11 @@ export class Journal {
     return this.#writer.epoch;
   }
 
+  /** The highest epoch of a later life of this node that it ever jumped above; 0 if none. */
+  get jumped(): number {
+    return this.#commit.jumped;
+  }
+
   /** False while nothing is accepted: the last commit failed, a new epoch is being stored, or closed. */
   get accepting(): boolean {
     return this.#closing === undefined && !this.committer.failing && this.#commit.epochStored;
@@ -147,7 +150,7 @@ export class Journal {
     return this.#commit.logBytes;
   }
 
-  /** Bytes appended and not durable yet. */
+  /** Bytes appended, not durable yet. */
   get pendingBytes(): number {
     return this.#writer.bytes + this.#commit.flushedBytes;
   }
@@ -200,8 +203,8 @@ export class Journal {
   }
 
   /**
-   * Calls `fn` once there is room, first come first served; it should append before it returns. With an
-   * error: JOURNAL_FULL (too many wait, or it never fits), DISK_FULL, OUTCOME_UNKNOWN, STOPPED.
+   * Calls `fn` once there is room, first come first served; it should append before it returns. With an error:
+   * JOURNAL_FULL (too many wait, or it never fits), DISK_FULL, OUTCOME_UNKNOWN, STOPPED.
    */
   whenRoom(bytes: number, fn: RoomCallback): RoomWaiter {
     const size = bytes + RECORD_OVERHEAD;
@@ -239,8 +242,9 @@ export class Journal {
     const tail = this.#trim.tail;
     if (tail === undefined) return undefined;
     const first = { epoch: tail.epoch, seq: tail.seq - 1 };
-    const isPast = after !== undefined && comparePositions(after, first) >= 0;
-    return this.#reader.read(isPast ? after : first);
+    return this.#reader.read(
+      after !== undefined && comparePositions(after, first) >= 0 ? after : first,
+    );
   }
 
   /** Where a durable record is, or undefined: trimmed, damaged or never durable. */
@@ -269,25 +273,22 @@ export class Journal {
     if (trimTo !== undefined && comparePositions(trimTo, limit) >= 0) return;
     this.#commit.trimUpTo(limit);
     // Space that nobody needs yet waits for a commit that happens anyway.
-    const needed = this.#room.waiting > 0 || this.#commit.logBytes * 2 > this.#userBytesMax;
-    if (needed) this.committer.dirty(this.#commit);
-    else this.committer.dirtyLater(this.#commit);
+    const isNeeded = this.#room.waiting > 0 || this.#commit.logBytes * 2 > this.#userBytesMax;
+    this.committer[isNeeded ? "dirty" : "dirtyLater"](this.#commit);
   }
 
   /**
-   * Somebody knows epoch `above` of this node: positions given from now on are in a higher one. Until it
-   * is synced nothing is accepted: `append` throws JOURNAL_FULL, `whenRoom` waits. What was appended
-   * before keeps its position. False (nothing changed) when `above` is absurdly far ahead of the clock.
+   * Somebody knows epoch `above` of this node: positions given from now on are in a higher one. Until it is synced
+   * nothing is accepted: `append` throws JOURNAL_FULL, `whenRoom` waits. What was appended before keeps its
+   * position. False (nothing changed) when `above` is absurdly far ahead.
    */
   raiseEpoch(above: number): boolean {
-    if (above < this.epoch) return true;
-    const wall = Math.floor(this.#clock.wallMs() / 1000);
-    const limit = Math.min(EPOCH_MAX - 1, Math.max(wall, this.epoch) + EPOCH_AHEAD_MAX);
+    const limit = epochLimit(this.epoch, this.#clock.wallMs());
     if (!Number.isSafeInteger(above) || above > limit) {
       this.#logger.error("epoch too far ahead, not raised", { above, limit });
       return false;
     }
-    this.#commit.beginEpoch(above);
+    this.#commit.jump(above);
     this.committer.dirty(this.#commit);
     return true;
   }
@@ -334,7 +335,7 @@ export class Journal {
   #refusal(): MeshError | undefined {
     if (this.#closing !== undefined) return stopped();
     if (!this.committer.failing) return undefined;
-    const code = this.#failure?.code ?? "OUTCOME_UNKNOWN";
+    const { code = "OUTCOME_UNKNOWN" } = this.#failure ?? {};
     const options = { cause: this.#failure, details: { written: false } };
     return new MeshError(code, "not accepted: the last commit to disk failed", options);
   }

@@ -26,6 +26,7 @@ export type LogCommitParts = {
   readonly crc32: Crc32;
   readonly clock: Clock;
   readonly nonce: Uint8Array;
+  readonly jumped: number;
   /** Blocks removed by one commit. */
   readonly trimBlocksMax: number;
   readonly logBytes: number;
@@ -52,6 +53,7 @@ export class LogCommit implements CommitOwner {
   readonly #nonce: Uint8Array;
   readonly #trimBlocksMax: number;
   readonly #onLanded: LogCommitParts["onLanded"];
+  #jumped: number;
   #epochStored = true;
   /** What the commit under way contains. */
   #flushed: Flushed | undefined;
@@ -69,6 +71,7 @@ export class LogCommit implements CommitOwner {
     this.#crc32 = parts.crc32;
     this.#clock = parts.clock;
     this.#nonce = parts.nonce;
+    this.#jumped = parts.jumped;
     this.#trimBlocksMax = parts.trimBlocksMax;
     this.#onLanded = parts.onLanded;
     this.#logBytes = parts.logBytes;
@@ -102,6 +105,17 @@ export class LogCommit implements CommitOwner {
   beginEpoch(above: number): void {
     this.#writer.beginEpoch(nextEpoch(above, this.#clock.wallMs()));
     this.#epochStored = false;
+  }
+
+  /** The highest epoch of a later life of this node that it jumped above; 0 if none. */
+  get jumped(): number {
+    return this.#jumped;
+  }
+
+  /** As `beginEpoch`; a later life is known to have used `above`. */
+  jump(above: number): void {
+    this.#jumped = Math.max(this.#jumped, above);
+    this.beginEpoch(Math.max(above, this.#writer.epoch));
   }
 
   /** For the committer. */
@@ -155,7 +169,7 @@ export class LogCommit implements CommitOwner {
     const row = encodeLogRow({ bytes: logBytes, head }, this.#crc32);
     this.#committer.write("meta", META.log, row);
     if (this.#epochStored) return;
-    const epoch = { epoch: this.#writer.epoch, nonce: this.#nonce };
+    const epoch = { epoch: this.#writer.epoch, nonce: this.#nonce, jumped: this.#jumped };
     this.#committer.write("meta", META.epoch, encodeEpochRow(epoch, this.#crc32));
   }
 

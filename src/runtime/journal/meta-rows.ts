@@ -17,9 +17,17 @@ export const META = {
 export const NONCE_BYTES = 16;
 const VERSION = 1;
 const HEAD_BYTES = 5;
+/** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
+const EPOCH_AHEAD_MAX = 2 ** 28;
+const EPOCH_ROW_BYTES = 4 + NONCE_BYTES + 4;
 const TWO_32 = 0x1_0000_0000;
 
-export type EpochRow = { readonly epoch: number; readonly nonce: Uint8Array };
+export type EpochRow = {
+  readonly epoch: number;
+  readonly nonce: Uint8Array;
+  /** The highest epoch of a later life of this node that it had to jump above; 0 if none. */
+  readonly jumped: number;
+};
 
 export type LogRow = {
   /** Bytes of all blocks in the log. */
@@ -35,17 +43,24 @@ export const decodeNodeRow = (row: Uint8Array, crc32: Crc32): string =>
   Buffer.from(bodyOf(row, crc32, "node id")).toString("latin1");
 
 export const encodeEpochRow = (row: EpochRow, crc32: Crc32): Uint8Array => {
-  const body = Buffer.alloc(4 + NONCE_BYTES);
+  const body = Buffer.alloc(EPOCH_ROW_BYTES);
   body.writeUInt32BE(row.epoch, 0);
   body.set(row.nonce, 4);
+  body.writeUInt32BE(row.jumped, 4 + NONCE_BYTES);
   return seal(body, crc32);
 };
 
 /** @throws MeshError JOURNAL_DAMAGED */
 export const decodeEpochRow = (row: Uint8Array, crc32: Crc32): EpochRow => {
   const body = bodyOf(row, crc32, "epoch");
-  if (body.length !== 4 + NONCE_BYTES) throw damaged("epoch");
-  return { epoch: body.readUInt32BE(0), nonce: Uint8Array.from(body.subarray(4)) };
+  // Rows of the first version end with the nonce.
+  const isShort = body.length === 4 + NONCE_BYTES;
+  if (body.length !== EPOCH_ROW_BYTES && !isShort) throw damaged("epoch");
+  return {
+    epoch: body.readUInt32BE(0),
+    nonce: Uint8Array.from(body.subarray(4, 4 + NONCE_BYTES)),
+    jumped: isShort ? 0 : body.readUInt32BE(4 + NONCE_BYTES),
+  };
 };
 
 export const encodeLogRow = (row: LogRow, crc32: Crc32): Uint8Array => {
@@ -76,6 +91,10 @@ export const nextEpoch = (known: number, wallMs: number): number => {
   }
   return epoch;
 };
+
+/** The highest epoch of this node that a peer is believed to have seen. */
+export const epochLimit = (present: number, wallMs: number): number =>
+  Math.min(EPOCH_MAX - 1, Math.max(Math.floor(wallMs / 1000), present) + EPOCH_AHEAD_MAX);
 
 const seal = (body: Uint8Array, crc32: Crc32): Uint8Array => {
   const row = Buffer.alloc(HEAD_BYTES + body.length);

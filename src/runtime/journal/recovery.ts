@@ -29,6 +29,7 @@ export type Recovered = {
   readonly nodeId: string;
   readonly epoch: number;
   readonly nonce: Uint8Array;
+  readonly jumped: number;
   readonly logBytes: number;
   readonly head: Position | undefined;
 };
@@ -46,10 +47,11 @@ export const recover = async (
     nodeRow === undefined
       ? nodeIdFrom(random.bytes(NODE_ID_RANDOM_BYTES))
       : decodeNodeRow(nodeRow, crc32);
-  const stored = epochRow === undefined ? 0 : decodeEpochRow(epochRow, crc32).epoch;
+  const before = epochRow === undefined ? undefined : decodeEpochRow(epochRow, crc32);
+  const jumped = before?.jumped ?? 0;
   const last = store.scan("log", { limit: 1, reverse: true })[0];
   const logged = last === undefined ? 0 : positionOfKey(last.key).epoch;
-  const epoch = nextEpoch(Math.max(stored, logged), clock.wallMs());
+  const epoch = nextEpoch(Math.max(before?.epoch ?? 0, logged), clock.wallMs());
   const nonce = random.bytes(NONCE_BYTES);
 
   const logRow = store.get("meta", META.log);
@@ -60,7 +62,7 @@ export const recover = async (
   }
 
   const writes: StoreWrite[] = [
-    { table: "meta", key: META.epoch, value: encodeEpochRow({ epoch, nonce }, crc32) },
+    { table: "meta", key: META.epoch, value: encodeEpochRow({ epoch, nonce, jumped }, crc32) },
     { table: "meta", key: META.log, value: encodeLogRow(log, crc32) },
   ];
   if (nodeRow === undefined) {
@@ -71,7 +73,7 @@ export const recover = async (
   } catch (error) {
     throw commitError(error);
   }
-  return { nodeId, epoch, nonce, logBytes: log.bytes, head: log.head };
+  return { nodeId, epoch, nonce, jumped, logBytes: log.bytes, head: log.head };
 };
 
 /** Reads the whole log; only when its row is lost. */

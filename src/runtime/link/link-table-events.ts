@@ -1,5 +1,6 @@
 import type { MeshError } from "../../errors.ts";
 import type { Identity } from "../../wire/handshake.ts";
+import type { KnownLife } from "./known-lives.ts";
 import type { Link } from "./link.ts";
 import type { Peer } from "./peer.ts";
 
@@ -12,8 +13,10 @@ export interface LinkTableEvents {
   down(link: Link, peer: Peer, reason: MeshError): void;
   /** The peer's lease has run out, or it came back with a new epoch: what it ran is over. */
   dead(nodeId: string, state: "dead" | "left"): void;
-  /** A peer has seen a higher epoch of this node, or another nonce of this one. */
-  jumpEpoch(above: number): void;
-  /** Remembers the highest epoch seen of a peer, on disk. */
-  remember(nodeId: string, epoch: number, nonce: Uint8Array): void;
+  /** A peer has seen a higher epoch of this node, or another nonce of this one. False: it is not believed. */
+  jumpEpoch(above: number): boolean;
+  /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */
+  forget(nodeId: string): void;
+  /** Remembers the latest life seen of a peer, on disk. */
+  remember(nodeId: string, life: KnownLife): void;
 }

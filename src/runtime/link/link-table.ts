@@ -13,7 +13,9 @@ import {
   isRejection,
   judgeRival,
   negotiate,
+  newSession,
   type Rejection,
+  sameBytes,
 } from "../../core/session.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
@@ -22,6 +24,7 @@ import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
+import { KnownLives } from "./known-lives.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import { newPeer, type Peer } from "./peer.ts";
@@ -34,8 +37,10 @@ export type FrameOwner = Pick<LinkOwner, "frame" | "heartbeat" | "turn" | "drain
 
 /** Lives remembered for each peer there may be. */
 const KNOWN_PER_PEER = 4;
+const JUMPED = "EPOCH_JUMPED";
+const GREET_AGAIN = "this node jumped above a later life of itself";
 /** Ends of dialled links that mean nothing is wrong. */
-const EXPECTED: ReadonlySet<string> = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK"]);
+const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED]);
 
 export class LinkTable implements LinkOwner {
   readonly #env: Environment;
@@ -43,7 +48,8 @@ export class LinkTable implements LinkOwner {
   readonly #frames: FrameOwner;
   readonly #dialler: Dialler;
   readonly #peers = new Map<string, Peer>();
-  readonly #known = new Map<string, { epoch: number; nonce: Uint8Array }>();
+  /** What this node, in all its lives, saw of its peers. */
+  readonly known: KnownLives;
   readonly #links = new Set<Link>();
   #stopped = false;
 
@@ -54,6 +60,7 @@ export class LinkTable implements LinkOwner {
     frames: FrameOwner,
   ) {
     this.#env = env;
+    this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
     this.#dialler = new Dialler(env, transports, {
       isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
       dialled: (connection, address, target) =>
@@ -72,12 +79,6 @@ export class LinkTable implements LinkOwner {
     for (const peer of this.#peers.values()) {
       if (peer.link?.isUp) yield peer as Peer & { link: Link };
     }
-  }
-
-  /** Restores what earlier lives of this node saw of a peer. */
-  restore(nodeId: string, epoch: number, nonce: Uint8Array): void {
-    if (this.#known.size < this.#env.limits.peersMax * KNOWN_PER_PEER)
-      this.#known.set(nodeId, { epoch, nonce });
   }
 
   /** The node's own link to itself. */
@@ -117,7 +118,7 @@ export class LinkTable implements LinkOwner {
   // --- LinkOwner -----------------------------------------------------------------------------
 
   hello(link: Link): HelloFrame {
-    const known = this.#known.get(link.target);
+    const known = this.known.of(link.target);
     return {
       type: "hello",
       session: 0,
@@ -135,7 +136,7 @@ export class LinkTable implements LinkOwner {
     if (this.#events.identity().nodeId < peerId && this.#dialler.isDialing(peerId)) {
       return { code: "ALREADY_LINKED", message: "this node is dialling you" };
     }
-    const known = this.#known.get(peerId);
+    const known = this.known.of(peerId);
     return {
       type: "welcome",
       session: newSession(this.#env.random.bytes(4)),
@@ -147,7 +148,9 @@ export class LinkTable implements LinkOwner {
   }
 
   welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined {
+    const { epoch } = this.#events.identity();
     const verdict = this.#judge(link, welcome, "");
+    if (this.#events.identity().epoch !== epoch) return { code: JUMPED, message: GREET_AGAIN };
     if (isRejection(verdict)) return verdict;
     if (link.target !== "" && link.target !== welcome.identity.nodeId) {
       return {
@@ -168,7 +171,7 @@ export class LinkTable implements LinkOwner {
     } else if (!local) {
       this.#replaceLife(peer, link);
     }
-    if (!local) this.#remember(identity);
+    if (!local) this.#met(identity);
     this.#events.up(link, peer);
     if (local) return;
     this.#dialler.linked(peer.nodeId, peer.addresses);
@@ -230,7 +233,7 @@ export class LinkTable implements LinkOwner {
     const verdict = negotiate(local, remote, target);
     if (isRejection(verdict)) return verdict;
     const jump = epochToJump(local, { epoch: frame.knownEpoch, nonce: frame.knownNonce });
-    if (jump !== undefined) this.#events.jumpEpoch(jump);
+    if (jump !== undefined && this.#events.jumpEpoch(jump)) this.#greetAgain(link);
     const existing = this.#peers.get(remote.nodeId)?.link;
     if (existing?.isUp) {
       const rival = { ...existing.peer, dialled: existing.dialled };
@@ -262,7 +265,8 @@ export class LinkTable implements LinkOwner {
       older.close("DUPLICATE_LINK", "another link between the two nodes is kept");
     }
     this.#stopTimer(peer);
-    if (peer.epoch !== identity.epoch) this.#events.dead(peer.nodeId, "dead");
+    const jumped = sameBytes(peer.nonce, identity.nonce); // the same life: what it runs goes on
+    if (peer.epoch !== identity.epoch && !jumped) this.#events.dead(peer.nodeId, "dead");
     peer.link = link;
     peer.state = "alive";
     peer.service = identity.service;
@@ -312,17 +316,19 @@ export class LinkTable implements LinkOwner {
     });
   }
 
-  /** The highest epoch seen of a peer: a lower one comes of a restored folder, and tells it so. */
-  #remember({ nodeId, epoch, nonce }: Identity): void {
-    const known = this.#known.get(nodeId);
-    if (known !== undefined && known.epoch >= epoch) return;
-    this.#known.delete(nodeId);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size < this.#env.limits.peersMax * KNOWN_PER_PEER) break;
-      this.#known.delete(oldest);
+  #met(identity: Identity): void {
+    const { isNewer, isAstray } = this.known.met(identity);
+    if (isAstray) this.#events.forget(identity.nodeId);
+    if (isNewer) this.#events.remember(identity.nodeId, identity);
+  }
+
+  /** Everybody must hear what this node says of itself now. */
+  #greetAgain(judged: Link): void {
+    const own = this.#events.identity().nodeId;
+    for (const link of [...this.#links]) {
+      if (link === judged || (link.greeted && link.peer.nodeId === own)) continue;
+      link.close(JUMPED, GREET_AGAIN);
     }
-    this.#known.set(nodeId, { epoch, nonce });
-    this.#events.remember(nodeId, epoch, nonce);
   }
 
   /** Room for one more peer, if need be that of one that is gone. */
@@ -341,8 +347,3 @@ export class LinkTable implements LinkOwner {
     holder.timer = undefined;
   }
 }
-
-const newSession = (bytes: Uint8Array): number => {
-  const [a = 0, b = 0, c = 0, d = 0] = bytes;
-  return (a | (b << 8) | (c << 16) | ((d & 0x7f) << 24)) >>> 0 || 1;
-};

@@ -4,6 +4,7 @@
  * going.
  */
 import { IN_FLIGHT, STOPPED } from "../../core/entry.ts";
+import { comparePositions } from "../../core/position.ts";
 import type { Block } from "../journal/block.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
@@ -39,16 +40,21 @@ export const expireBeyond = (
 
 /** Everything of the block that may go. False when something stands in the way. */
 const expireBlock = (host: ExpiryHost, state: SubscriptionState, block: Block): boolean => {
-  const { epoch, lastSeq } = block;
   const { cursor } = state;
   for (;;) {
+    // First what was read: a full window has no room to read on before some of it went.
+    const clear = expireRead(host, state, block);
     const { scanned } = cursor;
-    if (scanned.epoch > epoch || (scanned.epoch === epoch && scanned.seq >= lastSeq)) break;
+    if (comparePositions(scanned, { epoch: block.epoch, seq: block.lastSeq }) >= 0) return clear;
     if (cursor.room === 0) return false;
     host.readBlock(state, block);
   }
+};
+
+const expireRead = (host: ExpiryHost, state: SubscriptionState, block: Block): boolean => {
+  const { epoch, lastSeq } = block;
   let clear = true;
-  for (const entry of [...cursor.unsettled()]) {
+  for (const entry of [...state.cursor.unsettled()]) {
     if (entry.epoch > epoch || (entry.epoch === epoch && entry.seq > lastSeq)) break;
     if (entry.state === IN_FLIGHT || entry.state === STOPPED) clear = false;
     else host.ended(state, entry, "expired");

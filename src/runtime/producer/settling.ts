@@ -6,7 +6,7 @@
  * with the row that says whose settle it was; that row stays until the consumer says the output is out.
  */
 import type { Entry } from "../../core/entry.ts";
-import type { Position } from "../../core/position.ts";
+import { comparePositions, type Position, ZERO } from "../../core/position.ts";
 import type { AcceptedEntry, Nack, SettleSection, Verdict } from "../../wire/settle.ts";
 import { compositeKey, positionOfKey, prefixEnd } from "../journal/keys.ts";
 import { PendingRows } from "../journal/pending-rows.ts";
@@ -229,6 +229,9 @@ export class Settling {
   }
 
   #isSettled(state: SubscriptionState, { epoch, seq }: Position): boolean {
+    const { head = ZERO, epoch: present } = this.#producer.journal;
+    // Given by a life that this folder knows nothing of, and by no later one.
+    if (epoch < present && comparePositions({ epoch, seq }, head) > 0) return true;
     const scanned = state.cursor.scanned;
     const read = epoch < scanned.epoch || (epoch === scanned.epoch && seq <= scanned.seq);
     return read && state.cursor.find(epoch, seq) === undefined;

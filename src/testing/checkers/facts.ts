@@ -16,6 +16,10 @@ export const matches = (pattern: string, subject: string): boolean => {
 export const kept = (history: History): Stored[] =>
   history.stored.filter(({ state, id }) => id !== "" && (state === "ok" || state === "revived"));
 
+/** What older copies of folders took the place of: lost with the disk. */
+export const idsGone = (history: History): ReadonlySet<string> =>
+  new Set(history.stored.filter(({ state }) => state === "gone").map(({ id }) => id));
+
 export const concerns = (known: Known, record: Stored): boolean => {
   if (record.target !== undefined) return record.target === known.id;
   if ((record.kind === "command") !== (known.role === "commands")) return false;

@@ -27,16 +27,24 @@ export const checkInvention = (history: History): Violation[] => {
     seen.add(id);
   }
   const places = new Map<string, string>();
+  /** What older copies of folders took the place of. */
+  const gone = new Set<string>();
   for (const { node, epoch, seq, id, state } of history.stored) {
     if (state === "burnt") continue;
     const place = `n${node} ${epoch}:${seq}`;
+    if (state === "gone") {
+      gone.add(`${place} ${id}`);
+      continue;
+    }
     const before = places.get(place);
     if (before !== undefined && before !== id) invent(`${place} holds both ${before} and ${id}`);
     places.set(place, id);
   }
   for (const { volatile, producer, epoch, seq, id } of history.runs) {
     if (volatile) continue;
-    const stored = places.get(`n${producer} ${epoch}:${seq}`);
+    const place = `n${producer} ${epoch}:${seq}`;
+    const stored = places.get(place);
+    if (gone.has(`${place} ${id}`)) continue;
     if (stored === undefined)
       invent(`${id} was handled and n${producer} ${epoch}:${seq} is not stored`);
     else if (stored !== id) invent(`n${producer} ${epoch}:${seq} is ${stored}, handled was ${id}`);

@@ -3,7 +3,7 @@
  * owed it has handled it, made it a dead letter, or let it expire where it may.
  */
 import type { History, Violation } from "../history.ts";
-import { firstSuccess, isOwed, kept, placeOf, runsByPlace } from "./facts.ts";
+import { firstSuccess, idsGone, isOwed, kept, placeOf, runsByPlace } from "./facts.ts";
 
 export const checkLoss = (history: History): Violation[] => {
   const violations: Violation[] = [];
@@ -12,9 +12,13 @@ export const checkLoss = (history: History): Violation[] => {
   };
   const records = kept(history);
   const ids = new Set(records.map(({ id }) => id));
-  for (const { id, outcome, delayed } of history.said) {
+  const gone = idsGone(history);
+  for (const { id, node, outcome, delayed, invokedMs } of history.said) {
     if (outcome !== "ok" || ids.has(id)) continue;
     if (delayed && !history.isQuiet) continue;
+    if (gone.has(id)) continue; // its disk is lost
+    if (delayed && history.restored.some((one) => one.node === node && invokedMs < one.atMs))
+      continue;
     lose(`${id} was accepted and is in no journal`);
   }
   if (!history.isQuiet) return violations;
@@ -28,8 +32,11 @@ export const checkLoss = (history: History): Violation[] => {
     for (const record of records) {
       if (!isOwed(known, record)) continue;
       const { node, epoch, seq, id } = record;
+      if (history.retired.has(node)) continue;
       const place = placeOf(known.id, node, epoch, seq);
-      if (firstSuccess(runs.get(place)) !== undefined || dead.has(place)) continue;
+      // A place may have been given twice, by a folder and an older copy of it.
+      const own = runs.get(place)?.filter((run) => !gone.has(run.id));
+      if (firstSuccess(own) !== undefined || dead.has(place)) continue;
       if (record.expires || history.mayOverflow) continue;
       // Nobody can read it; a ledger counts it only where it was counted before it was found.
       if (record.isDamaged) continue;

@@ -3,7 +3,7 @@
  * good end of each message comes after that of every earlier one. What never ended well leaves a gap.
  */
 import type { History, Run, Said, Violation } from "../history.ts";
-import { firstSuccess, runsByPlace } from "./facts.ts";
+import { firstSuccess, idsGone, runsByPlace } from "./facts.ts";
 
 export const checkOrder = (history: History): Violation[] => [
   ...callOrder(history),
@@ -13,9 +13,11 @@ export const checkOrder = (history: History): Violation[] => [
 const callOrder = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const last = new Map<string, Said>();
+  const gone = idsGone(history);
   for (const said of history.said) {
     const { node, key, position, delayed, outcome } = said;
     if (outcome !== "ok" || position === undefined || key === undefined || delayed) continue;
+    if (gone.has(said.id)) continue; // an older copy of the folder knows nothing of it
     const lane = `n${node} ${key}`;
     const before = last.get(lane);
     last.set(lane, said);
@@ -29,8 +31,10 @@ const callOrder = (history: History): Violation[] => {
 const handlingOrder = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const lanes = new Map<string, Run[]>();
+  const gone = idsGone(history);
   for (const runs of runsByPlace(history).values()) {
-    const first = firstSuccess(runs);
+    // A place may have been given twice, by a folder and an older copy of it.
+    const first = firstSuccess(gone.size === 0 ? runs : runs.filter(({ id }) => !gone.has(id)));
     if (first?.key === undefined) continue;
     if (history.known.get(first.subscription)?.keyed !== true) continue;
     const lane = `${first.subscription} n${first.producer} ${first.key}`;

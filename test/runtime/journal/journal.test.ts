@@ -353,13 +353,19 @@ describe("Journal and epochs known elsewhere", () => {
     expect(next.epoch).toBe(a.epoch + 102);
   });
 
-  it("jumps when its own epoch is known with another nonce, and not for a lower one", async () => {
-    const { journal } = await openJournal();
+  it("jumps above its own epoch at least, and remembers for ever what it jumped above", async () => {
+    const { journal, store, clock } = await openJournal();
     const { epoch } = journal;
+    expect(journal.jumped).toBe(0);
+    // A failed sync may have raised it above what a peer tells.
     expect(journal.raiseEpoch(epoch - 1)).toBe(true);
-    expect(journal.epoch).toBe(epoch);
-    expect(journal.raiseEpoch(epoch)).toBe(true);
-    expect(journal.epoch).toBe(epoch + 1);
+    expect([journal.epoch, journal.jumped]).toEqual([epoch + 1, epoch - 1]);
+    expect(journal.raiseEpoch(epoch + 1)).toBe(true);
+    expect([journal.epoch, journal.jumped]).toEqual([epoch + 2, epoch + 1]);
+    await clock.settle();
+    const { journal: next } = await openJournal({ store: await store.crash(false) });
+    expect(next.jumped).toBe(epoch + 1);
+    expect(next.epoch).toBeGreaterThan(epoch + 2);
   });
 
   it("does not follow a peer to the end of the epochs", async () => {
