@@ -1,6 +1,7 @@
 /** One attempt at a message, at its consumer, from arrival to settle. */
 import { EnvelopeView } from "../../wire/envelope.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
+import type { FailedAttempt } from "./nack-of.ts";
 import type { StagedMessage } from "./staged-message.ts";
 
 export type JobState =
@@ -11,13 +12,6 @@ export type JobState =
 
 /** A change of `ctx.state`, kept until the handler has succeeded. */
 export type StateWrite = { readonly key: string; readonly value: Uint8Array | undefined };
-
-/** An attempt that failed and is followed by another in place. `atMs` is monotonic. */
-export type FailedAttempt = {
-  readonly name: string;
-  readonly message: string;
-  readonly atMs: number;
-};
 
 /** The subscription a job belongs to, as far as a job is concerned. */
 export type JobSubscription = {

@@ -6,7 +6,6 @@
  * letter keeps (`deadLetterErrorsMax`), with `TEXT_MAX` characters in all: the oldest are dropped.
  */
 import type { Nack, NackError } from "../../wire/settle.ts";
-import type { FailedAttempt, Job } from "./job.ts";
 import { ERROR_TEXT_MAX } from "./outcome.ts";
 
 export type NackReason = {
@@ -17,9 +16,23 @@ export type NackReason = {
   readonly errorMessage?: string;
 };
 
+/** An attempt that failed and is followed by another in place. `atMs` is monotonic. */
+export type FailedAttempt = {
+  readonly name: string;
+  readonly message: string;
+  readonly atMs: number;
+};
+
+/** A message that was tried, as far as its producer is told of it. */
+type Tried = {
+  readonly number: number;
+  readonly attempts: number;
+  readonly failed: readonly FailedAttempt[];
+};
+
 const TEXT_MAX = 8_192;
 
-export const nackOf = (job: Job, how: NackReason, nowMs: number): Nack => ({
+export const nackOf = (job: Tried, how: NackReason, nowMs: number): Nack => ({
   number: job.number,
   attempts: job.attempts,
   errorName: "",
