@@ -43,7 +43,8 @@ export class World {
   watcher: Watcher = {};
   readonly #running = new Set<Run>();
   readonly #replayed = new Set<string>();
-  #isNursing = false;
+  /** What is being done about dead letters; it ends with the process that does it. */
+  #nursing: { readonly at: SimNode } | undefined;
   readonly #subscriptions: {
     readonly plan: SubscriptionPlan;
     readonly subscription: Subscription;
@@ -188,6 +189,7 @@ export class World {
   /** The process of a node is gone: what it was doing has no end. */
   cut(node: SimNode): void {
     this.workers[node.index]?.cut();
+    if (this.#nursing?.at === node) this.#nursing = undefined;
     for (const run of this.#running) {
       if (run.member === node.index) this.#running.delete(run);
     }
@@ -283,10 +285,11 @@ export class World {
   nurse(): void {
     const at = this.random.pick(this.nodes);
     const { node } = at;
-    if (node === undefined || at.state !== "up" || this.#isNursing) return;
-    this.#isNursing = true;
+    if (node === undefined || at.state !== "up" || this.#nursing !== undefined) return;
+    const nursing = { at };
+    this.#nursing = nursing;
     void this.#tendDeadLetters(node).finally(() => {
-      this.#isNursing = false;
+      if (this.#nursing === nursing) this.#nursing = undefined;
     });
   }
 
