@@ -239,7 +239,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
         this.producer.resync(link, frame.subscription, frame.from);
         break;
       case "ask":
-        this.producer.settling.ask(link, frame.subscription, frame.positions);
+        this.producer.settling.ask(link, frame);
         break;
       case "hello":
       case "welcome":

@@ -59,6 +59,8 @@ export type SettleFrame = {
 
 export type AcceptedEntry = {
   readonly subscription: number;
+  /** Of a subscription that the member does not declare; `subscription` is 0 then. Else "". */
+  readonly name: string;
   readonly epoch: number;
   readonly seq: number;
   readonly verdict: Verdict;
@@ -74,7 +76,11 @@ export type AskFrame = {
   readonly type: "ask";
   readonly session: number;
   readonly subscription: number;
+  /** Of a subscription that the asker does not declare; `subscription` is 0 then. Else "". */
+  readonly name: string;
   readonly positions: readonly Position[];
+  /** Output of these has left. */
+  readonly released: readonly Position[];
 };
 
 export type ResyncFrame = {
@@ -116,18 +122,24 @@ export const readAccepted = (reader: ByteReader, session: number): AcceptedFrame
 export const writeAsk = (writer: ByteWriter, frame: AskFrame): void => {
   uint32Field(writer, 0x08, frame.subscription);
   messageFields(writer, 0x12, frame.positions, writePosition);
+  textField(writer, 0x1a, frame.name);
+  messageFields(writer, 0x22, frame.released, writePosition);
 };
 
 export const readAsk = (reader: ByteReader, session: number): AskFrame => {
   let subscription = 0;
+  let name = "";
   const positions: Position[] = [];
+  const released: Position[] = [];
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x08) subscription = reader.uint32();
     else if (tag === 0x12) positions.push(reader.message(readPosition));
-    else reader.skip(tag, 0x06);
+    else if (tag === 0x1a) name = reader.string();
+    else if (tag === 0x22) released.push(reader.message(readPosition));
+    else reader.skip(tag, 0x1e);
   }
-  return { type: "ask", session, subscription, positions };
+  return { type: "ask", session, subscription, name, positions, released };
 };
 
 export const writeResync = (writer: ByteWriter, frame: ResyncFrame): void => {
@@ -253,6 +265,7 @@ const writeAcceptedEntry = (writer: ByteWriter, entry: AcceptedEntry): void => {
   uint32Field(writer, 0x10, entry.epoch);
   uint64Field(writer, 0x18, entry.seq);
   uint32Field(writer, 0x20, enumNumber(VERDICTS, entry.verdict, "verdict"));
+  textField(writer, 0x2a, entry.name);
 };
 
 const readAcceptedEntry = (reader: ByteReader): AcceptedEntry => {
@@ -260,13 +273,15 @@ const readAcceptedEntry = (reader: ByteReader): AcceptedEntry => {
   let epoch = 0;
   let seq = 0;
   let verdict: Verdict = "yours";
+  let name = "";
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x08) subscription = reader.uint32();
     else if (tag === 0x10) epoch = reader.uint32();
     else if (tag === 0x18) seq = reader.uint64();
     else if (tag === 0x20) verdict = enumName(VERDICTS, reader.uint64(), "verdict");
-    else reader.skip(tag, 0x1e);
+    else if (tag === 0x2a) name = reader.string();
+    else reader.skip(tag, 0x3e);
   }
-  return { subscription, epoch, seq, verdict };
+  return { subscription, name, epoch, seq, verdict };
 };

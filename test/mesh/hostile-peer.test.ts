@@ -81,10 +81,24 @@ describe("a peer that settles", () => {
     await mesh.clock.advance(100);
     const again = await member("raw-a", 0);
     const positions = [{ epoch, seq }];
-    again.send({ type: "ask", session: again.session, subscription: 1, positions });
+    again.send({
+      type: "ask",
+      session: again.session,
+      subscription: 1,
+      name: "",
+      positions,
+      released: [],
+    });
     await mesh.clock.until(() => again.of("accepted").length > 0);
     expect(again.of("accepted")[0]?.entries[0]).toMatchObject({ verdict: "yours" });
-    other.send({ type: "ask", session: other.session, subscription: 1, positions });
+    other.send({
+      type: "ask",
+      session: other.session,
+      subscription: 1,
+      name: "",
+      positions,
+      released: [],
+    });
     await mesh.clock.until(() => other.of("accepted").length > 0);
     expect(other.of("accepted")[0]?.entries[0]).toMatchObject({ verdict: "other" });
   });

@@ -141,6 +141,7 @@ const accepted = fc.record({
   epoch: uint32,
   seq: uint53,
   verdict: fc.constantFrom("yours", "other", "pending"),
+  name: text,
 });
 const ended = fc.record({ role, group: text, pattern: text, time });
 const confirmation = fc.record({ subscription: uint32, code: text, message: text });
@@ -207,7 +208,14 @@ export const FRAME_ARBITRARIES: {
     credits: few(credit),
   }),
   cancel: fc.record({ type: is("cancel"), session, id: uint53 }),
-  ask: fc.record({ type: is("ask"), session, subscription: uint32, positions: few(position) }),
+  ask: fc.record({
+    type: is("ask"),
+    session,
+    subscription: uint32,
+    name: text,
+    positions: few(position),
+    released: few(position),
+  }),
 };
 
 export const anyFrame: fc.Arbitrary<KnownFrame> = fc.oneof(

@@ -173,7 +173,7 @@ export const SAMPLE_FRAMES: {
   accepted: {
     type: "accepted",
     session,
-    entries: [{ subscription: 3, epoch: 1_750_000_000, seq: 41, verdict: "other" }],
+    entries: [{ subscription: 3, name: "", epoch: 1_750_000_000, seq: 41, verdict: "other" }],
   },
   credit: { type: "credit", session, entries: [credit] },
   resync: { type: "resync", session, subscription: 3, from: 101 },
@@ -204,5 +204,12 @@ export const SAMPLE_FRAMES: {
   },
   bye: { type: "bye", session, code: "STOPPED", message: "done" },
   cancel: { type: "cancel", session, id: 12 },
-  ask: { type: "ask", session, subscription: 3, positions: [{ epoch: 1, seq: 41 }] },
+  ask: {
+    type: "ask",
+    session,
+    subscription: 3,
+    name: "",
+    positions: [{ epoch: 1, seq: 41 }],
+    released: [],
+  },
 };

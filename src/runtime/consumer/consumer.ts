@@ -23,6 +23,7 @@ import type { Job } from "./job.ts";
 import type { JobHandler } from "./job-runner.ts";
 import { OutputGate, type OutputSink } from "./output-gate.ts";
 import { StateStore } from "./state-store.ts";
+import { Undeclared } from "./undeclared.ts";
 
 type LinkState = {
   readonly openings: Map<number, ConsumerOpening>;
@@ -130,12 +131,12 @@ export class Consumer implements ConsumerHost {
 
   accepted(link: Link, frame: AcceptedFrame): void {
     const openings = this.#links.get(link)?.openings;
-    for (const { subscription: index, epoch, seq, verdict } of frame.entries) {
-      const subscription = this.#subscriptions.get(index);
-      const opening = openings?.get(index);
-      if (subscription === undefined || opening === undefined) continue;
-      const id = { producer: opening.producer, subscription: subscription.id, epoch, seq };
-      if (verdict === "yours") this.#output.release(id, opening);
+    for (const { subscription: index, name, epoch, seq, verdict } of frame.entries) {
+      const subscription = name === "" ? this.#subscriptions.get(index)?.id : name;
+      const answer = name === "" ? openings?.get(index) : new Undeclared(link, name);
+      if (subscription === undefined || answer === undefined) continue;
+      const id = { producer: link.peer.nodeId, subscription, epoch, seq };
+      if (verdict === "yours") this.#output.release(id, answer);
       else if (verdict === "other") this.#output.discard(id);
     }
   }
@@ -261,6 +262,13 @@ export class Consumer implements ConsumerHost {
     const state = this.#links.get(link);
     if (state === undefined || this.held.size === 0) return;
     for (const opening of state.openings.values()) this.#askAbout(opening, all);
+    const declared = new Set([...this.#subscriptions.values()].map(({ id }) => id));
+    const { nodeId } = link.peer;
+    for (const name of this.held.subscriptionsOf(nodeId)) {
+      if (declared.has(name)) continue;
+      const positions = this.held.toAsk(nodeId, name, this.env.clock.monotonicMs(), all);
+      if (positions.length > 0) new Undeclared(link, name).ask(positions);
+    }
   }
 
   /**
@@ -282,7 +290,9 @@ export class Consumer implements ConsumerHost {
     const now = this.env.clock.monotonicMs();
     const positions = this.held.toAsk(producer, subscription.id, now, all);
     if (positions.length === 0) return;
-    link.send({ type: "ask", session: link.session, subscription: index, positions });
+    const { session } = link;
+    const rest = { name: "", released: [] };
+    link.send({ type: "ask", session, subscription: index, positions, ...rest });
   }
 
   #askLater(): void {

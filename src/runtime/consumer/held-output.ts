@@ -133,6 +133,15 @@ export class HeldOutput {
     return [...this.#held.values()].filter((held) => held.own && !held.releasing);
   }
 
+  /** Subscriptions of which output for messages of this producer is held. */
+  subscriptionsOf(producer: string): Set<string> {
+    const names = new Set<string>();
+    for (const held of this.#held.values()) {
+      if (held.producer === producer) names.add(held.subscription);
+    }
+    return names;
+  }
+
   /** Positions to ask a producer about, and when to ask again. */
   toAsk(producer: string, subscription: string, nowMs: number, all: boolean): Position[] {
     const positions: Position[] = [];

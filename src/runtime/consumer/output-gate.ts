@@ -32,6 +32,9 @@ export interface OutputSink {
   ): boolean;
 }
 
+/** Who is told that output is out. */
+export type Released = Pick<ConsumerOpening, "closed" | "released">;
+
 export class OutputGate {
   readonly #env: Environment;
   readonly #committer: Committer;
@@ -83,7 +86,7 @@ export class OutputGate {
   }
 
   /** The producer says that the settle was this member's. */
-  release(id: HeldId, opening: ConsumerOpening | undefined): void {
+  release(id: HeldId, opening: Released | undefined): void {
     const position = { epoch: id.epoch, seq: id.seq };
     const staged = this.#take(id);
     if (staged === undefined) {

@@ -219,7 +219,7 @@ export class Members {
     const outlet = new Outlet(link, state, record.index, member, opening, term);
     state.outlets.set(nodeId, outlet);
     outlets.byIndex.set(record.index, outlet);
-    this.#producer.settling.remind(outlet);
+    this.#producer.settling.verdicts.remind(outlet);
   }
 
   #member(state: SubscriptionState, nodeId: string, weight: number): Member {

@@ -17,9 +17,13 @@ export interface ProducerHost {
   readonly settling: {
     /** A member's process died with only these in flight, for the third time. */
     killed(state: SubscriptionState, entries: readonly Entry[]): void;
-    /** Tells a member that is back of its settles that were accepted and not yet answered. */
-    remind(outlet: Outlet<SubscriptionState>): void;
+    readonly verdicts: {
+      /** Tells a member that is back of its settles that were accepted and not yet answered. */
+      remind(outlet: Outlet<SubscriptionState>): void;
+    };
   };
+  /** The running session with this node, if there is one. */
+  linkTo(nodeId: string): Link | undefined;
   outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined;
   /** Sends what may be sent. */
   pump(state: SubscriptionState): void;

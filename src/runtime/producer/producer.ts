@@ -159,6 +159,11 @@ export class Producer implements OutputSink {
     for (const outlet of outlets.byIndex.values()) this.members.closed(outlet);
   }
 
+  linkTo(nodeId: string): Link | undefined {
+    for (const link of this.#links.keys()) if (link.peer.nodeId === nodeId) return link;
+    return undefined;
+  }
+
   outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined {
     return this.#links.get(link);
   }
@@ -281,7 +286,7 @@ export class Producer implements OutputSink {
     this.#sweepTimer = this.env.clock.setTimer(SWEEP_MS, () => {
       if (this.#stopped) return;
       this.#sweep();
-      this.settling.remindAgain();
+      this.settling.verdicts.remindAgain();
       this.#sweepLater();
     });
   }

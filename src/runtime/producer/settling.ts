@@ -6,32 +6,20 @@
  * with the row that says whose settle it was; that row stays until the consumer says the output is out.
  */
 import type { Entry } from "../../core/entry.ts";
-import { comparePositions, type Position, ZERO } from "../../core/position.ts";
-import type { AcceptedEntry, Nack, SettleSection, Verdict } from "../../wire/settle.ts";
-import { compositeKey, positionOfKey, prefixEnd } from "../journal/keys.ts";
-import { PendingRows } from "../journal/pending-rows.ts";
+import type { AcceptedEntry, AskFrame, Nack, SettleSection } from "../../wire/settle.ts";
 import type { Link } from "../link/link.ts";
 import type { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
-
-/** Verdicts of one subscription told again at once. */
-const REMIND_MAX = 4_096;
-/** A verdict that its member did not confirm for so long is told again. */
-const REMIND_MS = 5_000;
-
-/** Whose settle was accepted, and when by the wall clock. */
-type AcceptedRow = { readonly by: string; readonly atMs: number };
+import { Verdicts } from "./verdicts.ts";
 
 export class Settling {
   readonly #producer: ProducerHost;
-  readonly #accepted: PendingRows;
-  #remindedMs = 0;
+  readonly verdicts: Verdicts;
 
   constructor(producer: ProducerHost) {
     this.#producer = producer;
-    const { journal } = producer;
-    this.#accepted = new PendingRows("accepted", journal.committer, journal);
+    this.verdicts = new Verdicts(producer);
   }
 
   settle(link: Link, sections: readonly SettleSection[]): void {
@@ -42,83 +30,33 @@ export class Settling {
       const settled = this.#acked(outlet, section.acked) + this.#held(outlet, section.held);
       this.#nacked(outlet, section.nacks);
       const { nodeId } = link.peer;
-      for (const position of section.released) this.#released(state, position, nodeId);
+      for (const at of section.released) this.verdicts.released(state.id, at, nodeId);
       if (settled > 0) state.touched(settled, section.held.length > 0);
       this.#producer.pump(state);
     }
   }
 
-  /** What became of messages whose output is held at the member that asks. */
-  ask(link: Link, index: number, positions: readonly Position[]): void {
+  /**
+   * What became of messages whose output is held at the member that asks, under the index it declared or, where
+   * it declares the subscription no more, under its name.
+   */
+  ask(link: Link, { subscription: index, name, positions, released }: AskFrame): void {
+    const { nodeId } = link.peer;
     const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
-    if (outlet === undefined) return;
-    const state = outlet.subscription;
-    const { committer } = this.#producer.journal;
+    const id = name === "" ? outlet?.subscription.id : name;
+    if (id === undefined) return;
+    for (const position of released) this.verdicts.released(id, position, nodeId);
+    if (positions.length === 0) return;
     // Verdicts of this moment; the sync that covers all they rest on returns before they are said.
     const entries = positions.map((position) => ({
       subscription: index,
+      name,
       ...position,
-      verdict: this.#verdict(state, position, link.peer.nodeId),
+      verdict: this.verdicts.of(id, position, nodeId),
     }));
-    committer.dirty(state);
-    committer.onDurable((error) => {
-      if (error !== undefined || !link.isUp) return;
-      link.send({ type: "accepted", session: link.session, entries });
-    });
-  }
-
-  /**
-   * Verdicts of earlier sessions that the member never said it had acted on: what it let out before is
-   * confirmed again, so that no row stays for ever.
-   */
-  remind(outlet: Outlet<SubscriptionState>): void {
-    this.#remind(outlet.subscription, [outlet], () => true);
-  }
-
-  /** The same in a running session, from time to time: a verdict or what it was answered with was lost. */
-  remindAgain(): void {
-    const { env, journal, table } = this.#producer;
-    const nowMs = env.clock.monotonicMs();
-    if (nowMs - this.#remindedMs < REMIND_MS) return;
-    this.#remindedMs = nowMs;
-    if (journal.scan("accepted", { limit: 1 }).length === 0) return;
-    const wallMs = env.clock.wallMs();
-    for (const state of table.all()) {
-      // A clock that was set back must not make a verdict young for ever.
-      const isOld = (row: AcceptedRow): boolean => Math.abs(wallMs - row.atMs) >= REMIND_MS;
-      this.#remind(state, [...state.outlets.values()], isOld);
-    }
-  }
-
-  #remind(
-    state: SubscriptionState,
-    outlets: readonly Outlet<SubscriptionState>[],
-    wanted: (row: AcceptedRow) => boolean,
-  ): void {
-    if (outlets.length === 0) return;
-    const from = compositeKey(state.id);
-    const to = prefixEnd(from);
-    const range = to === undefined ? { from } : { from, to };
-    const told = new Map<string, AcceptedEntry[]>();
-    for (const { key } of this.#producer.journal.scan("accepted", {
-      ...range,
-      limit: REMIND_MAX,
-    })) {
-      const position = positionOfKey(key, from.length);
-      const row = this.#acceptedRow(state, position);
-      if (row === undefined || !wanted(row)) continue;
-      const outlet = outlets.find(({ member }) => member.id === row.by);
-      if (outlet === undefined) continue;
-      const entries = told.get(row.by) ?? [];
-      entries.push({ subscription: outlet.index, ...position, verdict: "yours" });
-      told.set(row.by, entries);
-    }
-    for (const { link, member } of outlets) {
-      const entries = told.get(member.id);
-      if (entries !== undefined) {
-        link.send({ type: "accepted", session: link.session, entries });
-      }
-    }
+    const state = this.#producer.table.get(id);
+    if (state !== undefined) this.#producer.journal.committer.dirty(state);
+    this.#tell(link, entries);
   }
 
   /** A member's process died with only these in flight, for the third time: each is an attempt. */
@@ -156,16 +94,15 @@ export class Settling {
   #held(outlet: Outlet<SubscriptionState>, numbers: readonly number[]): number {
     if (numbers.length === 0) return 0;
     const { opening, subscription: state, link, index } = outlet;
-    const { journal, env } = this.#producer;
+    const { journal } = this.#producer;
     const entries: AcceptedEntry[] = [];
     for (const number of numbers) {
       const entry = opening.take(number);
       if (entry === undefined || !state.cursor.settle(entry)) continue;
       state.errors.delete(entry);
       const { epoch, seq } = entry;
-      const row: AcceptedRow = { by: link.peer.nodeId, atMs: env.clock.wallMs() };
-      this.#accepted.set(compositeKey(state.id, { epoch, seq }), Buffer.from(JSON.stringify(row)));
-      entries.push({ subscription: index, epoch, seq, verdict: "yours" });
+      this.verdicts.add(state.id, { epoch, seq }, link.peer.nodeId);
+      entries.push({ subscription: index, name: "", epoch, seq, verdict: "yours" });
     }
     if (entries.length === 0) return 0;
     state.ledger.add("acked", entries.length);
@@ -220,36 +157,5 @@ export class Settling {
     errors.push({ name, message, atMs: this.#producer.env.clock.wallMs() - agoMs });
     if (errors.length > this.#producer.env.limits.deadLetterErrorsMax) errors.shift();
     state.errors.set(entry, errors);
-  }
-
-  /** The member's output is out; what others say changes nothing. */
-  #released(state: SubscriptionState, position: Position, nodeId: string): void {
-    if (this.#acceptedBy(state, position) !== nodeId) return;
-    this.#accepted.set(compositeKey(state.id, position), undefined);
-  }
-
-  #isSettled(state: SubscriptionState, { epoch, seq }: Position): boolean {
-    const { head = ZERO, epoch: present } = this.#producer.journal;
-    // Given by a life that this folder knows nothing of, and by no later one.
-    if (epoch < present && comparePositions({ epoch, seq }, head) > 0) return true;
-    const scanned = state.cursor.scanned;
-    const read = epoch < scanned.epoch || (epoch === scanned.epoch && seq <= scanned.seq);
-    return read && state.cursor.find(epoch, seq) === undefined;
-  }
-
-  #verdict(state: SubscriptionState, position: Position, nodeId: string): Verdict {
-    const by = this.#acceptedBy(state, position);
-    if (by !== undefined) return by === nodeId ? "yours" : "other";
-    return this.#isSettled(state, position) ? "other" : "pending";
-  }
-
-  /** The member whose settle was accepted, while that is still to be told. */
-  #acceptedBy(state: SubscriptionState, position: Position): string | undefined {
-    return this.#acceptedRow(state, position)?.by;
-  }
-
-  #acceptedRow(state: SubscriptionState, position: Position): AcceptedRow | undefined {
-    const row = this.#accepted.get(compositeKey(state.id, position));
-    return row === undefined ? undefined : (JSON.parse(Buffer.from(row).toString()) as AcceptedRow);
   }
 }
