@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { event, type HandlerContext, json } from "../../src/index.ts";
 import { createTestMesh, type TestMesh, type TestMeshOptions } from "../../src/testing/index.ts";
 import { ROOT_PATH } from "../project/source-tree.ts";
@@ -104,6 +104,18 @@ describe("real clocks", () => {
     const mesh = await business({ handler: readsClock });
     expect(new Set(handledOf(mesh)).size).toBe(10);
     await mesh.stop();
+  });
+
+  it("may be faked by the test runner, and the mesh goes on", async () => {
+    vi.useFakeTimers();
+    try {
+      const mesh = await business();
+      await mesh.advance(3_600_000); // long enough that the loop lets the process breathe
+      expect(new Set(handledOf(mesh)).size).toBe(10);
+      await mesh.stop();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("throw in handlers of a mesh that forbids them, and say what to use instead", async () => {
