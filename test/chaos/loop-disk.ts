@@ -27,15 +27,6 @@ const HELPER = `
   print "cut\\n";
 `;
 
-/** Programs that it needs, and the Debian packages that have them. */
-export const NEEDED = {
-  unshare: "util-linux",
-  mount: "mount",
-  umount: "mount",
-  "mkfs.ext4": "e2fsprogs",
-  perl: "perl-base",
-} as const;
-
 export class LoopDisk {
   readonly folder: string;
   readonly #image: string;

@@ -5,35 +5,38 @@
  * be judged.
  */
 import { randomInt } from "node:crypto";
-import { parseArgs } from "node:util";
+import { flagsOrUsage } from "./number-flags.ts";
 import { runChaos } from "./run-chaos.ts";
 
 const SHOWN_MAX = 10;
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "60" },
-    seed: { type: "string", default: String(randomInt(1_000_000)) },
-    rate: { type: "string", default: "600" },
-    keys: { type: "string", default: "40" },
-    keep: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
+const USAGE =
+  "npm run chaos -- [--seconds 60] [--seed N] [--rate 600] [--keys 40] [--keep] [--json]";
+
+const { numbers, switches } = flagsOrUsage(
+  USAGE,
+  {
+    seconds: { min: 1, max: 86_400, default: 60 },
+    seed: { min: 0, max: 2 ** 32 - 1, default: randomInt(1_000_000) },
+    rate: { min: 1, max: 10_000, default: 600 },
+    keys: { min: 1, max: 10_000, default: 40 },
   },
-});
+  ["keep", "json"] as const,
+);
 
 const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupt.abort());
 
-const seed = Number(values.seed);
+const { seed } = numbers;
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const outcome = await runChaos({
-  seconds: Number(values.seconds),
+  seconds: numbers.seconds,
   seed,
-  perSecond: Number(values.rate),
-  keys: Number(values.keys),
-  keep: values.keep,
+  perSecond: numbers.rate,
+  keys: numbers.keys,
+  keep: switches.keep,
   signal: interrupt.signal,
-  say: values.json ? () => {} : say,
+  say: switches.json ? () => {} : say,
 });
 
 const { figures, violations, failure, historyPath, seconds } = outcome;

@@ -7,59 +7,36 @@
  */
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { NEEDED } from "./loop-disk.ts";
+import { flagsOrUsage } from "./number-flags.ts";
+import { IN_NAMESPACE, missingForPower, SEARCH_PATH } from "./power-needs.ts";
 import { runPower } from "./run-power.ts";
 
 const SHOWN_MAX = 10;
-/** Where Debian keeps programs for root, which a plain PATH may lack. */
-const MORE_FOLDERS = ["/usr/sbin", "/sbin"];
 
-const { values } = parseArgs({
-  options: {
-    cuts: { type: "string", default: "50" },
-    seed: { type: "string", default: String(randomInt(1_000_000)) },
-    rate: { type: "string", default: "600" },
-    keys: { type: "string", default: "40" },
-    json: { type: "boolean", default: false },
-    "in-namespace": { type: "boolean", default: false },
+const USAGE = "npm run chaos:power -- [--cuts 50] [--seed N] [--rate 600] [--keys 40] [--json]";
+
+const { numbers, switches } = flagsOrUsage(
+  USAGE,
+  {
+    cuts: { min: 1, max: 10_000, default: 50 },
+    seed: { min: 0, max: 2 ** 32 - 1, default: randomInt(1_000_000) },
+    rate: { min: 1, max: 10_000, default: 600 },
+    keys: { min: 1, max: 10_000, default: 40 },
   },
-});
+  ["json", "in-namespace"] as const,
+);
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const folders = [...(process.env.PATH ?? "").split(delimiter), ...MORE_FOLDERS];
 
-const isThere = (path: string, mode: number): boolean => {
-  try {
-    accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-const missing = (): string[] => {
-  if (process.platform !== "linux") return ["Linux"];
-  const found: string[] = [];
-  if (process.getuid?.() !== 0) found.push("root");
-  if (!isThere("/dev/loop-control", constants.R_OK)) found.push("loop devices");
-  for (const [program, debianPackage] of Object.entries(NEEDED)) {
-    if (folders.some((folder) => isThere(join(folder, program), constants.X_OK))) continue;
-    found.push(`${program} (Debian: ${debianPackage})`);
-  }
-  return found;
-};
-
-/** Mounts made in a namespace of their own go with the last process in it. */
 const startInNamespace = (): void => {
-  const self = fileURLToPath(import.meta.url);
-  const args = ["--mount", "--propagation", "private", process.execPath, self, "--in-namespace"];
-  const env = { ...process.env, PATH: folders.join(delimiter) };
-  const stdio = ["pipe", "inherit", "inherit"] as const;
-  const child = spawn("unshare", [...args, ...process.argv.slice(2)], { env, stdio: [...stdio] });
+  const [command, ...args] = IN_NAMESPACE;
+  const self = [process.execPath, fileURLToPath(import.meta.url), "--in-namespace"];
+  const env = { ...process.env, PATH: SEARCH_PATH };
+  const child = spawn(command, [...args, ...self, ...process.argv.slice(2)], {
+    env,
+    stdio: ["pipe", "inherit", "inherit"],
+  });
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => say(error.message));
   child.on("close", (code) => {
@@ -72,14 +49,14 @@ const run = async (): Promise<void> => {
   const stop = (): void => interrupt.abort();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
   process.stdin.on("close", stop).resume(); // the process that started this one has ended
-  const seed = Number(values.seed);
+  const { seed } = numbers;
   const outcome = await runPower({
-    cuts: Number(values.cuts),
+    cuts: numbers.cuts,
     seed,
-    perSecond: Number(values.rate),
-    keys: Number(values.keys),
+    perSecond: numbers.rate,
+    keys: numbers.keys,
     signal: interrupt.signal,
-    say: values.json ? () => {} : say,
+    say: switches.json ? () => {} : say,
   });
   const { figures, violations, controls, cuts, failure, historyPath } = outcome;
   const { accepted, handled, lost, duplicateEffects, outOfOrder, handlerRepeats } = figures;
@@ -97,10 +74,10 @@ const run = async (): Promise<void> => {
   process.exit(isClean ? 0 : 1);
 };
 
-if (values["in-namespace"]) {
+if (switches["in-namespace"]) {
   await run();
 } else {
-  const lacks = missing();
+  const lacks = missingForPower();
   if (lacks.length === 0) startInNamespace();
   else {
     say(`skipped: this needs ${lacks.join(", ")}`);

@@ -111,6 +111,7 @@ class Run {
   async #knowsSubscriptions(source: ChaosProcess): Promise<void> {
     const deadlineMs = performance.now() + 60_000;
     while (Object.keys((await source.status())?.ledger ?? {}).length < 3) {
+      if (!this.#canGoOn()) return;
       if (performance.now() > deadlineMs) throw new Error(`${source.name} meets no worker`);
       await sleep(20);
     }

@@ -1,15 +1,15 @@
 /** `npm run chaos` and `npm run chaos:power` on real processes, briefly: the promises hold, nothing is left behind. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { missingForPower } from "../chaos/power-needs.ts";
 
 const ZEROS = { lost: 0, duplicateEffects: 0, outOfOrder: 0, violations: 0 };
-/** Power cuts need a machine of one's own: see docs/chaos.md. */
-const canCutPower =
-  process.getuid?.() === 0 && existsSync("/dev/loop-control") && existsSync("/usr/sbin/mkfs.ext4");
+/** Power cuts need root, loop devices and a few programs: see docs/chaos.md. */
+const canCutPower = missingForPower().length === 0;
 
 let folder = "";
 let child: ChildProcess | undefined;
@@ -27,7 +27,7 @@ const run = async (program: string, ...args: string[]) => {
     stderr += text;
   });
   const code = await new Promise<number | null>((resolve) => child?.once("close", resolve));
-  const lastLine = stdout.trimEnd().split("\n").at(-1) ?? "";
+  const lastLine = stdout.trimEnd().split("\n").at(-1) || "{}";
   return { code, stderr, figures: JSON.parse(lastLine) as Record<string, unknown> };
 };
 
@@ -74,5 +74,15 @@ it.runIf(canCutPower)(
     expect(code).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
     expect(readFileSync("/proc/mounts", "utf8")).not.toContain(folder);
+  },
+);
+
+it.each(["main.js", "power-main.js"])(
+  "refuses wrong flags of %s, and starts nothing",
+  async (program) => {
+    const { code, stderr } = await run(program, "--seed", "x");
+    expect(code).toBe(2);
+    expect(stderr).toContain("--seed x");
+    expect(readdirSync(folder)).toEqual([]);
   },
 );
