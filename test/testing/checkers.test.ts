@@ -155,6 +155,23 @@ const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History
     (h) => Object.assign(h.runs[1] as Run, { startMs: 1, endMs: 2 }),
   ],
   [
+    "a message ends before an earlier one, which becomes a dead letter later",
+    "C3",
+    (h) => {
+      Object.assign(h.runs[0] as Run, { endMs: 100 });
+      h.dead.push({ ...dead(1), atMs: 200 });
+    },
+  ],
+  [
+    "a message ends before an earlier one, whose dead letter holds the key",
+    "C3",
+    (h) => {
+      h.known.set(SUBSCRIPTION, { ...known, holds: true });
+      Object.assign(h.runs[0] as Run, { endMs: 100 });
+      h.dead.push(dead(1));
+    },
+  ],
+  [
     "a later call stands before an earlier one",
     "C3",
     (h) => Object.assign(h.said[0] as Said, { position: { epoch: 1, seq: 8 } }),
@@ -214,6 +231,17 @@ describe("the checkers", () => {
 
   it.each(BAD)("see that %s", (_what, seenBy, change) => {
     expect(brokenBy(change)).toContain(seenBy);
+  });
+
+  it("accept that a paused member ends a message well after its dead letter was on disk", () => {
+    expect(
+      brokenBy((h) => {
+        h.isCalm = false;
+        Object.assign(h.runs[0] as Run, { member: 2, endMs: 100 });
+        h.dead.push(dead(1));
+        Object.assign(h.ledgers[0] as object, { acked: 2, dead: 1 });
+      }),
+    ).toEqual([]);
   });
 
   it("accept the loss of what lay in a damaged block, whether or not a ledger could count it", () => {

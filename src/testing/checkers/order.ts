@@ -1,9 +1,11 @@
 /**
  * C3: calls with one key at one node get rising positions, and per subscription, producer and key the first
- * good end of each message comes after that of every earlier one. What never ended well leaves a gap.
+ * good end of each message comes after that of every earlier one. What never ended well leaves a gap, and so does
+ * what ends well only after its dead letter was on disk: a member that was paused may still run it, and its settle
+ * is not accepted any more (a letter that holds its key is tried again in its place, though).
  */
 import type { History, Run, Said, Violation } from "../history.ts";
-import { firstSuccess, idsGone, runsByPlace } from "./facts.ts";
+import { firstSuccess, idsGone, placeOf, runsByPlace } from "./facts.ts";
 
 export const checkOrder = (history: History): Violation[] => [
   ...callOrder(history),
@@ -32,11 +34,20 @@ const handlingOrder = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const lanes = new Map<string, Run[]>();
   const gone = idsGone(history);
-  for (const runs of runsByPlace(history).values()) {
+  const deadMs = new Map(
+    history.dead.map(({ subscription, node, epoch, seq, atMs }) => [
+      placeOf(subscription, node, epoch, seq),
+      atMs,
+    ]),
+  );
+  for (const [place, runs] of runsByPlace(history)) {
     // A place may have been given twice, by a folder and an older copy of it.
     const first = firstSuccess(gone.size === 0 ? runs : runs.filter(({ id }) => !gone.has(id)));
     if (first?.key === undefined) continue;
-    if (history.known.get(first.subscription)?.keyed !== true) continue;
+    const known = history.known.get(first.subscription);
+    if (known?.keyed !== true) continue;
+    const isTooLate = (first.endMs ?? 0) >= (deadMs.get(place) ?? Number.POSITIVE_INFINITY);
+    if (isTooLate && !known.holds) continue;
     const lane = `${first.subscription} n${first.producer} ${first.key}`;
     const there = lanes.get(lane);
     if (there === undefined) lanes.set(lane, [first]);
