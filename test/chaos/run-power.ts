@@ -1,6 +1,7 @@
 /**
  * Power loss on real processes: nodes on disks whose power is cut, at moments that the seed draws, right after
- * an acknowledgement or a handler's end; mounted again, started again on what is left, drained and judged.
+ * an acknowledgement or a handler's end, or while they start; mounted again, started again on what is left,
+ * drained and judged.
  *
  * Three disks, as three machines: one with a source and a worker, one with a source, one with a worker.
  */
@@ -40,6 +41,8 @@ const AFTER_MAX = 150;
 const DELAY_MS_MAX = 4;
 /** How long nodes live on without their disk, sometimes. */
 const LINGER_MS = 250;
+/** About as long as a node takes to start. */
+const STARTING_MS_MAX = 600;
 const CUT_PATIENCE_MS = 60_000;
 
 /** Process names by machine. */
@@ -64,6 +67,7 @@ class PowerRun {
   readonly #witness: ChaosProcess;
   readonly #machines: Machine[] = [];
   readonly #mesh = `power-${randomBytes(4).toString("hex")}`;
+  #cuts = 0;
 
   constructor(settings: PowerSettings, folder: string) {
     this.#settings = settings;
@@ -75,11 +79,9 @@ class PowerRun {
 
   async conduct(controls: ControlFigures): Promise<PowerOutcome> {
     await this.#begin();
-    let cuts = 0;
     let failure: string | undefined;
-    while (failure === undefined && cuts < this.#settings.cuts) {
+    while (failure === undefined && this.#cuts < this.#settings.cuts) {
       failure = await this.#cutOne(this.#random.pick(this.#machines));
-      if (failure === undefined) cuts++;
     }
     for (const one of this.#all()) if (one.role === "source") one.tell({ op: "halt" });
     failure ??= await drain(this.#log, this.#all(), this.#settings.signal);
@@ -89,7 +91,7 @@ class PowerRun {
     const verdict = judge(this.#log.records, dead?.letters ?? [], failure === undefined);
     const isClean = failure === undefined && verdict.violations.length === 0;
     const historyPath = isClean ? undefined : await this.#keep();
-    return { ...verdict, controls, cuts, failure, historyPath };
+    return { ...verdict, controls, cuts: this.#cuts, failure, historyPath };
   }
 
   async end(): Promise<void> {
@@ -109,8 +111,10 @@ class PowerRun {
         const role = name.startsWith("source") ? "source" : "worker";
         return this.#process(role, name, join(disk.folder, name));
       });
-      this.#machines.push({ disk, processes });
-      await this.#powerOn({ disk, processes });
+      const machine = { disk, processes };
+      this.#machines.push(machine);
+      if (this.#random.chance(0.5)) await this.#cutWhileStarting(machine);
+      await this.#powerOn(machine);
     }
   }
 
@@ -130,12 +134,30 @@ class PowerRun {
     const failure = await this.#within(disk.cut, `${trigger.name} has not had the power cut`);
     if (failure !== undefined) return failure;
     if (lingers) await sleep(LINGER_MS);
-    await Promise.all(processes.map((one) => one.powerLost()));
-    await disk.unmount();
-    this.#settings.say(`${processes.map(({ name }) => name).join(", ")}: power cut`);
+    await this.#powerOff(machine, "power cut");
+    if (this.#random.chance(0.25)) await this.#cutWhileStarting(machine);
     await this.#powerOn(machine);
     const crashed = this.#all().find(({ crash }) => crash !== undefined);
     return crashed && `${crashed.crash}\n${crashed.errors}`;
+  }
+
+  /** Recovery, or the first start in an empty folder, is cut as well. */
+  async #cutWhileStarting(machine: Machine): Promise<void> {
+    const { disk, processes } = machine;
+    await disk.mount(0);
+    const starts = processes.map((one) => one.start());
+    await sleep(this.#random.between(0, STARTING_MS_MAX));
+    disk.pipe.write("!");
+    await disk.cut;
+    await this.#powerOff(machine, "power cut while starting");
+    await Promise.all(starts);
+  }
+
+  async #powerOff({ disk, processes }: Machine, how: string): Promise<void> {
+    await Promise.all(processes.map((one) => one.powerLost()));
+    await disk.unmount();
+    this.#cuts++;
+    this.#settings.say(`${processes.map(({ name }) => name).join(", ")}: ${how}`);
   }
 
   async #within(done: Promise<void>, what: string): Promise<string | undefined> {

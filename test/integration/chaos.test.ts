@@ -69,7 +69,8 @@ it.runIf(canCutPower)(
       "2",
       "--json",
     );
-    expect(figures, stderr).toMatchObject({ ...ZEROS, cuts: 3, controls: { syncedLost: 0 } });
+    expect(figures, stderr).toMatchObject({ ...ZEROS, controls: { syncedLost: 0 } });
+    expect(Number(figures.cuts)).toBeGreaterThanOrEqual(3);
     expect(Number(figures.accepted)).toBeGreaterThan(0);
     expect(code).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
