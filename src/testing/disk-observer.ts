@@ -106,14 +106,16 @@ export class DiskObserver {
     if (this.#keysWithDead.has(name)) return; // written again by a later commit
     this.#keysWithDead.add(name);
     const text = Buffer.from(value.subarray(0, value.indexOf(0x0a))).toString();
-    const { subscription, epoch, seq, reason } = JSON.parse(text) as {
+    const { subscription, epoch, seq, reason, attempts } = JSON.parse(text) as {
       subscription: string;
       epoch: number;
       seq: number;
       reason: string;
+      attempts: number;
     };
     const atMs = this.#now();
-    this.#history.dead.push({ node: this.#node, subscription, epoch, seq, reason, atMs });
+    const place = { node: this.#node, subscription, epoch, seq };
+    this.#history.dead.push({ ...place, reason, attempts, atMs });
   }
 
   #birth(name: string, value: Uint8Array): void {

@@ -76,7 +76,33 @@ export type Dead = {
   readonly epoch: number;
   readonly seq: number;
   readonly reason: string;
+  /** As the letter says. */
+  readonly attempts: number;
   readonly atMs: number;
+};
+
+/** A dead letter that somebody replays or discards. */
+export type Tended = {
+  /** "tried": the call has not ended, or failed and may have been carried out. */
+  how: "tried" | "replayed" | "discarded";
+  readonly node: number;
+  readonly subscription: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly holds: boolean;
+  /** When it was called. */
+  readonly atMs: number;
+};
+
+/** What handlers wrote of one message into the local store of their subscription, as found at the end. */
+export type StateOf = {
+  readonly member: number;
+  readonly subscription: string;
+  readonly producer: number;
+  readonly epoch: number;
+  readonly seq: number;
+  /** How often the message changed it. */
+  readonly times: number;
 };
 
 /** A durable subscription, and the births its members stored. */
@@ -128,16 +154,22 @@ export class History {
   readonly stored: Stored[] = [];
   readonly runs: Run[] = [];
   readonly dead: Dead[] = [];
+  readonly tended: Tended[] = [];
+  states: StateOf[] = [];
   readonly known = new Map<string, Known>();
   readonly asked: Asked[] = [];
   /** At the end, when everything was quiet. */
   ledgers: LedgerCount[] = [];
+  /** Faults after which somebody may have taken a member for dead. */
+  disruptions = 0;
   /** Times at which members or links changed. */
   readonly changesMs: number[] = [];
   /** Found while it ran. */
   readonly found: Violation[] = [];
   readonly restored: Restored[] = [];
   isQuiet = false;
+  /** `tended`, `states` and `disruptions` are noted too. */
+  isWhole = false;
   isCalm = false;
   /** Messages may expire although they have no time limit, because the journal is small. */
   mayOverflow = false;

@@ -93,9 +93,9 @@ class Reading {
       else run.outcome = "revoked"; // it ended well, and another handling was the one accepted
     }
     for (const run of history.runs) this.#storeUnknown(run);
-    for (const { node, subscription, epoch, seq, reason } of letters) {
+    for (const { node, subscription, epoch, seq, reason, attempts } of letters) {
       const place = { node: this.#indexOfNode.get(node) ?? -1, epoch, seq };
-      history.dead.push({ ...place, subscription, reason, atMs: 0 });
+      history.dead.push({ ...place, subscription, reason, attempts, atMs: 0 });
     }
     const names = [...this.#indexes.keys()];
     return { history, names, witnessRepeats: this.#witnessRepeats };

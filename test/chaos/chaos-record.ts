@@ -101,6 +101,7 @@ export type DeadRecord = {
   readonly epoch: number;
   readonly seq: number;
   readonly reason: string;
+  readonly attempts: number;
 };
 
 /** What was done to a process. */

@@ -101,7 +101,7 @@ describe("a chaos run", () => {
   it("has not lost what became a dead letter", () => {
     const lines = without(sound, (line) => line.e === "effect" && line.run === "w2");
     const letter = { node: "node of source", subscription: worker.id, epoch: 1, seq: 2 };
-    const { figures } = judge(lines, [{ ...letter, reason: "poison" }], true);
+    const { figures } = judge(lines, [{ ...letter, reason: "poison", attempts: 1 }], true);
     expect(figures).toMatchObject({ ...zeros, deadLetters: 1 });
   });
 

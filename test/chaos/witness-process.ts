@@ -28,8 +28,8 @@ await node.subscribe(
 
 const listDead = async (call: number): Promise<void> => {
   const entries = await node.deadLetters.list({ limit: DEAD_LISTED });
-  const letters = entries.map(({ node, subscription, epoch, seq, reason }) => {
-    return { node, subscription, epoch, seq, reason };
+  const letters = entries.map(({ node, subscription, epoch, seq, reason, attempts }) => {
+    return { node, subscription, epoch, seq, reason, attempts };
   });
   tell({ e: "dead", atMs: nowMs(), call, letters });
 };

@@ -71,17 +71,12 @@ export class RawPeer {
   }
 
   declare(record: Partial<SubscriptionRecord>): void {
-    const add = [{ ...RECORD, ...record }];
-    const { session } = this;
-    this.send({
-      type: "declare",
-      session,
-      add,
-      drain: [],
-      remove: [],
-      complete: false,
-      ended: [],
-    });
+    this.#declare([{ ...RECORD, ...record }], false);
+  }
+
+  /** All it listens to: nothing. */
+  declareNothing(): void {
+    this.#declare([], true);
   }
 
   grant(subscription: number, messages: number): void {
@@ -103,6 +98,11 @@ export class RawPeer {
     return this.of("batch").flatMap(({ sections }) =>
       sections.flatMap(({ deliveries }) => deliveries.map(({ seq }) => seq)),
     );
+  }
+
+  #declare(add: readonly SubscriptionRecord[], complete: boolean): void {
+    const rest = { drain: [], remove: [], ended: [] };
+    this.send({ type: "declare", session: this.session, add, complete, ...rest });
   }
 
   #got(frame: Frame): void {

@@ -100,6 +100,7 @@ export class FaultDriver {
   /** Two hosts do not reach one another for so long. */
   cut([a, b]: readonly [string, string], forMs: number): void {
     const { network, history, time } = this.#world;
+    history.disruptions++;
     history.changesMs.push(time.nowMs);
     network.block(a, b);
     network.block(b, a);

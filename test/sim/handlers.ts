@@ -50,10 +50,12 @@ export const handle = (
   const finish = (late: boolean): void => {
     if (late && ctx.signal.aborted) {
       world.ended(run, "revoked");
+      beLate(world, data.id, ctx, run);
+      if (fate("stubborn") < 0.5) return; // a success that comes too late
       throw new Error("too late");
     }
     send(world, plan, subscription, data.id, ctx, run, fate("sends"));
-    if (plan.failover === "wait" && !isVolatile) count(ctx);
+    if (plan.failover === "wait" && !isVolatile) count(ctx, run);
     world.ended(run, "ok");
   };
   if (!world.isHealing) {
@@ -118,11 +120,22 @@ const send = (
   }
 };
 
-/** Counts in `ctx.state` what was handled; the world compares at the end. */
-const count = (ctx: HandlerContext): void => {
-  const { state } = ctx;
-  const before = state.get<number>("count") ?? 0;
-  state.put("count", before + 1);
+/** Counts in `ctx.state` how often this message was handled; read at the end. */
+const count = ({ state }: HandlerContext, run: Run): void => {
+  const { subscription, producer, epoch, seq } = run;
+  const key = `${producer} ${epoch}:${seq}`;
+  const before = state.get<{ times: number }>(key)?.times ?? 0;
+  state.put(key, { subscription, producer, epoch, seq, times: before + 1 });
+};
+
+/** After its time-out: nothing of the context works any more. */
+const beLate = (world: World, id: string, ctx: HandlerContext, run: Run): void => {
+  try {
+    ctx.publish(EFFECT, { id: `${id}|late` });
+  } catch {
+    return;
+  }
+  world.found("C4", `${run.subscription}: ${id} could send after its time-out`);
 };
 
 const untilAborted = (world: World, ctx: HandlerContext, run: Run): Promise<void> =>

@@ -177,8 +177,11 @@ const subscriptionOf = (
   const canWait = what.group === false || distribution === "key";
   const failover = what.group === false ? "wait" : canWait && random.chance(0.2) ? "wait" : "move";
   const concurrency = random.pick([1, 2, 4, 16]);
+  // Also where nothing else fails handlers may, in one subscription of two.
+  const fails = isCalm ? random.fork("failing handlers") : random;
+  const chance = isCalm && fails.chance(0.5) ? 0 : 1;
   const sometimes = (probability: number, value: number): number =>
-    !isCalm && random.chance(probability) ? value : 0;
+    fails.chance(chance * probability) ? value : 0;
   return {
     ...what,
     durable: isCommand || random.chance(0.8),

@@ -6,6 +6,7 @@
  * about, pushes at the right moment, and then counts how often it did come about, from what was seen to
  * happen and never from what was planned. All else of the seed (its faults, its other work) stays.
  */
+import type { Subscription } from "../../src/mesh/subscription.ts";
 import type { StoreWrite } from "../../src/ports/journal-store.ts";
 import type { Run, Said } from "../../src/testing/history.ts";
 import type { SeededRandom } from "../../src/testing/seeded-random.ts";
@@ -40,6 +41,7 @@ export type Watcher = {
   readonly durable?: (node: SimNode, writes: readonly StoreWrite[]) => void;
   readonly diskFault?: (node: SimNode, name: string) => void;
   readonly up?: (node: SimNode) => void;
+  readonly subscribed?: (node: SimNode, plan: SubscriptionPlan, subscription: Subscription) => void;
   /** Everything is quiet: count what can only be told from the whole history. */
   readonly over?: () => void;
 };

@@ -10,6 +10,7 @@ import { failedSyncInFlight } from "./scenarios/failed-sync-in-flight.ts";
 import { forgottenReturn } from "./scenarios/forgotten-return.ts";
 import { fullCycle } from "./scenarios/full-cycle.ts";
 import { linkBlip } from "./scenarios/link-blip.ts";
+import { memberLeaves } from "./scenarios/member-leaves.ts";
 import { moveAfterCommit } from "./scenarios/move-after-commit.ts";
 import { restoredFolder } from "./scenarios/restored-folder.ts";
 import { rollingUpgrade } from "./scenarios/rolling-upgrade.ts";
@@ -29,6 +30,7 @@ export const SCENARIOS: readonly Scenario[] = [
   rollingUpgrade,
   cutPair,
   fullCycle,
+  memberLeaves,
 ];
 
 /** What a seed without a scenario is called, and the word that forbids one. */

@@ -171,6 +171,14 @@ export class SimNode {
     world.watcher.up?.(this);
   }
 
+  /** After its subscription was stopped. */
+  subscribeAgain(plan: SubscriptionPlan): void {
+    const { node } = this;
+    if (node === undefined || this.state !== "up") return;
+    this.subscribing++;
+    void this.#subscribe(node, plan);
+  }
+
   async #subscribe(node: MeshNode, plan: SubscriptionPlan): Promise<void> {
     const world = this.#world;
     const group = plan.group === false ? `${this.service}~${node.id}` : plan.group;
@@ -218,7 +226,7 @@ export class SimNode {
       if (world.trace.lines !== undefined) {
         world.trace.remark(`${this.host} ${level} ${message} ${show(fields)}`);
       }
-      if (level === "error" && message.includes("threw")) {
+      if (level === "error" && /threw|could not be handled/.test(message)) {
         world.found("threw", `${this.host}: ${message} ${show(fields)}`);
       }
     };

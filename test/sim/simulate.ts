@@ -3,7 +3,7 @@ import { check } from "../../src/testing/checkers/check.ts";
 import type { Violation } from "../../src/testing/history.ts";
 import { FaultDriver } from "./fault-driver.ts";
 import { scenarioOf } from "./scenarios.ts";
-import { World } from "./world.ts";
+import { type Shape, World } from "./world.ts";
 
 export type Outcome = {
   readonly seed: number;
@@ -28,10 +28,18 @@ const EVENTS_MAX = 3_000_000;
 
 export const simulate = async (
   seed: number,
-  options: { readonly keepTrace?: boolean; readonly scenario?: string | undefined } = {},
+  options: {
+    readonly keepTrace?: boolean;
+    readonly scenario?: string | undefined;
+    readonly shape?: Shape | undefined;
+  } = {},
 ): Promise<Outcome> => {
   const drawn = scenarioOf(seed, options.scenario);
-  const world = new World(seed, { keepTrace: options.keepTrace === true, drawn });
+  const world = new World(seed, {
+    keepTrace: options.keepTrace === true,
+    drawn,
+    shape: options.shape,
+  });
   const { time, plan, history } = world;
   const driver = new FaultDriver(world);
   const unhandled = (error: unknown): void => world.found("unhandledRejection", String(error));
@@ -57,7 +65,7 @@ export const simulate = async (
   history.isQuiet = settled === undefined;
   if (settled !== undefined) world.found("C11", `stuck: ${settled}`);
   world.watcher.over?.();
-  world.takeLedgers();
+  world.takeStock();
   const diagnosis = settled === undefined ? "" : world.diagnosis();
   process.removeListener("unhandledRejection", unhandled);
   return {

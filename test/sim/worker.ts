@@ -110,6 +110,7 @@ export class Worker {
             ? await node.send(said.subject, body, options)
             : await node.publish(said.subject, body, options);
         this.#accepted(said, receipt.position);
+        if (again) await this.#sayAgain(node, said, options);
         return;
       } catch (error) {
         if (again && tries < 3 && MeshError.is(error, "OUTCOME_UNKNOWN")) {
@@ -120,6 +121,23 @@ export class Worker {
         this.#refused(said, error);
         return;
       }
+    }
+  }
+
+  /** A caller that did not hear the answer: the same message again gets the first receipt. */
+  async #sayAgain(node: MeshNode, said: Said, options: PublishOptions): Promise<void> {
+    const { id, kind, subject, position } = said;
+    const body = { id, pad: "" };
+    try {
+      const again =
+        kind === "command"
+          ? await node.send(subject, body, options)
+          : await node.publish(subject, body, options);
+      this.#world.cover("saidAgain");
+      if (again.duplicate && again.position.seq === position?.seq) return;
+      this.#world.found("C2", `${id} was accepted again at ${JSON.stringify(again.position)}`);
+    } catch (error) {
+      this.#world.trace.note(`n${this.#index} did not hear of ${id} again: ${String(error)}`);
     }
   }
 

@@ -3,7 +3,13 @@ import { MeshError } from "../../src/errors.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Subscription } from "../../src/mesh/subscription.ts";
 import { isFragile } from "../../src/testing/frame-name.ts";
-import { History, type Run, type Said } from "../../src/testing/history.ts";
+import {
+  History,
+  type Run,
+  type Said,
+  type StateOf,
+  type Tended,
+} from "../../src/testing/history.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { Trace } from "../../src/testing/trace.ts";
 import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
@@ -17,9 +23,14 @@ import { coverOf, NO_SCENARIO } from "./scenarios.ts";
 import { SimNode } from "./sim-node.ts";
 import { Worker } from "./worker.ts";
 
+/** Bends the plan of a seed. */
+export type Shape = (plan: Plan) => Plan;
+
 export type Drawn = { readonly scenario: Scenario | undefined; readonly random: SeededRandom };
 
 const WALL_START_MS = 1_800_000_000_000;
+/** After these a member may be taken for dead. */
+const DISRUPTING = /^(kill|powerLoss|restart|pause|partition|clog|reset|loss)/;
 
 export class World {
   readonly seed: number;
@@ -50,12 +61,16 @@ export class World {
     readonly subscription: Subscription;
   }[] = [];
 
-  constructor(seed: number, options: { keepTrace: boolean; drawn: Drawn }) {
+  constructor(
+    seed: number,
+    options: { keepTrace: boolean; drawn: Drawn; shape?: Shape | undefined },
+  ) {
     this.seed = seed;
     this.scenario = options.drawn.scenario;
     const random = new SeededRandom(seed, "world");
     const plan = planOf(random.fork("plan"));
-    this.plan = this.scenario?.shape(plan, options.drawn.random) ?? plan;
+    const staged = this.scenario?.shape(plan, options.drawn.random) ?? plan;
+    this.plan = options.shape?.(staged) ?? staged;
     this.random = random.fork("faults");
     this.time = new VirtualTime((error) => this.found("threw", stackOf(error)));
     this.trace = new Trace(options.keepTrace, () => this.time.nowMs);
@@ -66,6 +81,7 @@ export class World {
       arrived: (from, to, frame) => this.trace.frame(from, to, frame),
     });
     this.discovery = new DiscoveryHub(this.time, random.fork("discovery"), fault);
+    this.history.isWhole = true;
     this.history.isCalm = this.plan.isCalm;
     this.history.mayOverflow = this.plan.smallJournal;
     for (let index = 0; index < this.plan.nodes; index++) {
@@ -102,6 +118,7 @@ export class World {
   fault(name: string): void {
     this.faults.set(name, (this.faults.get(name) ?? 0) + 1);
     if (name === "bitFlip") this.history.bitFlips++;
+    if (DISRUPTING.test(name)) this.history.disruptions++;
     this.trace.note(`fault ${name}`);
   }
 
@@ -221,6 +238,7 @@ export class World {
       `${at.host} subscribed ${plan.pattern} in ${subscription.group}, unconfirmed ${subscription.unconfirmed.length}`,
     );
     this.#subscriptions.push({ plan, subscription });
+    this.watcher.subscribed?.(at, plan, subscription);
   }
 
   /** Bounds that hold at every moment. */
@@ -296,14 +314,18 @@ export class World {
   async #tendDeadLetters(node: MeshNode): Promise<void> {
     const letters = await node.deadLetters.list({ limit: 1_000 });
     const isFull = this.nodes.some((one) => one.node?.health().reasons.some(isDeadFull));
-    for (const { id, holds } of letters) {
+    for (const { id, node: owner, holds, subscription, epoch, seq } of letters) {
       if (!holds && !isFull && this.#replayed.has(id)) continue;
       this.#replayed.add(id);
       const replays = this.random.chance(holds ? 0.6 : 0.4);
       if (!replays && !holds && !isFull) continue;
+      const place = { node: this.indexOf(owner), subscription, epoch, seq };
+      const tended: Tended = { how: "tried", ...place, holds, atMs: this.time.nowMs };
+      this.history.tended.push(tended);
       try {
         if (replays) await node.deadLetters.replay(id);
         else await node.deadLetters.discard(id);
+        tended.how = replays ? "replayed" : "discarded";
         this.cover(replays ? "deadLetterReplayed" : "deadLetterDiscarded");
       } catch (error) {
         this.cover("deadLetterRefused");
@@ -346,8 +368,13 @@ export class World {
     if (node !== undefined) tell(node);
   }
 
-  takeLedgers(): void {
-    for (const { index, node } of this.nodes) {
+  /** What is there at the end: ledgers, counters, states. */
+  takeStock(): void {
+    for (const { index, node, disk } of this.nodes) {
+      for (const { value } of disk.rows("state")) {
+        const state = JSON.parse(Buffer.from(value).toString()) as Omit<StateOf, "member">;
+        this.history.states.push({ member: index, ...state });
+      }
       if (node === undefined) continue;
       for (const [subscription, counts] of Object.entries(node.ledger())) {
         this.history.ledgers.push({ node: index, subscription, ...counts });

@@ -7,7 +7,9 @@ import {
   type Known,
   type Run,
   type Said,
+  type StateOf,
   type Stored,
+  type Tended,
 } from "../../src/testing/history.ts";
 
 const SUBSCRIPTION = "event g ev.*";
@@ -80,13 +82,32 @@ const run = (seq: number, change: Partial<Run> = {}): Run => ({
 
 const dead = (seq: number): Dead => {
   const place = { node: 0, subscription: SUBSCRIPTION, epoch: 1, seq };
-  return { ...place, reason: "3 attempts failed", atMs: seq * 10 };
+  return { ...place, reason: "1 attempts failed", attempts: 1, atMs: seq * 10 + 5 };
 };
+
+const tended = (seq: number): Omit<Tended, "how"> => ({
+  node: 0,
+  subscription: SUBSCRIPTION,
+  epoch: 1,
+  seq,
+  holds: false,
+  atMs: seq * 10 + 8,
+});
+
+const stateOf = (seq: number, times: number): StateOf => ({
+  member: 1,
+  subscription: SUBSCRIPTION,
+  producer: 0,
+  epoch: 1,
+  seq,
+  times,
+});
 
 /** Three messages said, stored and handled in order; the first sent one effect. */
 const good = (): History => {
   const history = new History();
   history.isQuiet = true;
+  history.isWhole = true;
   history.isCalm = true;
   history.known.set(SUBSCRIPTION, { ...known });
   for (const seq of [1, 2, 3]) {
@@ -203,6 +224,66 @@ const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History
   ["a message becomes a dead letter twice", "C8", (h) => void h.dead.push(dead(2), dead(2))],
   ["a dead letter is not counted", "C8", (h) => void h.dead.push(dead(2))],
   [
+    "a message is dead after more attempts than there were",
+    "C8",
+    (h) => {
+      Object.assign(h.runs[1] as Run, { outcome: "failed" });
+      h.dead.push({ ...dead(2), attempts: 2 });
+    },
+  ],
+  [
+    "a failed attempt does not count",
+    "C8",
+    (h) => {
+      const failed = { outcome: "failed", startMs: 18, endMs: 19 } as const;
+      h.runs.splice(1, 0, run(2, failed));
+    },
+  ],
+  [
+    "a replayed dead letter is not tried again",
+    "C8",
+    (h) => {
+      h.dead.push(dead(2));
+      h.tended.push({ ...tended(2), how: "replayed" });
+    },
+  ],
+  [
+    "a key goes on while a dead letter holds it",
+    "C3",
+    (h) => {
+      h.known.set(SUBSCRIPTION, { ...known, holds: true });
+      Object.assign(h.runs[1] as Run, { outcome: "failed" });
+      h.dead.push(dead(2));
+      h.tended.push({ ...tended(2), how: "discarded", atMs: 40 });
+    },
+  ],
+  [
+    "one member runs a message without a key twice at a time",
+    "C5",
+    (h) => {
+      h.isCalm = false;
+      Object.assign(h.runs[1] as Run, { key: undefined });
+      h.runs.push(run(2, { key: undefined, startMs: 22, endMs: 28 }));
+    },
+  ],
+  ["a message changes a state twice", "C4", (h) => void h.states.push(stateOf(2, 2))],
+  [
+    "a message changes no state",
+    "C4",
+    (h) => {
+      h.known.set(SUBSCRIPTION, { ...known, moves: false });
+      h.states.push(stateOf(1, 1), stateOf(2, 1));
+    },
+  ],
+  [
+    "a message expires under its handler",
+    "ledger",
+    (h) => {
+      for (const seq of [2, 3]) h.stored[seq - 1] = stored(seq, { expires: true });
+      Object.assign(h.ledgers[0] as object, { acked: 1, expired: 2 });
+    },
+  ],
+  [
     "the ledger does not add up",
     "ledger",
     (h) => Object.assign(h.ledgers[0] as object, { acked: 2 }),
@@ -261,7 +342,7 @@ describe("the checkers", () => {
 
   it("accept a gap that a dead letter leaves, and an expiry", () => {
     const gap = (h: History): void => {
-      h.runs.splice(1, 1);
+      Object.assign(h.runs[1] as Run, { outcome: "failed" });
       h.dead.push(dead(2));
       Object.assign(h.ledgers[0] as object, { acked: 2, dead: 1 });
     };

@@ -225,6 +225,7 @@ export class Intake {
     const renews =
       isSettled &&
       this.#isKeyed(keyHash) &&
+      !this.#owner.spec.stateful && // its keys are with nobody else, and its state has changed
       this.#owner.isStale({ producer, epoch, seq }, opening.term);
     if (isSettled && !renews) {
       this.#owner.env.counters.count("inbox.duplicates");

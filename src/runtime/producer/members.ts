@@ -34,6 +34,7 @@ export class Members {
 
   declare(link: Link, frame: DeclareFrame): void {
     for (const ended of frame.ended) this.end(ended);
+    if (frame.complete) this.#endUndeclared(link, frame.add);
     for (const record of frame.add) {
       if (record.role !== "queries") this.#add(link, record);
     }
@@ -248,6 +249,26 @@ export class Members {
   #remove(link: Link, index: number): void {
     const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
     if (outlet !== undefined) this.#leave(outlet);
+  }
+
+  /**
+   * A member that ended its subscription while its link was down could not say so: its list, which is whole,
+   * lacks it. Where keys wait for their member, a new life of it may only not have come to subscribe yet.
+   */
+  #endUndeclared(link: Link, records: readonly SubscriptionRecord[]): void {
+    const declared = new Set(
+      records.map(({ role, group, pattern }) =>
+        role === "queries" ? "" : subscriptionId({ role, group, pattern }),
+      ),
+    );
+    const { nodeId } = link.peer;
+    for (const state of this.#producer.table.all()) {
+      const member = state.cursor.members.get(nodeId);
+      if (member === undefined || declared.has(state.id) || state.outlets.has(nodeId)) continue;
+      if (!state.definition.failoverMove) continue;
+      state.cursor.leave(member, false);
+      this.#producer.pump(state);
+    }
   }
 
   #leave(outlet: Outlet<SubscriptionState>): void {

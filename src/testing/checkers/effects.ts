@@ -1,6 +1,6 @@
 /**
  * C4: what a handler sent through ctx leaves exactly once when its message was acked, and never more than
- * once.
+ * once; what it wrote into ctx.state is there, and changed once for each message.
  */
 import type { History, Violation } from "../history.ts";
 import { kept, placeOf } from "./facts.ts";
@@ -20,6 +20,14 @@ export const checkEffects = (history: History): Violation[] => {
     if (count > 1 && !repeatable.has(id))
       violations.push({ check: "C4", message: `${id} left ${count} times` });
   }
+  const changed = new Set<string>();
+  for (const { member, subscription, producer, epoch, seq, times } of history.states) {
+    const place = placeOf(subscription, producer, epoch, seq);
+    changed.add(place);
+    if (times <= 1 || history.mayRepeat.has(producer) || history.mayRepeat.has(member)) continue;
+    const message = `${place} changed the state of n${member} ${times} times`;
+    violations.push({ check: "C4", message });
+  }
   if (!history.isQuiet || history.bitFlips > 0) return violations;
   const dead = new Set(
     history.dead.map(({ subscription, node, epoch, seq }) =>
@@ -31,18 +39,29 @@ export const checkEffects = (history: History): Violation[] => {
       .filter((record) => record.expires)
       .map(({ node, epoch, seq }) => `n${node} ${epoch}:${seq}`),
   );
-  for (const { outcome, sent, subscription, producer, member, epoch, seq } of history.runs) {
-    if (outcome !== "ok" || sent.length === 0) continue;
+  for (const {
+    outcome,
+    volatile,
+    sent,
+    subscription,
+    producer,
+    member,
+    epoch,
+    seq,
+  } of history.runs) {
+    if (outcome !== "ok" || volatile) continue;
     // What was held, or the word on it, may have been on a disk that is lost.
     if (history.mayRepeat.has(producer) || history.mayRepeat.has(member)) continue;
     const known = history.known.get(subscription);
     // It may have ended otherwise: expired, or a dead letter after it ended well where that did not count.
     if (known?.durable !== true || history.mayOverflow) continue;
-    if (dead.has(placeOf(subscription, producer, epoch, seq))) continue;
-    if (expires.has(`n${producer} ${epoch}:${seq}`)) continue;
+    const place = placeOf(subscription, producer, epoch, seq);
+    if (dead.has(place) || expires.has(`n${producer} ${epoch}:${seq}`)) continue;
     for (const id of sent) {
       if (!left.has(id)) violations.push({ check: "C4", message: `${id} never left` });
     }
+    if (known.moves || !history.isWhole || changed.has(place)) continue;
+    violations.push({ check: "C4", message: `${place} ended well and changed no state` });
   }
   return violations;
 };
