@@ -1,0 +1,11 @@
+/** Every mutant, in the order of a message's way. */
+import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
+import { JOURNAL_MUTANTS } from "./journal-mutants.ts";
+import type { Mutant } from "./mutant.ts";
+import { PRODUCER_MUTANTS } from "./producer-mutants.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...JOURNAL_MUTANTS,
+  ...PRODUCER_MUTANTS,
+  ...CONSUMER_MUTANTS,
+];
