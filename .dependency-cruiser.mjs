@@ -3,13 +3,13 @@
  *
  * Imports point downward: cli, admin, patterns -> mesh -> runtime, contract -> core, ports, wire;
  * testing, which puts simulated parts under the real runtime, knows all from mesh down. Transports,
- * discoveries, journals, security and observe implement ports, know nothing of one another, and only the
+ * discoveries, journals, heartbeat, security and observe implement ports, know nothing of one another, and only the
  * composition root knows them. Each rule names what its layer MAY import, so a new folder is refused
  * until a rule lets it in. test/project/imports.test.ts breaks every rule once.
  */
 
 const COMPOSITION_ROOT = "^src/mesh/create-node\\.ts$";
-const SHELLS = "^src/(transport|discovery|journal|security|observe)/";
+const SHELLS = "^src/(transport|discovery|journal|heartbeat|security|observe)/";
 
 /** Modules of `from` may import `allowed` parts of src, and any package or Node built-in. */
 function layer(name, comment, from, allowed, except) {
@@ -79,7 +79,8 @@ export default {
         path: "^src/",
         pathNot: [
           "^src/(index|errors|options)\\.ts$",
-          "^src/(core|options|ports|wire|contract|transport|discovery|journal|security|observe)/",
+          "^src/(core|options|ports|wire|contract|transport|discovery|journal|heartbeat)/",
+          "^src/(security|observe)/",
           "^src/(runtime|mesh|patterns|admin|cli|testing)/",
         ],
       },
@@ -124,9 +125,10 @@ export default {
     ),
     {
       name: "shells-apart",
-      comment: "transport, discovery, journal, security and observe never import one another",
+      comment:
+        "transport, discovery, journal, heartbeat, security and observe never import one another",
       severity: "error",
-      from: { path: "^src/(transport|discovery|journal|security|observe)/" },
+      from: { path: "^src/(transport|discovery|journal|heartbeat|security|observe)/" },
       to: { path: SHELLS, pathNot: "^src/$1/" },
     },
     {

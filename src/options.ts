@@ -31,6 +31,7 @@ const KNOWN: readonly string[] = Object.freeze([
   "journal.whenFull",
   "signals",
   "insecure",
+  "heartbeatThread",
   "logger",
   "clock",
   "random",
@@ -65,6 +66,7 @@ export const resolveOptions = (input: unknown): ResolvedOptions => {
     retain: readRetain(reader.section("retain")),
     signals: reader.flag("signals", false),
     insecure: reader.flag("insecure", false),
+    heartbeatThread: reader.flag("heartbeatThread", true),
     logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
     clock: reader.part<Clock>("clock", CLOCK_METHODS),
     random: reader.part<Random>("random", ["bytes", "fraction"]),
@@ -169,6 +171,7 @@ type Times = Pick<
   | "heartbeatMs"
   | "leaseMs"
   | "silenceMs"
+  | "stalledMaxMs"
   | "handshakeMs"
   | "requestTimeoutMs"
   | "confirmTimeoutMs"
@@ -188,6 +191,7 @@ const readTimes = (reader: OptionReader): Times => {
     heartbeatMs,
     leaseMs,
     silenceMs,
+    stalledMaxMs: reader.integer("stalledMaxMs", NODE_BOUNDS.stalledMaxMs),
     handshakeMs: reader.integer("handshakeMs", NODE_BOUNDS.handshakeMs),
     requestTimeoutMs: reader.integer("requestTimeoutMs", NODE_BOUNDS.requestTimeoutMs),
     confirmTimeoutMs: reader.integer("confirmTimeoutMs", NODE_BOUNDS.confirmTimeoutMs),

@@ -9,6 +9,7 @@ import type { ResolvedOptions } from "../options/node-options.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Discovery } from "../ports/discovery.ts";
 import type { Hash } from "../ports/hash.ts";
+import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { JournalStore } from "../ports/journal-store.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
@@ -36,6 +37,8 @@ export type NodeAssembly = {
   readonly dataDir: string;
   readonly transports: readonly Transport[];
   readonly discovery: readonly Discovery[];
+  /** Undefined: what is heard on its links alone says whether a peer lives. */
+  readonly heartbeat: Heartbeat | undefined;
 };
 
 /** A subscription's oldest messages expire after this. */
@@ -108,6 +111,7 @@ const environmentOf = (
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,
       silenceMs: options.silenceMs,
+      stalledMaxMs: options.stalledMaxMs,
       handshakeMs: options.handshakeMs,
       confirmTimeoutMs: options.confirmTimeoutMs,
     },
@@ -121,13 +125,14 @@ const runtimeOf = (
   journal: Journal,
   onRefused: RefusalHandler,
 ): NodeRuntime => {
-  const { options, transports, discovery } = parts;
+  const { options, transports, discovery, heartbeat } = parts;
   const { bytesMax: journalBytesMax, lateMs, lateBytes } = options.journal;
   return new NodeRuntime({
     env,
     journal,
     transports,
     discovery,
+    heartbeat,
     mesh: options.mesh,
     service: options.service,
     listen: options.listen,

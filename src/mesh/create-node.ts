@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { mdns } from "../discovery/mdns/mdns.ts";
 import { MeshError } from "../errors.ts";
+import { ThreadHeartbeat } from "../heartbeat/thread-heartbeat.ts";
 import { lmdbEngine } from "../journal/lmdb/lmdb-engine.ts";
 import { memoryEngine } from "../journal/memory/memory-engine.ts";
 import type { NodeOptions, ResolvedOptions } from "../options/node-options.ts";
@@ -38,6 +39,7 @@ export const createNode = async (input: NodeOptions): Promise<MeshNode> => {
     dataDir,
     transports: options.transports ?? [zeromq(), stream()],
     discovery: options.discovery ?? [mdns()],
+    heartbeat: options.heartbeatThread ? new ThreadHeartbeat() : undefined,
   });
   if (options.signals) stopOnSignals(node);
   return node;

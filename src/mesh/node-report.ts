@@ -6,7 +6,10 @@ export type PeerInfo = {
   readonly nodeId: string;
   readonly service: string;
   readonly epoch: number;
-  /** "lost": its link broke and its lease has not run out. */
+  /**
+   * "lost": its link broke and its lease has not run out. "stalled": its process lives, its event loop is
+   * blocked.
+   */
   readonly state: PeerState;
   readonly addresses: readonly string[];
 };

@@ -23,6 +23,8 @@ export type RuntimeTimes = {
   readonly leaseMs: number;
   /** A link that was silent for so long is closed. */
   readonly silenceMs: number;
+  /** A peer whose event loop is blocked keeps what it has for so long. */
+  readonly stalledMaxMs: number;
   readonly handshakeMs: number;
   readonly confirmTimeoutMs: number;
 };
@@ -51,6 +53,8 @@ export type StatusChange =
       readonly reason: string;
     }
   | { readonly type: "peer-dead"; readonly nodeId: string; readonly service: string }
+  | { readonly type: "peer-stalled"; readonly nodeId: string; readonly service: string }
+  | { readonly type: "peer-resumed"; readonly nodeId: string; readonly service: string }
   | {
       readonly type: "link-refused";
       readonly address: string;

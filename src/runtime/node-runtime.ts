@@ -5,9 +5,10 @@
  * that knows them all. Users hold mesh/mesh-node.ts.
  */
 import { SHARD_COUNT } from "../core/shard-map.ts";
-import { MeshError } from "../errors.ts";
+import type { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { Discovery, PeerHint } from "../ports/discovery.ts";
+import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
 import type { PingFrame } from "../wire/credit.ts";
 import type { DeclareFrame } from "../wire/declare.ts";
@@ -16,6 +17,7 @@ import type { Identity } from "../wire/handshake.ts";
 import { Answers } from "./answers.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
+import { startDiscoveries } from "./discoveries.ts";
 import { type Environment, hybridNow } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
@@ -23,6 +25,7 @@ import type { KnownLife } from "./link/known-lives.ts";
 import { Link } from "./link/link.ts";
 import { type FrameOwner, LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
 import type { LinkTableEvents } from "./link/link-table-events.ts";
+import { Liveness } from "./link/liveness.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
 import type { Peer } from "./link/peer.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
@@ -33,6 +36,7 @@ export type NodeRuntimeOptions = {
   readonly journal: Journal;
   readonly transports: readonly Transport[];
   readonly discovery: readonly Discovery[];
+  readonly heartbeat: Heartbeat | undefined;
   readonly mesh: string;
   readonly service: string;
   readonly listen: { readonly host: string; readonly port: number };
@@ -58,6 +62,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   readonly links: LinkTable;
   readonly #options: NodeRuntimeOptions;
   readonly #known: KnownPeers;
+  readonly #liveness: Liveness;
+  #heartbeatAddress = "";
   #epoch: number;
   #addresses: string[] = [];
   #listeners: Listener[] = [];
@@ -81,7 +87,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     });
     this.requests = new Requests(env);
     this.answers = new Answers(env);
-    this.links = new LinkTable(env, options.transports, this, this);
+    this.#liveness = new Liveness(env, options.heartbeat);
+    this.links = new LinkTable(env, options.transports, this.#liveness, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
     this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
     this.#known.each((nodeId, life) => this.links.known.restore(nodeId, life));
@@ -98,10 +105,13 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
 
   /** Listens, links the node to itself, and looks for peers. @throws MeshError ADDRESS_IN_USE */
   async start(): Promise<void> {
-    const { env, transports, listen, discovery } = this.#options;
+    const { env, transports, listen } = this.#options;
     // Before the first peer can come: what it declares must meet the cursors of earlier lives.
     this.producer.start();
     this.consumer.releaseOwn();
+    const { nodeId, nonce } = this.journal;
+    const heartbeat = await this.#liveness.start({ nodeId, nonce, listen });
+    if (heartbeat !== "") this.#heartbeatAddress = this.#advertised(heartbeat);
     for (const [index, transport] of transports.entries()) {
       await transport.start({
         clock: env.clock,
@@ -118,7 +128,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     }
     this.#linkItself();
     env.report({ type: "listening", addresses: this.#addresses });
-    await Promise.all(discovery.map((source) => this.#discover(source)));
+    await this.#discover();
   }
 
   /** Says goodbye and closes links, transports and journal. Handlers have been drained before. */
@@ -127,7 +137,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.consumer.stop();
     this.producer.stop();
     this.links.stop("STOPPED", "the node stopped");
-    await this.#quietly(this.#options.transports.map((transport) => transport.stop()));
+    const { transports } = this.#options;
+    await this.#quietly([this.#liveness.stop(), ...transports.map((one) => one.stop())]);
     await this.journal.close();
   }
 
@@ -160,6 +171,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       hashId: env.hash.id,
       frameBytesMax: env.limits.frameBytesMax,
       addresses: this.#addresses,
+      heartbeat: this.#heartbeatAddress,
       jumped: this.journal.jumped,
     };
   }
@@ -283,33 +295,16 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.links.addLocal(link, { ...this.identity(), time: hybridNow(this.env) });
   }
 
-  async #discover(source: Discovery): Promise<void> {
-    const { env, mesh, service, loopbackOnly } = this.#options;
-    const problem = (error: MeshError): void => {
-      env.counters.count(`discovery.${source.name}.problem`);
-      env.logger.warn("discovery problem", { source: source.name, error: error.message });
-      env.report({ type: "discovery-problem", source: source.name, message: error.message });
-    };
-    const self = {
-      mesh,
-      nodeId: this.journal.nodeId,
-      service,
-      epoch: this.#epoch,
-      addresses: this.#addresses,
-      loopbackOnly,
-    };
-    const { clock, random, logger } = env;
-    const count = (name: string) => env.counters.count(name);
-    const events = {
+  #discover(): Promise<void> {
+    const { env, mesh, service, loopbackOnly, discovery } = this.#options;
+    const host = {
+      env,
       found: (peer: PeerHint) => this.links.found(peer),
-      lost: (nodeId: string) => this.links.forgotten(nodeId),
-      problem,
+      forgotten: (nodeId: string) => this.links.forgotten(nodeId),
     };
-    try {
-      await source.start({ self, clock, random, logger, count }, events);
-    } catch (error) {
-      problem(asProblem(source.name, error)); // no discovery can stop a start
-    }
+    const { nodeId } = this.journal;
+    const at = { epoch: this.#epoch, addresses: this.#addresses, loopbackOnly };
+    return startDiscoveries(host, discovery, { mesh, nodeId, service, ...at });
   }
 
   /** What cannot be stopped in order must not keep the rest from stopping. */
@@ -339,11 +334,3 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     });
   }
 }
-
-const asProblem = (source: string, error: unknown): MeshError => {
-  if (MeshError.is(error)) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  return new MeshError("OUTCOME_UNKNOWN", `discovery "${source}" did not start: ${why}`, {
-    cause: error,
-  });
-};

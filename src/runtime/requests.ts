@@ -130,15 +130,16 @@ export class Requests {
     return true;
   }
 
-  /** Of two instances in turn the one with less under way. */
+  /** Of two instances in turn the one with less under way; one whose event loop is blocked last. */
   #pick(subject: string, refusedBy?: ReadonlySet<RemoteHandler>): RemoteHandler | undefined {
     let handlers = this.#handlers.get(subject);
     if (refusedBy !== undefined) handlers = handlers?.filter((one) => !refusedBy.has(one));
-    if (handlers === undefined || handlers.length === 0) return undefined;
-    if (handlers.length === 1) return handlers[0];
-    this.#turn = (this.#turn + 1) % handlers.length;
-    const first = handlers[this.#turn] as RemoteHandler;
-    const second = handlers[(this.#turn + 1) % handlers.length] as RemoteHandler;
+    if (handlers === undefined || handlers.length <= 1) return handlers?.[0];
+    const awake = handlers.some(isStalled) ? handlers.filter((one) => !isStalled(one)) : handlers;
+    const among = awake.length === 0 ? handlers : awake;
+    this.#turn = (this.#turn + 1) % among.length;
+    const first = among[this.#turn] as RemoteHandler;
+    const second = among[(this.#turn + 1) % among.length] as RemoteHandler;
     return second.pending < first.pending ? second : first;
   }
 
@@ -254,6 +255,8 @@ export class Requests {
     for (const pending of [...this.#pending.values()]) this.#cancel(pending, error);
   }
 }
+
+const isStalled = ({ link }: RemoteHandler): boolean => link.stalled;
 
 const timedOut = (pending: Pending): MeshError =>
   pending.handler === undefined

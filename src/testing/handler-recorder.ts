@@ -87,10 +87,10 @@ const ending = async (
   end(host, run, ctx);
 };
 
-/** Real code goes on in a process that is paused or dead; what it did is not heard of before the process runs. */
+/** Real code goes on in a process that is still or dead; what it did is not heard of before the process runs. */
 const running = (life: TestLife): Promise<void> | undefined => {
   const { process } = life;
-  if (process.isAlive && !process.isPaused) return undefined;
+  if (process.isAlive && !process.isStill) return undefined;
   return new Promise((resolve) => process.enter(resolve));
 };
 

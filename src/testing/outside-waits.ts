@@ -84,7 +84,7 @@ export class OutsideWaits {
     let firstMs = Number.POSITIVE_INFINITY;
     for (const call of this.#calls) {
       if (!call.process.isAlive) this.#calls.delete(call);
-      else if (call.waits === 0 && !call.process.isPaused) {
+      else if (call.waits === 0 && !call.process.isStill) {
         call.deadlineMs ??= performance.now() + this.#realWaitMs;
         firstMs = Math.min(firstMs, call.deadlineMs);
       }

@@ -1,7 +1,7 @@
 /**
  * Whether anything more happens in a test mesh by itself, and what.
  *
- * What waits for somebody who is away (killed, paused, cut off, not subscribed) is at rest: it goes on when
+ * What waits for somebody who is away (killed, paused, blocked, cut off, not subscribed) is at rest: it goes on when
  * the test brings them back. What is delayed or retried, however late, is not.
  */
 import type { Table } from "../ports/journal-store.ts";
@@ -15,7 +15,7 @@ export const stirring = (
   network: VirtualNetwork,
 ): string | undefined => {
   const lives = machines.flatMap(({ life }) => (life?.process.isAlive === true ? [life] : []));
-  const awake = lives.filter(({ process }) => !process.isPaused);
+  const awake = lives.filter(({ process }) => !process.isStill);
   for (const life of awake) {
     const { node, machine, underWay } = life;
     const { name, disk } = machine;
@@ -46,7 +46,7 @@ export const isQuiet = (
 ): boolean => {
   if (stirring(machines, network) !== undefined) return false;
   return machines.every(({ life, disk }) => {
-    if (life?.isUp !== true || life.process.isPaused || rowsIn(disk, "held") > 0) return false;
+    if (life?.isUp !== true || life.process.isStill || rowsIn(disk, "held") > 0) return false;
     const ledger = Object.entries(life.node?.ledger() ?? {});
     return ledger.every(([id, { pending }]) => pending === 0 || !isHandled(id));
   });

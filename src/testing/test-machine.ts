@@ -93,8 +93,9 @@ export class TestMachine {
     const { host, disk, clocks } = this;
     const process = new VirtualProcess(host, world.time, clocks);
     const logger = options.logger ?? this.#logger();
-    const { network, discovery } = world;
-    const parts = { host, process, disk, network, discovery, random: this.#random, logger };
+    const { network, discovery, heartbeats } = world;
+    const simulated = { host, process, disk, network, discovery, heartbeats };
+    const parts = { ...simulated, random: this.#random, logger };
     if (this.isTaken) await startVirtualNode(options, parts); // refused: the disk is locked
     const life = new TestLife(this, process, ++this.#lives);
     this.life = life;

@@ -125,19 +125,25 @@ export class TestMesh {
 
   /** Stops its process as SIGSTOP does: what falls due waits. */
   pause(node: MeshNode): void {
-    this.#changed(`${this.#lifeOf(node).machine.name} is paused`);
-    this.#lifeOf(node).process.pause();
+    this.#lifeOf(node, "is paused").process.pause();
   }
 
   resume(node: MeshNode): void {
-    this.#changed(`${this.#lifeOf(node).machine.name} goes on`);
-    this.#lifeOf(node).process.resume();
+    this.#lifeOf(node, "goes on").process.resume();
+  }
+
+  /** Its event loop stands, as in a long computation; its heartbeat answers for it. */
+  block(node: MeshNode): void {
+    this.#lifeOf(node, "is blocked").process.block();
+  }
+
+  unblock(node: MeshNode): void {
+    this.#lifeOf(node, "turns again").process.unblock();
   }
 
   /** Its wall clock jumps. */
   shiftClock(node: MeshNode, byMs: number): void {
-    this.#changed(`the clock of ${this.#lifeOf(node).machine.name} jumps by ${byMs} ms`);
-    this.#lifeOf(node).machine.clocks.wallMs += byMs;
+    this.#lifeOf(node, `has its clock jump by ${byMs} ms`).machine.clocks.wallMs += byMs;
   }
 
   /** Its disk, also of a node that was killed. */
@@ -315,10 +321,14 @@ export class TestMesh {
     this.#outside.ended();
   }
 
-  #lifeOf(node: MeshNode): TestLife {
+  /** `fate`: what becomes of it now. */
+  #lifeOf(node: MeshNode, fate?: string): TestLife {
     const life = this.#lives.get(node);
-    if (life !== undefined) return life;
-    throw new MeshError("INVALID_OPTIONS", "the node is not one of this test mesh");
+    if (life === undefined) {
+      throw new MeshError("INVALID_OPTIONS", "the node is not one of this test mesh");
+    }
+    if (fate !== undefined) this.#changed(`${life.machine.name} ${fate}`);
+    return life;
   }
 
   #sides(from: Nodes, to: Nodes | undefined): Sides {

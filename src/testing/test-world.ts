@@ -5,6 +5,7 @@ import { SeededRandom } from "./seeded-random.ts";
 import type { ResolvedMeshOptions } from "./test-mesh-options.ts";
 import { Trace } from "./trace.ts";
 import { DiscoveryHub } from "./virtual-discovery.ts";
+import { HeartbeatAir } from "./virtual-heartbeat.ts";
 import { VirtualNetwork } from "./virtual-network.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
@@ -12,6 +13,7 @@ export type TestWorld = {
   readonly time: VirtualTime;
   readonly network: VirtualNetwork;
   readonly discovery: DiscoveryHub;
+  readonly heartbeats: HeartbeatAir;
   readonly random: SeededRandom;
   readonly facts: Facts;
   readonly trace: Trace;
@@ -47,5 +49,6 @@ export const createTestWorld = (options: ResolvedMeshOptions): TestWorld => {
     facts.history.changesMs.push(time.nowMs);
     trace.note(what);
   };
-  return { time, network, discovery, random, facts, trace, startMs, changed };
+  const heartbeats = new HeartbeatAir(network, random.fork("heartbeats"));
+  return { time, network, discovery, heartbeats, random, facts, trace, startMs, changed };
 };

@@ -8,6 +8,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { DiscoveryHub } from "./virtual-discovery.ts";
 import type { VirtualDisk } from "./virtual-disk.ts";
+import type { HeartbeatAir } from "./virtual-heartbeat.ts";
 import type { VirtualNetwork } from "./virtual-network.ts";
 import type { VirtualProcess } from "./virtual-process.ts";
 import { VirtualTransport } from "./virtual-transport.ts";
@@ -19,13 +20,15 @@ export type VirtualParts = {
   readonly disk: VirtualDisk;
   readonly network: VirtualNetwork;
   readonly discovery: DiscoveryHub;
+  /** Undefined: the node has no heartbeat, as one of an older version. */
+  readonly heartbeats: HeartbeatAir | undefined;
   readonly random: Random;
   readonly logger: Logger;
 };
 
 /** @throws MeshError INVALID_OPTIONS, JOURNAL_LOCKED at once; rejects as `createNode` does */
 export const startVirtualNode = (given: NodeOptions, parts: VirtualParts): Promise<MeshNode> => {
-  const { host, process, disk, network, discovery, random, logger } = parts;
+  const { host, process, disk, network, discovery, heartbeats, random, logger } = parts;
   const options = resolveOptions(given);
   return assembleNode({
     options,
@@ -38,5 +41,6 @@ export const startVirtualNode = (given: NodeOptions, parts: VirtualParts): Promi
     dataDir: given.dataDir ?? host,
     transports: [new VirtualTransport(network, host, process)],
     discovery: [discovery.join(host, process)],
+    heartbeat: heartbeats?.join(host, process),
   });
 };

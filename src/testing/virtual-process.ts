@@ -1,9 +1,10 @@
 /**
  * One life of a simulated process: what is scheduled in it stops when it is killed and waits while it is
- * paused, as with SIGKILL and SIGSTOP.
+ * paused, as with SIGKILL and SIGSTOP. While it is blocked its event loop waits in the same way, as in a long
+ * computation, but its threads run.
  *
- * Invariants: nothing of a killed process runs again; events that fell due in a pause run after it, in
- * order, but for timers that are cleared meanwhile.
+ * Invariants: nothing of a killed process runs again; events that fell due in a pause or a block run after
+ * it, in order, but for timers that are cleared meanwhile.
  */
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { VirtualTime, VirtualTimer } from "./virtual-time.ts";
@@ -22,6 +23,7 @@ export class VirtualProcess {
   readonly clock: Clock;
   readonly #time: VirtualTime;
   #state: "running" | "paused" | "dead" = "running";
+  #blocked = false;
   /** What fell due in a pause; until all of it has run, what comes stands behind it. */
   readonly #backlog: (() => void)[] = [];
 
@@ -49,6 +51,15 @@ export class VirtualProcess {
     return this.#state === "paused";
   }
 
+  get isBlocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Its event loop waits: it is paused or blocked. */
+  get isStill(): boolean {
+    return this.#state === "paused" || this.#blocked;
+  }
+
   /** Calls `fn` in this process after so many milliseconds of simulated time. */
   post(delayMs: number, fn: () => void): VirtualTimer {
     const timer = this.#time.after(delayMs, () => this.enter(fn));
@@ -58,7 +69,7 @@ export class VirtualProcess {
   /** Runs it now, or after the pause, or never. */
   enter(fn: () => void): void {
     if (this.#state === "dead") return;
-    if (this.#state === "running" && this.#backlog.length === 0) fn();
+    if (this.#turns && this.#backlog.length === 0) fn();
     else this.#backlog.push(fn);
   }
 
@@ -69,6 +80,16 @@ export class VirtualProcess {
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "running";
+    this.#catchUp();
+  }
+
+  block(): void {
+    this.#blocked = true;
+  }
+
+  unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
     this.#catchUp();
   }
 
@@ -92,11 +113,15 @@ export class VirtualProcess {
     this.#time.cancel(armed.due);
   }
 
+  get #turns(): boolean {
+    return this.#state === "running" && !this.#blocked;
+  }
+
   /** One event of the backlog after the other, each in a turn of its own. */
   #catchUp(): void {
-    if (this.#backlog.length === 0) return;
+    if (this.#backlog.length === 0 || !this.#turns) return;
     this.#time.after(0, () => {
-      if (this.#state !== "running") return;
+      if (!this.#turns) return;
       this.#backlog.shift()?.();
       this.#catchUp();
     });

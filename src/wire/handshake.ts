@@ -32,6 +32,8 @@ export type Identity = {
   readonly addresses: readonly string[];
   /** Hybrid time of the sender. */
   readonly time: HybridTime;
+  /** Where its heartbeat is asked, "udp://host:port"; empty: it has none. */
+  readonly heartbeat: string;
   /** The highest epoch of a later life of itself that the node jumped above, ever; 0 if none. */
   readonly jumped: number;
 };
@@ -159,6 +161,7 @@ const writeIdentity = (writer: ByteWriter, identity: Identity): void => {
     writer.string(address);
   }
   timeField(writer, 0x69, identity.time);
+  textField(writer, 0x72, identity.heartbeat);
   uint32Field(writer, 0x78, identity.jumped);
 };
 
@@ -184,6 +187,7 @@ const readIdentity = (reader: ByteReader): Identity => {
     frameBytesMax: 0,
     addresses,
     time: hybridTimeFrom(0, 0),
+    heartbeat: "",
     jumped: 0,
   };
   while (reader.position < reader.limit) {
@@ -201,8 +205,9 @@ const readIdentity = (reader: ByteReader): Identity => {
     else if (tag === 0x58) identity.frameBytesMax = reader.uint32();
     else if (tag === 0x62) addresses.push(reader.string());
     else if (tag === 0x69) identity.time = reader.time();
+    else if (tag === 0x72) identity.heartbeat = reader.string();
     else if (tag === 0x78) identity.jumped = reader.uint32();
-    else reader.skip(tag, 0xbffe);
+    else reader.skip(tag, 0xfffe);
   }
   return identity;
 };

@@ -94,6 +94,8 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
     case "need":
       if (!existsSync(behaviour.path ?? "")) throw new PlannedFailure("the dependency is down");
       return undefined;
+    case "block":
+      return block(behaviour.ms);
     case "hang":
       return new Promise(() => {});
     case "slow":
@@ -106,6 +108,11 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
     default:
       return undefined;
   }
+};
+
+/** The event loop stands as in a long computation, and other processes have the processor meanwhile. */
+const block = (ms = 0): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 };
 
 const wait = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -26,6 +26,8 @@ export type Behaviour = {
     | "freeze"
     /** Throws unless a file is at `path`, as a dependency that is up. */
     | "need"
+    /** Keeps its event loop from turning for `ms`, as a long computation would. */
+    | "block"
     /** Returns something that has no encoding. */
     | "garbage"
     /** Returns when its signal aborts. */

@@ -95,6 +95,7 @@ export const helloOf = (mesh: string, change: Partial<HelloFrame["identity"]> = 
       frameBytesMax: 1 << 20,
       addresses: [],
       time: { ms: Date.now(), counter: 0 },
+      heartbeat: "",
       jumped: 0,
       ...change,
     },

@@ -16,7 +16,12 @@ const SlowSale = event("sale.made", {
 
 let node: MeshNode | undefined;
 const start = async (): Promise<MeshNode> => {
-  node = await createNode({ service: "shop", dataDir: ":memory:", discovery: [] });
+  node = await createNode({
+    service: "shop",
+    dataDir: ":memory:",
+    discovery: [],
+    heartbeatThread: false,
+  });
   return node;
 };
 afterEach(() => node?.stop());

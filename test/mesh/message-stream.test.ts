@@ -7,7 +7,12 @@ const options = { durable: true, timeoutMs: 600_000 } as const;
 
 let node: MeshNode | undefined;
 const start = async (): Promise<MeshNode> => {
-  node = await createNode({ service: "reader", dataDir: ":memory:", discovery: [] });
+  node = await createNode({
+    service: "reader",
+    dataDir: ":memory:",
+    discovery: [],
+    heartbeatThread: false,
+  });
   return node;
 };
 

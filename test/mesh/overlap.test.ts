@@ -11,6 +11,7 @@ describe("overlapping patterns of one group", () => {
       dataDir: ":memory:",
       discovery: [],
       logger: { debug: quiet, info: quiet, warn, error: quiet },
+      heartbeatThread: false,
     });
     await node.subscribe("order.*", quiet);
     await node.subscribe("payment.*", quiet);

@@ -125,6 +125,7 @@ const identityOf = (nodeId: string): Identity => ({
   frameBytesMax: 2 ** 24,
   addresses: [],
   time: { ms: 0, counter: 0 },
+  heartbeat: "",
   jumped: 0,
 });
 

@@ -7,12 +7,18 @@ import type { NodeOptions } from "../../src/options/node-options.ts";
 import { resolveOptions } from "../../src/options.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
 import type { Hash } from "../../src/ports/hash.ts";
+import type { Heartbeat } from "../../src/ports/heartbeat.ts";
 import type { LogFields, Logger } from "../../src/ports/logger.ts";
 import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { TestStore } from "./test-store.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export type LogLine = { readonly level: string; readonly message: string; fields?: LogFields };
+
+export type TestNodeOptions = Partial<NodeOptions> & {
+  store?: TestStore;
+  heartbeat?: Heartbeat;
+};
 
 type Seen = { readonly nodeId: string; readonly addresses: readonly string[] };
 
@@ -26,8 +32,8 @@ export class TestMesh {
   #hash: Hash | undefined;
 
   /** A node on its own store, or on that of an earlier life. */
-  async node(service: string, options: Partial<NodeOptions> & { store?: TestStore } = {}) {
-    const { store = await TestStore.open(), ...given } = options;
+  async node(service: string, options: TestNodeOptions = {}) {
+    const { store = await TestStore.open(), heartbeat, ...given } = options;
     const resolved = resolveOptions({ service, dataDir: ":memory:", ...given });
     this.#hash ??= await xxh32();
     const node = await this.clock.run(
@@ -42,6 +48,7 @@ export class TestMesh {
         dataDir: ":memory:",
         transports: [memoryTransport(this.network)],
         discovery: given.discovery ?? [this.#discovery()],
+        heartbeat,
       }),
     );
     this.nodes.push(node);

@@ -40,6 +40,7 @@ export class FaultDriver {
     this.#every(faults.crashMs, () => this.#crash());
     this.#every(faults.restartMs, () => this.#restart());
     this.#every(faults.pauseMs, () => this.#pause());
+    this.#every(world.plan.stalls.blockMs, () => this.#block(), world.stallRandom);
     this.#every(faults.diskFullMs, () => this.#fillDisk());
     this.#every(faults.clockJumpMs, () => this.#jump());
     if (nodes < 2) return;
@@ -69,17 +70,18 @@ export class FaultDriver {
     faults.deaf.clear();
     for (const node of world.nodes) {
       node.process?.resume();
+      node.process?.unblock();
       node.start();
     }
   }
 
-  #every(meanMs: number, fn: () => void): void {
+  #every(meanMs: number, fn: () => void, random = this.#world.random): void {
     if (meanMs === 0) return;
     const world = this.#world;
-    world.time.after(world.random.exponential(meanMs), () => {
+    world.time.after(random.exponential(meanMs), () => {
       if (world.isHealing) return;
       fn();
-      this.#every(meanMs, fn);
+      this.#every(meanMs, fn, random);
     });
   }
 
@@ -156,6 +158,17 @@ export class FaultDriver {
     this.#world.history.changesMs.push(this.#world.time.nowMs);
     process.pause();
     this.later(this.#world.random.pick([100, 1_500, 4_000]), () => process.resume());
+  }
+
+  /** The event loop stands, the process does not. */
+  #block(): void {
+    const { stallRandom, nodes } = this.#world;
+    const { process } = stallRandom.pick(nodes);
+    if (process === undefined || process.isBlocked || !process.isAlive) return;
+    this.#world.fault("block");
+    process.block();
+    const forMs = stallRandom.exponential(stallRandom.pick([300, 1_500, 4_000, 8_000]));
+    this.after(forMs, () => process.unblock());
   }
 
   #partition(): void {

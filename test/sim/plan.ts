@@ -109,6 +109,15 @@ export type Plan = {
   readonly work: WorkPlan;
   readonly faults: FaultPlan;
   readonly isCalm: boolean;
+  readonly stalls: StallPlan;
+};
+
+export type StallPlan = {
+  /** Mean milliseconds between two blocks of an event loop; 0: never. */
+  readonly blockMs: number;
+  /** Probability that a node has no heartbeat, as one of an older version. */
+  readonly heartbeatless: number;
+  readonly stalledMaxMs: number;
 };
 
 export const EVENTS = ["ev.a", "ev.b", "ev.c"] as const;
@@ -139,8 +148,16 @@ export const planOf = (random: SeededRandom): Plan => {
     work: workOf(random, smallJournal, faults),
     faults,
     isCalm,
+    stalls: stallsOf(random.fork("stalls"), isCalm),
   };
 };
+
+/** A calm mesh may stall too: then nobody may be taken for dead. */
+const stallsOf = (random: SeededRandom, isCalm: boolean): StallPlan => ({
+  blockMs: random.chance(isCalm ? 0.5 : 0.3) ? random.between(500, 6_000) : 0,
+  heartbeatless: !isCalm && random.chance(0.3) ? random.fraction() : 0,
+  stalledMaxMs: !isCalm && random.chance(0.2) ? random.integer(0, 4_000) : 60_000,
+});
 
 const subscriptionsOf = (
   random: SeededRandom,

@@ -82,6 +82,7 @@ export class SimNode {
       heartbeatMs: plan.heartbeatMs,
       leaseMs: plan.leaseMs,
       silenceMs: 3 * plan.leaseMs,
+      stalledMaxMs: plan.stalls.stalledMaxMs,
       journal: {
         bytesMax: plan.smallJournal ? 4 * 2 ** 20 : 2 ** 30,
         ...(plan.forgetMs === undefined ? {} : { forgetMs: plan.forgetMs }),
@@ -95,8 +96,11 @@ export class SimNode {
     };
     const { host, disk, random } = this;
     const { network, discovery } = world;
+    const hasHeartbeat = !world.stallRandom.chance(plan.stalls.heartbeatless);
+    const heartbeats = hasHeartbeat ? world.heartbeats : undefined;
     const logger = this.#logger();
-    startVirtualNode(options, { host, process, disk, network, discovery, random, logger }).then(
+    const parts = { host, process, disk, network, discovery, heartbeats, random, logger };
+    startVirtualNode(options, parts).then(
       (node) => this.#started(node, process),
       (error: unknown) => {
         world.trace.note(`${this.host} cannot start: ${String(error)}`);
@@ -167,6 +171,7 @@ export class SimNode {
       else process.post(lateMs, () => void this.#subscribe(node, plan));
     }
     void node.reply("q.echo", (data) => data);
+    if (world.plan.isCalm) void this.#watch(node);
     world.worker(this, process);
     world.watcher.up?.(this);
   }
@@ -177,6 +182,18 @@ export class SimNode {
     if (node === undefined || this.state !== "up") return;
     this.subscribing++;
     void this.#subscribe(node, plan);
+  }
+
+  /** Without faults but blocked event loops nobody may count as dead (G7). */
+  async #watch(node: MeshNode): Promise<void> {
+    const world = this.#world;
+    for await (const change of node.status()) {
+      if (change.type !== "peer-dead") continue;
+      world.found(
+        "C7",
+        `${this.host} takes n${world.indexOf(change.nodeId)} for dead in a calm mesh`,
+      );
+    }
   }
 
   async #subscribe(node: MeshNode, plan: SubscriptionPlan): Promise<void> {

@@ -14,6 +14,7 @@ import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { Trace } from "../../src/testing/trace.ts";
 import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
 import { VirtualDisk } from "../../src/testing/virtual-disk.ts";
+import { HeartbeatAir } from "../../src/testing/virtual-heartbeat.ts";
 import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
 import type { VirtualProcess } from "../../src/testing/virtual-process.ts";
 import { VirtualTime } from "../../src/testing/virtual-time.ts";
@@ -47,6 +48,8 @@ export class World {
   readonly faults = new Map<string, number>();
   readonly coverage = new Map<string, number>();
   readonly random: SeededRandom;
+  readonly stallRandom: SeededRandom;
+  readonly heartbeats: HeartbeatAir;
   /** The liveness phase: nothing fails any more. */
   isHealing = false;
   readonly scenario: Scenario | undefined;
@@ -111,6 +114,9 @@ export class World {
       );
       this.workers.push(new Worker(this, index, own.fork("work")));
     }
+    const beats = random.fork("heartbeats");
+    this.heartbeats = new HeartbeatAir(this.network, beats.fork("air"));
+    this.stallRandom = beats.fork("stalls");
   }
 
   // --- what is recorded ----------------------------------------------------------------------

@@ -143,6 +143,27 @@ describe("a process that is paused", () => {
   });
 });
 
+describe("a process whose event loop is blocked", () => {
+  it("keeps its messages, and is stalled for the others until it turns again", async () => {
+    const first = await startBilling(300);
+    const second = await startBilling(300);
+    await orders.waitFor(OrderPlaced);
+    await orders.publish(OrderPlaced, { id: "o-1" });
+    await mesh.until(() => mesh.attempts("billing", OrderPlaced).length === 1);
+    const [begun] = mesh.attempts("billing", OrderPlaced);
+    const blocked = begun?.node === first.id ? first : second;
+    mesh.block(blocked);
+    await mesh.advance(10_000);
+    const states = new Map(orders.peers().map(({ nodeId, state }) => [nodeId, state]));
+    expect(states.get(blocked.id)).toBe("stalled");
+    mesh.unblock(blocked);
+    await mesh.settle();
+    expect(mesh.attempts("billing", OrderPlaced)).toHaveLength(1);
+    expect(ids(mesh.published(InvoiceSent))).toEqual(["o-1"]);
+    mesh.check();
+  });
+});
+
 describe("a network that fails", () => {
   it("parts two services; when it heals, what waited arrives", async () => {
     const billing = await startBilling();

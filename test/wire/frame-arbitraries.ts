@@ -44,6 +44,7 @@ const identity: fc.Arbitrary<Identity> = fc.record({
   frameBytesMax: uint32,
   addresses: few(text),
   time,
+  heartbeat: text,
   jumped: uint32,
 });
 

@@ -21,6 +21,7 @@ const identity: Identity = {
   jumped: 0,
   addresses: ["zmq://127.0.0.1:7400", "tcp://[::1]:7401"],
   time,
+  heartbeat: "udp://127.0.0.1:7402",
 };
 
 export const SAMPLE_ENVELOPES: Readonly<Record<string, EnvelopeFields>> = {

@@ -2,8 +2,8 @@
  * Every peer this node knows, and the links with them.
  *
  * Problem: both sides may dial, links break, processes come back with a new epoch, and a copied data folder
- * must be noticed. Approach: at most one link per peer, chosen by `judgeRival`; a peer whose link is gone is
- * "lost" until its lease has run out, then "dead".
+ * must be noticed. Approach: at most one link per peer, chosen by `judgeRival`; what a peer is without one,
+ * `Leases` says.
  *
  * Bounds: `peersMax` peers, of which those dead or gone the longest make room for new ones; lives of four
  * times as many are remembered.
@@ -18,35 +18,37 @@ import {
   sameBytes,
 } from "../../core/session.ts";
 import { MeshError } from "../../errors.ts";
-import type { Timer } from "../../ports/clock.ts";
 import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
 import { KnownLives } from "./known-lives.ts";
-import { Link, type LinkOwner } from "./link.ts";
+import { Leases } from "./leases.ts";
+import { Link } from "./link.ts";
+import type { LinkOwner } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
+import type { Liveness } from "./liveness.ts";
 import { newPeer, type Peer } from "./peer.ts";
+import { JUMPED, noteRefusal } from "./refusals.ts";
 
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
 
 /** The frames of running sessions, handled by the node's runtime. */
-export type FrameOwner = Pick<LinkOwner, "frame" | "heartbeat" | "turn" | "drained">;
+export type FrameOwner = Pick<LinkOwner<Link>, "frame" | "heartbeat" | "turn" | "drained">;
 
 /** Lives remembered for each peer there may be. */
 const KNOWN_PER_PEER = 4;
-const JUMPED = "EPOCH_JUMPED";
 const GREET_AGAIN = "this node jumped above a later life of itself";
-/** Ends of dialled links that mean nothing is wrong. */
-const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED]);
 
-export class LinkTable implements LinkOwner {
+export class LinkTable implements LinkOwner<Link> {
   readonly #env: Environment;
   readonly #events: LinkTableEvents;
   readonly #frames: FrameOwner;
   readonly #dialler: Dialler;
+  readonly #liveness: Liveness;
+  readonly #leases: Leases;
   readonly #peers = new Map<string, Peer>();
   /** What this node, in all its lives, saw of its peers. */
   readonly known: KnownLives;
@@ -56,6 +58,7 @@ export class LinkTable implements LinkOwner {
   constructor(
     env: Environment,
     transports: readonly Transport[],
+    liveness: Liveness,
     events: LinkTableEvents,
     frames: FrameOwner,
   ) {
@@ -66,6 +69,8 @@ export class LinkTable implements LinkOwner {
       dialled: (connection, address, target) =>
         this.#start(connection, { dialled: true, target, address }),
     });
+    this.#liveness = liveness;
+    this.#leases = new Leases(env, liveness, (nodeId) => events.dead(nodeId, "dead"));
     this.#events = events;
     this.#frames = frames;
   }
@@ -112,7 +117,12 @@ export class LinkTable implements LinkOwner {
     this.#stopped = true;
     this.#dialler.stop();
     for (const link of [...this.#links]) link.close(code, message);
-    for (const peer of this.#peers.values()) this.#stopTimer(peer);
+    for (const peer of this.#peers.values()) this.#leases.disarm(peer);
+  }
+
+  /** When the newest heartbeat of this node left that some other node answered; -Infinity: none was. */
+  answeredSentMs(): number {
+    return this.#liveness.answeredSentMs();
   }
 
   // --- LinkOwner -----------------------------------------------------------------------------
@@ -171,7 +181,10 @@ export class LinkTable implements LinkOwner {
     } else if (!local) {
       this.#replaceLife(peer, link);
     }
-    if (!local) this.#met(identity);
+    if (!local) {
+      this.#met(identity);
+      this.#liveness.watch(identity);
+    }
     this.#events.up(link, peer);
     if (local) return;
     this.#dialler.linked(peer.nodeId, peer.addresses);
@@ -181,6 +194,21 @@ export class LinkTable implements LinkOwner {
 
   frame(...args: Parameters<FrameOwner["frame"]>): void {
     this.#frames.frame(...args);
+  }
+
+  isStalled(link: Link): boolean {
+    return this.#liveness.isStalled(link.peer.nodeId, link.silentMs(), link.stalled);
+  }
+
+  stallChanged(link: Link): void {
+    const peer = this.#peers.get(link.peer.nodeId);
+    if (peer?.link !== link) return;
+    if (link.stalled) {
+      this.#leases.stalled(peer);
+      return;
+    }
+    this.#leases.resumed(peer, "alive");
+    this.#frames.drained(link); // what waited for it goes on
   }
 
   heartbeat(link: Link): ReturnType<FrameOwner["heartbeat"]> {
@@ -209,10 +237,12 @@ export class LinkTable implements LinkOwner {
       if (!local) {
         this.#env.report({ type: "peer-down", nodeId, service, reason: reason.message });
       }
-      if (left) this.#events.dead(peer.nodeId, "left");
-      else if (!this.#stopped) this.#armDeath(peer);
+      if (left) {
+        this.#liveness.unwatch(nodeId);
+        this.#events.dead(nodeId, "left");
+      } else if (!this.#stopped) this.#leases.arm(peer);
     } else {
-      this.#noteRefusal(link, code, reason);
+      if (!this.#stopped) noteRefusal(this.#env, link, code, reason);
     }
     this.#dialler.ended(link, code);
   }
@@ -264,7 +294,7 @@ export class LinkTable implements LinkOwner {
       this.#events.down(older, peer, new MeshError("PEER_LOST", "replaced by another link"));
       older.close("DUPLICATE_LINK", "another link between the two nodes is kept");
     }
-    this.#stopTimer(peer);
+    this.#leases.disarm(peer);
     const jumped = sameBytes(peer.nonce, identity.nonce); // the same life: what it runs goes on
     if (peer.epoch !== identity.epoch && !jumped) this.#events.dead(peer.nodeId, "dead");
     peer.link = link;
@@ -275,45 +305,10 @@ export class LinkTable implements LinkOwner {
     peer.addresses = identity.addresses;
   }
 
-  /** The lease: after it, what the peer had goes to others. */
-  #armDeath(peer: Peer): void {
-    this.#stopTimer(peer);
-    peer.timer = this.#env.clock.setTimer(this.#env.times.leaseMs * 1.1, () => {
-      peer.timer = undefined;
-      peer.state = "dead";
-      this.#events.dead(peer.nodeId, "dead");
-      this.#env.report({ type: "peer-dead", nodeId: peer.nodeId, service: peer.service });
-    });
-  }
-
   #start(connection: Connection, how: { dialled: boolean; target: string; address: string }): void {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     link.start();
-  }
-
-  /** A link that never rose: both sides count why, the side that dialled reports it. */
-  #noteRefusal(link: Link, code: string, reason: MeshError): void {
-    if (this.#stopped) return;
-    const { counters, logger } = this.#env;
-    if (!link.dialled && !link.greeted) {
-      // What was read instead of a Hello is counted where it was read.
-      if (code !== "MALFORMED") counters.count("link.notGreeted");
-      return;
-    }
-    if (EXPECTED.has(code)) return;
-    counters.count(`link.${link.dialled ? "refused" : "rejected"}.${code}`);
-    if (code !== "WRONG_MESH") {
-      const message = link.dialled ? "link refused" : "link rejected";
-      logger.warn(message, { address: link.address, code, reason: reason.message });
-    }
-    if (!link.dialled) return;
-    this.#env.report({
-      type: "link-refused",
-      address: link.address,
-      code,
-      message: reason.message,
-    });
   }
 
   #met(identity: Identity): void {
@@ -340,10 +335,5 @@ export class LinkTable implements LinkOwner {
       return true;
     }
     return false;
-  }
-
-  #stopTimer(holder: { timer: Timer | undefined }): void {
-    if (holder.timer !== undefined) this.#env.clock.clearTimer(holder.timer);
-    holder.timer = undefined;
   }
 }

@@ -15,39 +15,20 @@ import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection } from "../../ports/transport.ts";
 import { BatchWriter } from "../../wire/batch-writer.ts";
-import type { PingFrame } from "../../wire/credit.ts";
 import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../wire/frames.ts";
-import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
+import type { Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
+import type { LinkOwner } from "./link-owner.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
 const BUFFERED_BYTES_MAX = 512 * 1024;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
 
-export interface LinkOwner {
-  /** The dialling side's first frame. */
-  hello(link: Link): HelloFrame;
-  /** The accepting side judges a Hello: the Welcome to answer, or why not. */
-  greet(link: Link, hello: HelloFrame): WelcomeFrame | Rejection;
-  /** The dialling side judges a Welcome. */
-  welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined;
-  /** The session is up; frames may be sent and will come. */
-  up(link: Link): void;
-  frame(link: Link, frame: KnownFrame): void;
-  /** Adds tails and credits to a heartbeat. */
-  heartbeat(link: Link): Pick<PingFrame, "tails" | "credits">;
-  /** Before the frames of this turn leave: the last chance to add some. */
-  turn(link: Link): void;
-  /** The connection took everything: bulk may go on. */
-  drained(link: Link): void;
-  closed(link: Link, reason: MeshError): void;
-}
-
 export class Link {
   readonly #env: Environment;
-  readonly #owner: LinkOwner;
+  readonly #owner: LinkOwner<Link>;
   readonly #connection: Connection;
   readonly dialled: boolean;
   /** The node the dialler means to reach, or "". */
@@ -64,10 +45,11 @@ export class Link {
   #heardPing = 0;
   #beatMs = 0;
   #local = false;
+  #stalled = false;
 
   constructor(
     env: Environment,
-    owner: LinkOwner,
+    owner: LinkOwner<Link>,
     connection: Connection,
     how: { dialled: boolean; target: string; address: string },
   ) {
@@ -93,9 +75,14 @@ export class Link {
     return this.#peer !== undefined;
   }
 
-  /** The connection has more untaken bytes than bulk may add to. */
+  /** No bulk now: the connection has too many untaken bytes, or the peer's event loop is blocked. */
   get congested(): boolean {
-    return this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
+    return this.#stalled || this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
+  }
+
+  /** The peer's process lives, its event loop is blocked: no new work for it. */
+  get stalled(): boolean {
+    return this.#stalled;
   }
 
   /** Milliseconds since the peer was last heard. */
@@ -295,9 +282,14 @@ export class Link {
   #beat(): void {
     if (this.#state !== "up") return;
     const { heartbeatMs, silenceMs } = this.#env.times;
-    if (this.#isSilent(silenceMs, heartbeatMs)) {
+    const stalled = !this.#local && this.#owner.isStalled(this);
+    if (this.#isSilent(silenceMs, heartbeatMs) && !stalled) {
       this.close("TIMEOUT", `nothing heard for ${silenceMs} ms`);
       return;
+    }
+    if (stalled !== this.#stalled) {
+      this.#stalled = stalled;
+      this.#owner.stallChanged(this);
     }
     this.#flushBatch(); // what the tails speak of goes first
     const { tails, credits } = this.#owner.heartbeat(this);

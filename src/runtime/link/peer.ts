@@ -3,8 +3,11 @@ import type { Timer } from "../../ports/clock.ts";
 import type { Identity } from "../../wire/handshake.ts";
 import type { Link } from "./link.ts";
 
-/** "lost": its link is gone and its lease has not run out. "left": it said goodbye. */
-export type PeerState = "alive" | "lost" | "dead" | "left";
+/**
+ * "stalled": its process lives and its event loop is blocked. "lost": its link is gone and its lease has not
+ * run out. "left": it said goodbye.
+ */
+export type PeerState = "alive" | "stalled" | "lost" | "dead" | "left";
 
 export type Peer = {
   readonly nodeId: string;

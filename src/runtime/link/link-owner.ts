@@ -1,0 +1,29 @@
+/** What a link asks of its owner, and tells it. */
+import type { Rejection } from "../../core/session.ts";
+import type { MeshError } from "../../errors.ts";
+import type { PingFrame } from "../../wire/credit.ts";
+import type { KnownFrame } from "../../wire/frames.ts";
+import type { HelloFrame, WelcomeFrame } from "../../wire/handshake.ts";
+
+export interface LinkOwner<Link> {
+  /** The dialling side's first frame. */
+  hello(link: Link): HelloFrame;
+  /** The accepting side judges a Hello: the Welcome to answer, or why not. */
+  greet(link: Link, hello: HelloFrame): WelcomeFrame | Rejection;
+  /** The dialling side judges a Welcome. */
+  welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined;
+  /** The session is up; frames may be sent and will come. */
+  up(link: Link): void;
+  frame(link: Link, frame: KnownFrame): void;
+  /** Whether the peer's process lives while its event loop is blocked: then its silence is not an end. */
+  isStalled(link: Link): boolean;
+  /** What `isStalled` says of the link is another than before. */
+  stallChanged(link: Link): void;
+  /** Adds tails and credits to a heartbeat. */
+  heartbeat(link: Link): Pick<PingFrame, "tails" | "credits">;
+  /** Before the frames of this turn leave: the last chance to add some. */
+  turn(link: Link): void;
+  /** The connection took everything: bulk may go on. */
+  drained(link: Link): void;
+  closed(link: Link, reason: MeshError): void;
+}

@@ -1,0 +1,83 @@
+/**
+ * Which peers live although their links are silent, by the node's heartbeat.
+ *
+ * Problem: a heartbeat may be missing here, at a peer of an older version, or be lost on the way; a node must work
+ * without one. Approach: it can only add life. Where nothing is heard through it the verdict is "unknown", and
+ * links and leases decide as they would alone.
+ *
+ * Invariant: a peer is watched from the greeting of a life of it until that life is over.
+ */
+import { judgeStall, LEASES_WAITED, type StallVerdict } from "../../core/stall.ts";
+import type { Heartbeat, HeartbeatSelf } from "../../ports/heartbeat.ts";
+import type { Identity } from "../../wire/handshake.ts";
+import type { Environment } from "../environment.ts";
+
+export class Liveness {
+  readonly #env: Environment;
+  #heartbeat: Heartbeat | undefined;
+
+  constructor(env: Environment, heartbeat: Heartbeat | undefined) {
+    this.#env = env;
+    this.#heartbeat = heartbeat;
+  }
+
+  /** Resolves with the address to advertise; "" where there is no heartbeat, which stops nobody. */
+  async start(self: HeartbeatSelf): Promise<string> {
+    const { clock, counters, limits, times } = this.#env;
+    try {
+      const address = await this.#heartbeat?.start(self, {
+        clock,
+        intervalMs: times.heartbeatMs,
+        peersMax: limits.peersMax,
+        count: (name, count) => counters.count(name, count),
+        failed: (error) => this.#failed(error),
+      });
+      return address ?? "";
+    } catch (error) {
+      this.#failed(error);
+      this.#heartbeat = undefined;
+      return "";
+    }
+  }
+
+  /** A session with this life of a peer is up. */
+  watch({ nodeId, nonce, heartbeat }: Pick<Identity, "nodeId" | "nonce" | "heartbeat">): void {
+    if (heartbeat === "") this.#heartbeat?.unwatch(nodeId);
+    else this.#heartbeat?.watch({ nodeId, nonce, address: heartbeat });
+  }
+
+  unwatch(nodeId: string): void {
+    this.#heartbeat?.unwatch(nodeId);
+  }
+
+  /** Of a peer without a link. */
+  judge(nodeId: string): StallVerdict {
+    return this.#judge(nodeId, Number.POSITIVE_INFINITY, false);
+  }
+
+  /** Of a linked one, whose last frame is so old. Once it is stalled, it falls silent like any other. */
+  isStalled(nodeId: string, linkSilentMs: number, isStalled: boolean): boolean {
+    return this.#judge(nodeId, linkSilentMs, isStalled) === "stalled";
+  }
+
+  /** When the newest heartbeat of this node left that some peer answered; -Infinity: none was. */
+  answeredSentMs(): number {
+    return this.#heartbeat?.answeredSentMs() ?? Number.NEGATIVE_INFINITY;
+  }
+
+  async stop(): Promise<void> {
+    await this.#heartbeat?.stop();
+  }
+
+  #judge(nodeId: string, linkSilentMs: number, isPatient: boolean): StallVerdict {
+    const { leaseMs, stalledMaxMs, silenceMs } = this.#env.times;
+    const patienceMs = isPatient ? silenceMs : leaseMs * LEASES_WAITED;
+    const limits = { leaseMs, stalledMaxMs, patienceMs };
+    return judgeStall(this.#heartbeat?.pulse(nodeId), linkSilentMs, limits);
+  }
+
+  #failed(error: unknown): void {
+    this.#env.counters.count("heartbeat.failed");
+    this.#env.logger.warn("no heartbeat: a blocked event loop counts as a dead process", { error });
+  }
+}

@@ -1,0 +1,31 @@
+/** A link that never rose: both sides count why, the side that dialled reports it. */
+import type { MeshError } from "../../errors.ts";
+import type { Environment } from "../environment.ts";
+import type { Link } from "./link.ts";
+
+/** The end of a link whose node has something new to say of itself. */
+export const JUMPED = "EPOCH_JUMPED";
+/** Ends of dialled links that mean nothing is wrong. */
+const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED]);
+
+export const noteRefusal = (
+  env: Environment,
+  link: Link,
+  code: string,
+  reason: MeshError,
+): void => {
+  const { counters, logger } = env;
+  if (!link.dialled && !link.greeted) {
+    // What was read instead of a Hello is counted where it was read.
+    if (code !== "MALFORMED") counters.count("link.notGreeted");
+    return;
+  }
+  if (EXPECTED.has(code)) return;
+  counters.count(`link.${link.dialled ? "refused" : "rejected"}.${code}`);
+  if (code !== "WRONG_MESH") {
+    const message = link.dialled ? "link refused" : "link rejected";
+    logger.warn(message, { address: link.address, code, reason: reason.message });
+  }
+  if (!link.dialled) return;
+  env.report({ type: "link-refused", address: link.address, code, message: reason.message });
+};

@@ -1,0 +1,262 @@
+/** Stalled, lost and dead to the millisecond: whole nodes in simulated processes. */
+import { describe, expect, it } from "vitest";
+import type { MeshNode } from "../../src/mesh/mesh-node.ts";
+import type { NodeOptions } from "../../src/options/node-options.ts";
+import type { Logger } from "../../src/ports/logger.ts";
+import type { StatusChange } from "../../src/runtime/environment.ts";
+import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import { DiscoveryHub } from "../../src/testing/virtual-discovery.ts";
+import { VirtualDisk } from "../../src/testing/virtual-disk.ts";
+import { HeartbeatAir } from "../../src/testing/virtual-heartbeat.ts";
+import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
+import { startVirtualNode } from "../../src/testing/virtual-node.ts";
+import { VirtualProcess } from "../../src/testing/virtual-process.ts";
+import { VirtualTime } from "../../src/testing/virtual-time.ts";
+
+const SILENT: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const LEASE_MS = 1_000;
+const SILENCE_MS = 3_000;
+const HEARTBEAT_MS = 250;
+
+type Life = {
+  readonly host: string;
+  readonly process: VirtualProcess;
+  readonly node: MeshNode;
+  /** What it said of its peers, with the time: "peer-dead b". */
+  readonly said: { readonly atMs: number; readonly what: string }[];
+};
+
+class Mesh {
+  readonly time = new VirtualTime((error) => {
+    throw error;
+  });
+  readonly random = new SeededRandom(1);
+  readonly network = new VirtualNetwork(this.time, this.random.fork("network"), {
+    fragile: () => false,
+    fault: () => {},
+    arrived: () => {},
+  });
+  readonly discovery = new DiscoveryHub(this.time, this.random.fork("discovery"), () => {});
+  readonly air = new HeartbeatAir(this.network, this.random.fork("air"));
+  readonly lives: Life[] = [];
+
+  async start(
+    host: string,
+    options: Partial<NodeOptions> & { isOld?: boolean } = {},
+  ): Promise<Life> {
+    const { isOld = false, ...given } = options;
+    const process = new VirtualProcess(host, this.time, { wallMs: 1_800_000_000_000, rate: 1 });
+    const disk = new VirtualDisk(this.time, this.random.fork(host), {
+      fault: () => {},
+      durable: () => {},
+    });
+    this.network.up(host);
+    const { network, discovery } = this;
+    const heartbeats = isOld ? undefined : this.air;
+    const parts = { host, process, disk, network, discovery, heartbeats };
+    const node = await this.wait(
+      startVirtualNode(
+        { service: host, ...given },
+        { ...parts, random: this.random.fork(`${host} node`), logger: SILENT },
+      ),
+    );
+    const life: Life = { host, process, node, said: [] };
+    this.lives.push(life);
+    void this.#listen(life);
+    return life;
+  }
+
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    let over = false;
+    const end = (): void => {
+      over = true;
+    };
+    promise.then(end, end);
+    await this.until(() => over);
+    return promise;
+  }
+
+  async until(done: () => boolean): Promise<void> {
+    const endMs = this.time.nowMs + 120_000;
+    await this.time.run({ untilMs: endMs, done });
+    if (!done()) throw new Error(`not within 120 s: ${done}`);
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.time.run({ untilMs: this.time.nowMs + ms });
+  }
+
+  async linked(): Promise<void> {
+    await this.until(() =>
+      this.lives.every(({ node }) => {
+        return (
+          node.peers().filter(({ state }) => state === "alive").length === this.lives.length - 1
+        );
+      }),
+    );
+    await this.pass(2 * HEARTBEAT_MS); // every heartbeat was heard
+  }
+
+  async #listen({ node, said }: Life): Promise<void> {
+    for await (const change of node.status()) {
+      if (isOfPeer(change))
+        said.push({ atMs: this.time.nowMs, what: `${change.type} ${change.service}` });
+    }
+  }
+}
+
+const isOfPeer = (change: StatusChange): change is StatusChange & { readonly service: string } =>
+  change.type.startsWith("peer-") && change.type !== "peer-up";
+
+const stateOf = (life: Life, of: Life): string | undefined =>
+  life.node.peers().find(({ nodeId }) => nodeId === of.node.id)?.state;
+
+const pair = async (a: Parameters<Mesh["start"]>[1] = {}, b: typeof a = {}) => {
+  const mesh = new Mesh();
+  const lives = [await mesh.start("a", a), await mesh.start("b", b)] as const;
+  await mesh.linked();
+  return { mesh, a: lives[0], b: lives[1] };
+};
+
+const whatOf = ({ said }: Life): string[] => said.map(({ what }) => what);
+const timeOf = ({ said }: Life, what: string): number =>
+  said.find((each) => each.what === what)?.atMs ?? Number.NaN;
+
+describe("a blocked event loop", () => {
+  it("is stalled a lease and a heartbeat later, and alive a heartbeat after it turns", async () => {
+    const { mesh, a, b } = await pair();
+    const startMs = mesh.time.nowMs;
+    b.process.block();
+    await mesh.pass(30_000);
+    expect(stateOf(a, b)).toBe("stalled");
+    const afterMs = timeOf(a, "peer-stalled b") - startMs;
+    expect(afterMs).toBeGreaterThan(LEASE_MS - HEARTBEAT_MS);
+    expect(afterMs).toBeLessThan(LEASE_MS + 3 * HEARTBEAT_MS);
+    b.process.unblock();
+    await mesh.pass(2 * HEARTBEAT_MS);
+    expect(stateOf(a, b)).toBe("alive");
+    expect(whatOf(a)).toEqual(["peer-stalled b", "peer-resumed b"]);
+    expect(whatOf(b)).toEqual([]);
+  });
+
+  it("gets no new work, and all of it when it turns again; what is at most once goes to others", async () => {
+    const { mesh, a, b } = await pair();
+    const c = await mesh.start("c");
+    await mesh.linked();
+    const got: string[] = [];
+    for (const { node, host } of [b, c]) {
+      const note = (data: unknown) => void got.push(`${host} ${String(data)}`);
+      await mesh.wait(node.subscribe("x.y", note, { group: "g", distribution: "any" }));
+    }
+    b.process.block();
+    await mesh.until(() => stateOf(a, b) === "stalled");
+    for (let n = 0; n < 50; n++) await mesh.wait(a.node.publish("x.y", n));
+    for (let n = 50; n < 100; n++) expect(a.node.emit("x.y", n)).toBe(true);
+    await mesh.pass(1_000);
+    expect(got.filter((each) => each.startsWith("c"))).toHaveLength(100);
+    b.process.unblock();
+    await mesh.until(() => stateOf(a, b) === "alive");
+    for (let n = 100; n < 150; n++) await mesh.wait(a.node.publish("x.y", n));
+    await mesh.pass(1_000);
+    expect(got.filter((each) => each.startsWith("b")).length).toBeGreaterThan(0);
+    expect(got).toHaveLength(150);
+  });
+
+  it("is dead past stalledMaxMs, as if it had no heartbeat", async () => {
+    const { mesh, a, b } = await pair({ stalledMaxMs: 10_000 });
+    const startMs = mesh.time.nowMs;
+    b.process.block();
+    await mesh.pass(20_000);
+    expect(whatOf(a)).toEqual(["peer-stalled b", "peer-down b", "peer-dead b"]);
+    const deadMs = timeOf(a, "peer-dead b") - startMs;
+    expect(deadMs).toBeGreaterThan(10_000);
+    expect(deadMs).toBeLessThan(10_000 + 1.1 * LEASE_MS + 3 * HEARTBEAT_MS);
+    b.process.unblock();
+    await mesh.until(() => stateOf(a, b) === "alive");
+  });
+
+  it("whose link breaks is lost, then stalled, and has a lease to come back when it turns", async () => {
+    const { mesh, a, b } = await pair();
+    b.process.block();
+    await mesh.pass(500);
+    mesh.network.reset("a", "b");
+    await mesh.pass(100);
+    expect(stateOf(a, b)).toBe("lost");
+    await mesh.pass(20_000);
+    expect(stateOf(a, b)).toBe("stalled");
+    b.process.unblock();
+    await mesh.pass(3_000);
+    expect(stateOf(a, b)).toBe("alive");
+    expect(whatOf(a)).toEqual(["peer-down b", "peer-stalled b"]);
+  });
+
+  it("takes nobody for dead when it turns again", async () => {
+    const { mesh, a, b } = await pair();
+    const c = await mesh.start("c");
+    await mesh.linked();
+    b.process.block();
+    mesh.network.reset("b", "c"); // c's return waits to be read
+    await mesh.pass(30_000);
+    b.process.unblock();
+    await mesh.pass(5_000);
+    expect([stateOf(b, a), stateOf(b, c)]).toEqual(["alive", "alive"]);
+    expect(whatOf(b)).not.toContain("peer-dead c");
+    expect(whatOf(b)).not.toContain("peer-dead a");
+  });
+});
+
+describe("a process that is gone", () => {
+  it("is dead a lease later, whether it was stalled or not", async () => {
+    for (const blockedMs of [0, 5_000]) {
+      const { mesh, a, b } = await pair();
+      if (blockedMs > 0) b.process.block();
+      await mesh.pass(blockedMs);
+      const killedMs = mesh.time.nowMs;
+      b.process.kill();
+      mesh.network.died("b", false);
+      await mesh.until(() => stateOf(a, b) === "dead");
+      const afterMs = mesh.time.nowMs - killedMs;
+      expect(afterMs).toBeGreaterThan(LEASE_MS);
+      expect(afterMs).toBeLessThan(1.1 * LEASE_MS + HEARTBEAT_MS);
+    }
+  });
+
+  it("without a word, with its power, is dead a silence and a lease later, stalled or not", async () => {
+    for (const blockedMs of [0, 5_000]) {
+      const { mesh, a, b } = await pair();
+      if (blockedMs > 0) b.process.block();
+      await mesh.pass(blockedMs);
+      const killedMs = mesh.time.nowMs;
+      b.process.kill();
+      mesh.network.died("b", true);
+      await mesh.until(() => stateOf(a, b) === "dead");
+      const afterMs = mesh.time.nowMs - killedMs;
+      expect(afterMs).toBeLessThan(SILENCE_MS + 1.1 * LEASE_MS + 3 * HEARTBEAT_MS);
+    }
+  });
+
+  it("is told from a blocked one: a paused one is dead", async () => {
+    const { mesh, a, b } = await pair();
+    const startMs = mesh.time.nowMs;
+    b.process.pause();
+    await mesh.until(() => stateOf(a, b) === "dead");
+    expect(mesh.time.nowMs - startMs).toBeLessThan(SILENCE_MS + 1.1 * LEASE_MS + 3 * HEARTBEAT_MS);
+    expect(whatOf(a)).toEqual(["peer-down b", "peer-dead b"]);
+    b.process.resume();
+    await mesh.until(() => stateOf(a, b) === "alive");
+  });
+});
+
+describe("a peer without a heartbeat, of an older version", () => {
+  it.each([
+    ["there", {}, { isOld: true }],
+    ["here", { isOld: true }, {}],
+  ])("is dead when its event loop is blocked: none %s", async (_, mine, its) => {
+    const { mesh, a, b } = await pair(mine, its);
+    b.process.block();
+    await mesh.pass(10_000);
+    expect(whatOf(a)).toEqual(["peer-down b", "peer-dead b"]);
+    b.process.unblock();
+    await mesh.until(() => stateOf(a, b) === "alive");
+  });
+});
