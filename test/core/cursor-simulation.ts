@@ -71,8 +71,8 @@ export class CursorSimulation {
   readonly ended = new Map<Entry, string>();
   readonly killers: Entry[] = [];
   readonly poison = new Set<Entry>();
-  /** Given up by a handler: a gap in its key from then on, also where that word is lost with its link. */
-  readonly #condemned = new Set<Entry>();
+  /** Dead, and in the way of their keys until that is on disk. */
+  readonly #burying = new Set<Entry>();
   readonly #random: Random;
   readonly #settings: Settings;
   readonly #processes: Process[];
@@ -122,7 +122,8 @@ export class CursorSimulation {
       }
       this.#step();
       for (const entry of this.cursor.unsettled()) {
-        if (entry.state === STOPPED) this.cursor.resume(entry);
+        if (this.#burying.has(entry)) this.#bury(entry);
+        else if (entry.state === STOPPED) this.cursor.resume(entry);
       }
       if (round % 16 === 0) this.audit();
     }
@@ -225,24 +226,33 @@ export class CursorSimulation {
 
   #work(process: Process): void {
     const { lanes } = process;
+    if (lanes.running < lanes.concurrency && this.#random() < 0.5) {
+      const waiting = takeOne(process.suspended, this.#random);
+      if (waiting !== undefined) {
+        lanes.resume(waiting);
+        if (!this.#start(process, waiting)) return;
+      }
+    }
     for (let job = lanes.next(); job !== undefined; job = lanes.next()) {
-      const { session, entry } = job;
-      if (session !== process.session) {
-        lanes.done(job); // tried in place, and its session is over
-      } else if (entry.attempts >= ATTEMPTS_MAX) {
-        this.#nack(process, job, "dead", 0);
-        lanes.done(job);
-      } else if (this.poison.has(entry)) {
-        this.#die(process);
-        return;
-      } else process.running.push(job);
+      if (!this.#start(process, job)) return;
     }
     const job = takeOne(process.running, this.#random);
     if (job !== undefined) this.#return(process, job);
-    if (this.#random() < 0.5) {
-      const waiting = takeOne(process.suspended, this.#random);
-      if (waiting !== undefined) lanes.resume(waiting);
-    }
+  }
+
+  /** False: the process died of it. */
+  #start(process: Process, job: Job): boolean {
+    const { session, entry } = job;
+    if (session !== process.session) {
+      process.lanes.done(job); // tried in place, and its session is over
+    } else if (entry.attempts >= ATTEMPTS_MAX) {
+      this.#nack(process, job, "dead", 0);
+      process.lanes.done(job);
+    } else if (this.poison.has(entry)) {
+      this.#die(process);
+      return false;
+    } else process.running.push(job);
+    return true;
   }
 
   #return(process: Process, job: Job): void {
@@ -265,8 +275,7 @@ export class CursorSimulation {
     const { session, number, keyHash } = job;
     if (session !== process.session) return;
     session.nacks.push({ number, how, delayMs });
-    if (how === "dead") this.#condemned.add(job.entry);
-    if (keyHash < 0 || (how === "dead" && !this.#settings.holdOnDead)) return;
+    if (keyHash < 0) return;
     session.stopped.add(keyHash);
     for (const behind of process.lanes.takeKey(keyHash, (other) => other.session === session)) {
       session.nacks.push({ number: behind.number, how: "return", delayMs: 0 });
@@ -305,8 +314,8 @@ export class CursorSimulation {
       if (entry === undefined) continue;
       if (how === "dead") {
         const holds = this.#settings.holdOnDead && this.#settings.keyed && entry.keyHash >= 0;
-        if (holds) this.cursor.stop(member, entry);
-        else this.#end(entry, "dead");
+        this.cursor.stop(member, entry);
+        if (!holds) this.#burying.add(entry);
       } else if (how === "retry" || delayMs > 0) {
         if (how === "retry") entry.attempts++;
         this.cursor.retry(member, entry, this.#nowMs + delayMs);
@@ -320,7 +329,6 @@ export class CursorSimulation {
     if (!this.#settings.keyed || keyHash < 0) return;
     for (const other of this.cursor.unsettled()) {
       if (other.seq >= seq) break;
-      if (this.#condemned.has(other)) continue;
       check(other.keyHash !== keyHash, `${seq} accepted before ${other.seq}`);
     }
   }
@@ -330,6 +338,12 @@ export class CursorSimulation {
     check(this.cursor.settle(entry), `${entry.seq} settles once`);
     check(!this.cursor.settle(entry), `${entry.seq} settles only once`);
     this.ended.set(entry, how);
+  }
+
+  /** Its dead letter is on disk: its key goes on. */
+  #bury(entry: Entry): void {
+    this.#burying.delete(entry);
+    this.#end(entry, "dead");
   }
 
   #passTime(): void {
@@ -346,7 +360,8 @@ export class CursorSimulation {
     );
     const entry = waiting[this.#below(waiting.length)];
     if (entry === undefined || !this.#faults) return;
-    if (entry.state === STOPPED && this.#random() < 0.7) this.cursor.resume(entry);
+    if (this.#burying.has(entry)) this.#bury(entry);
+    else if (entry.state === STOPPED && this.#random() < 0.7) this.cursor.resume(entry);
     else if (entry.pinnedTo === "") this.#end(entry, "expired");
   }
 
