@@ -74,3 +74,24 @@ it("lets the oldest of an absent group expire, also behind a block that holds no
   expect(expired).toBeGreaterThan(50);
   expect(expired + pending).toBe(121);
 });
+
+it("begins a subscription behind what is about to leave the log, not before it", async () => {
+  const store = await TestStore.open();
+  const large = { journal: { bytesMax: 40 * 2 ** 20, lateBytes: 2 ** 20 } };
+  const says = await mesh.node("says", { store, ...large });
+  const hears = await mesh.node("hears");
+  await mesh.linked();
+  await say(says, 60);
+  await mesh.clock.advance(2_000); // the oldest may go, with the next commit
+  const forever = (): Promise<void> => new Promise(() => {});
+  const how = { from: "earliest", durable: true, timeoutMs: 100_000_000 } as const;
+  await mesh.clock.run(hears.subscribe("x.y", forever, how));
+  await mesh.clock.advance(1_000);
+  await say(says, 1);
+  const next = store.crash();
+  await mesh.clock.run(says.stop({ drainMs: 0 }));
+  const again = await mesh.node("says", { store: next, ...large });
+  const { damaged, pending = 0 } = again.ledger()["event hears x.y"] ?? {};
+  expect(damaged).toBe(0);
+  expect(pending).toBeGreaterThan(10);
+});

@@ -325,6 +325,25 @@ describe("the checkers", () => {
     ).toEqual([]);
   });
 
+  it("accept amid faults that a member ends a message well which may have expired, and only then", () => {
+    const late = (h: History): void => {
+      h.stored[0] = stored(1, { expires: true });
+      Object.assign(h.runs[0] as Run, { member: 2, endMs: 100 });
+    };
+    const amidFaults = (h: History): void => {
+      h.isCalm = false;
+      late(h);
+    };
+    expect(brokenBy(amidFaults)).toEqual([]);
+    expect(brokenBy(late)).toContain("C3");
+    expect(
+      brokenBy((h) => {
+        amidFaults(h);
+        Object.assign(h.runs[2] as Run, { startMs: 1, endMs: 2 });
+      }),
+    ).toEqual(["C3"]);
+  });
+
   it("accept the loss of what lay in a damaged block, whether or not a ledger could count it", () => {
     const lost = (h: History): void => {
       h.bitFlips = 1;

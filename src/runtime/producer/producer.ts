@@ -308,6 +308,7 @@ export class Producer implements OutputSink {
       head,
     );
     const cut = this.#retention.cut(this.env.clock.monotonicMs(), needed);
-    this.journal.trim(lowest([cut], needed));
+    this.table.trimmedTo = lowest([cut], needed);
+    this.journal.trim(this.table.trimmedTo);
   }
 }

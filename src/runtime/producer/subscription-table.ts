@@ -23,6 +23,8 @@ export class SubscriptionTable {
   readonly #states = new Map<string, SubscriptionState>();
   readonly #events = new Map<string, readonly SubscriptionState[]>();
   readonly #commands = new Map<string, readonly SubscriptionState[]>();
+  /** What is at or below may leave the log with any commit: no cursor begins before it. */
+  trimmedTo: Position = ZERO;
 
   constructor(env: Environment, journal: Journal) {
     this.#env = env;
@@ -56,7 +58,8 @@ export class SubscriptionTable {
   /** A new subscription that begins after `position`. */
   create(definition: Definition, position: Position): SubscriptionState {
     const head = this.#journal.head ?? ZERO;
-    const start = { position: comparePositions(position, head) > 0 ? head : position, head };
+    const kept = comparePositions(position, this.trimmedTo) < 0 ? this.trimmedTo : position;
+    const start = { position: comparePositions(kept, head) > 0 ? head : kept, head };
     const state = new SubscriptionState(this.#env, this.#journal.committer, definition, start);
     this.#add(state);
     return state;

@@ -2,7 +2,8 @@
  * C3: calls with one key at one node get rising positions, and per subscription, producer and key the first
  * good end of each message comes after that of every earlier one. What never ended well leaves a gap, and so does
  * what ends well only after its dead letter was on disk: a member that was paused may still run it, and its settle
- * is not accepted any more (a letter that holds its key is tried again in its place, though).
+ * is not accepted any more (a letter that holds its key is tried again in its place, though). When a message
+ * expired no disk tells: amid faults one that may expire can end late for the same reason.
  */
 import type { History, Run, Said, Violation } from "../history.ts";
 import { firstSuccess, idsGone, placeOf, runsByPlace } from "./facts.ts";
@@ -40,6 +41,13 @@ const handlingOrder = (history: History): Violation[] => {
       atMs,
     ]),
   );
+  const mayExpire = new Set(
+    history.isCalm
+      ? []
+      : history.stored
+          .filter(({ expires }) => expires)
+          .map(({ node, epoch, seq }) => placeOf("", node, epoch, seq)),
+  );
   for (const [place, runs] of runsByPlace(history)) {
     // A place may have been given twice, by a folder and an older copy of it.
     const first = firstSuccess(gone.size === 0 ? runs : runs.filter(({ id }) => !gone.has(id)));
@@ -63,6 +71,7 @@ const handlingOrder = (history: History): Violation[] => {
           message: `${lane}: ${run.id} at ${run.epoch}:${run.seq} ended at ${run.endMs}, before ${latest.id} at ${latest.epoch}:${latest.seq} did at ${latest.endMs}`,
         });
       }
+      if (mayExpire.has(placeOf("", run.producer, run.epoch, run.seq))) continue;
       if (latest === undefined || (run.endMs ?? 0) > (latest.endMs ?? 0)) latest = run;
     }
   }
