@@ -18,10 +18,12 @@ export { ERROR_TABLE, type ErrorCode, MeshError } from "./errors.ts";
 export { createNode } from "./mesh/create-node.ts";
 export type { DeadLetterBody, DeadLetterEntry } from "./mesh/dead-letter-access.ts";
 export type { HandlerContext, ReceivedMessage, StateAccess } from "./mesh/handler-context.ts";
+export type { Health } from "./mesh/health-of.ts";
 export type { Handler, MeshNode, ReplyHandler } from "./mesh/mesh-node.ts";
 export type { ManualMessage, MessageStream } from "./mesh/message-stream.ts";
 export type { Ledgers, PeerInfo, StopReport } from "./mesh/node-report.ts";
 export type { Receipt } from "./mesh/receipt.ts";
+export type { ShardOwner, Shards } from "./mesh/shards-of.ts";
 
 export type { Subscription } from "./mesh/subscription.ts";
 export type { RequestContext } from "./mesh/user-handlers.ts";

@@ -172,6 +172,7 @@ type Times = Pick<
   | "leaseMs"
   | "silenceMs"
   | "stalledMaxMs"
+  | "rebalanceMs"
   | "handshakeMs"
   | "requestTimeoutMs"
   | "confirmTimeoutMs"
@@ -192,6 +193,7 @@ const readTimes = (reader: OptionReader): Times => {
     leaseMs,
     silenceMs,
     stalledMaxMs: reader.integer("stalledMaxMs", NODE_BOUNDS.stalledMaxMs),
+    rebalanceMs: reader.integer("rebalanceMs", NODE_BOUNDS.rebalanceMs),
     handshakeMs: reader.integer("handshakeMs", NODE_BOUNDS.handshakeMs),
     requestTimeoutMs: reader.integer("requestTimeoutMs", NODE_BOUNDS.requestTimeoutMs),
     confirmTimeoutMs: reader.integer("confirmTimeoutMs", NODE_BOUNDS.confirmTimeoutMs),

@@ -3,7 +3,7 @@
  *
  * Problem: every key has one owner at a time, although members join, drain, lose their sessions, come back
  * and die; keyless messages go to whoever has room. Approach: a queue per member and one for everybody.
- * The shard map names the owner of a key; a gate keeps a shard shut while another member still has some of
+ * Tokens, or the shard map where there are none, name the owner of a key; a gate keeps a shard shut while another member still has some of
  * it; what a lost session had in flight is pinned to its member until that is back or given up. Adding and
  * sending are O(1); a change of members, or a message that comes back before others of its key, places
  * everything that waits anew, in order of position.
@@ -23,12 +23,15 @@ import { entriesWith, type Member, mayGoBeside, newMember } from "./member.ts";
 import { Opening } from "./opening.ts";
 import { Ring } from "./ring.ts";
 import { ShardGate } from "./shard-gate.ts";
-import { computeShardMap, shardOf } from "./shard-map.ts";
+import { computeShardMap, SHARD_COUNT, shardOf } from "./shard-map.ts";
 
 /** Ended entries that may stand in queues before they are swept out. */
 const STALE_MAX = 256;
 /** Entries put back at once for each of which its queue is searched; more are sorted in with the rest. */
 const SCANS_MAX = 16;
+
+/** Who holds a shard's token, by node id; undefined: nobody gets its messages now. */
+export type HolderOf = (shard: number) => string | undefined;
 
 export class Placement {
   readonly #tally: EntryTally;
@@ -37,12 +40,19 @@ export class Placement {
   readonly #anyQueue = new Ring<Entry>();
   readonly #unowned = new Ring<Entry>();
   readonly #gate = new ShardGate<Member>();
+  readonly #holderOf: HolderOf | undefined;
   #owners: readonly (Member | undefined)[] = [];
   #keyed: boolean;
   #stale = 0;
 
-  constructor(keyed: boolean, tally: EntryTally, holds: KeyHolds) {
-    this.#keyed = keyed;
+  /** `holderOf` absent: the map over the members says who owns what. */
+  constructor(
+    how: { readonly keyed: boolean; readonly holderOf?: HolderOf },
+    tally: EntryTally,
+    holds: KeyHolds,
+  ) {
+    this.#holderOf = how.holderOf;
+    this.#keyed = how.keyed;
     this.#tally = tally;
     this.#holds = holds;
   }
@@ -57,10 +67,6 @@ export class Placement {
 
   get owners(): readonly (Member | undefined)[] {
     return this.#owners;
-  }
-
-  ownerOf(keyHash: number): Member | undefined {
-    return this.#owners[shardOf(keyHash)];
   }
 
   hasOwner(entry: Entry): boolean {
@@ -116,6 +122,14 @@ export class Placement {
     if (member.draining) return;
     member.draining = true;
     this.#remap([]);
+  }
+
+  /** Tokens may be with others than before. */
+  holdersChanged(): void {
+    if (this.#holderOf === undefined) return;
+    const before = this.#owners;
+    this.#owners = this.#ownersNow();
+    if (this.#owners.some((owner, shard) => owner !== before[shard])) this.replaceAll([]);
   }
 
   /** False, and nothing changed, when two members have messages of one shard in flight. */
@@ -277,7 +291,7 @@ export class Placement {
     if (assume) return true;
     const { keyHash } = entry;
     if (this.#gate.holdsBack(keyHash)) return true;
-    const queue = this.ownerOf(keyHash)?.queue ?? this.#unowned;
+    const queue = this.#owners[shardOf(keyHash)]?.queue ?? this.#unowned;
     for (let at = 0; at < queue.length; at++) if (queue.at(at)?.keyHash === keyHash) return true;
     return false;
   }
@@ -313,9 +327,20 @@ export class Placement {
   }
 
   #remap(displaced: Entry[]): void {
-    const members = [...this.#members.values()].filter((member) => !member.draining);
-    this.#owners = Array.from(computeShardMap(members), (index) => members[index]);
+    this.#owners = this.#ownersNow();
     this.replaceAll(displaced);
+  }
+
+  #ownersNow(): readonly (Member | undefined)[] {
+    const holderOf = this.#holderOf;
+    if (holderOf === undefined) {
+      const members = [...this.#members.values()].filter((member) => !member.draining);
+      return Array.from(computeShardMap(members), (index) => members[index]);
+    }
+    return Array.from({ length: SHARD_COUNT }, (_, shard) => {
+      const member = this.#members.get(holderOf(shard) ?? "");
+      return member?.draining === true ? undefined : member;
+    });
   }
 }
 

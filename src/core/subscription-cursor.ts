@@ -31,7 +31,7 @@ import { EntryWindow } from "./entry-window.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { type Member, mourn } from "./member.ts";
 import type { Opening } from "./opening.ts";
-import { Placement } from "./placement.ts";
+import { type HolderOf, Placement } from "./placement.ts";
 import type { Position } from "./position.ts";
 import { RetryTimes } from "./retry-times.ts";
 
@@ -43,6 +43,8 @@ export type CursorOptions = {
   readonly windowMax: number;
   /** Most messages that may wait for a retry before reading on stops. */
   readonly lookAheadMax: number;
+  /** Who holds a shard's token; absent: the map over the members says who owns what. */
+  readonly holderOf?: HolderOf;
 };
 
 export class SubscriptionCursor {
@@ -55,7 +57,7 @@ export class SubscriptionCursor {
 
   constructor(start: Position, options: CursorOptions) {
     this.#options = options;
-    this.#placement = new Placement(options.keyed, this.#tally, this.#holds);
+    this.#placement = new Placement(options, this.#tally, this.#holds);
     this.#window = new EntryWindow(start, this.#tally);
   }
 
@@ -74,7 +76,6 @@ export class SubscriptionCursor {
     return this.#window.length;
   }
 
-  /** Placed, not sent. */
   get unsent(): number {
     return this.#tally.count(READY);
   }
@@ -84,7 +85,6 @@ export class SubscriptionCursor {
     return this.#tally.count(PARKED) + this.#tally.count(STOPPED);
   }
 
-  /** Keys that wait. */
   get heldKeys(): number {
     return this.#holds.size;
   }
@@ -199,8 +199,9 @@ export class SubscriptionCursor {
     return true;
   }
 
-  ownerOf(keyHash: number): Member | undefined {
-    return this.#placement.ownerOf(keyHash);
+  /** Tokens may be with others than before: what waits is placed anew. */
+  holdersChanged(): void {
+    this.#placement.holdersChanged();
   }
 
   get owners(): readonly (Member | undefined)[] {

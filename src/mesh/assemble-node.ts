@@ -110,6 +110,7 @@ const environmentOf = (
     times: {
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,
+      rebalanceMs: options.rebalanceMs,
       silenceMs: options.silenceMs,
       stalledMaxMs: options.stalledMaxMs,
       handshakeMs: options.handshakeMs,

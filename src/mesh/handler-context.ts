@@ -121,9 +121,20 @@ export class HandlerContext {
     return this.#message;
   }
 
-  /** Aborts at the time-out and when the node stops waiting: nothing done after has an effect. */
+  /**
+   * Aborts at the time-out, when the key has another owner, and when the node stops waiting: nothing done
+   * after has an effect.
+   */
   get signal(): AbortSignal {
     return this.#job.signal;
+  }
+
+  /**
+   * Grows from owner to owner of the key: a store of your own that keeps the highest it has seen can refuse
+   * a handler that was overtaken. 0n without a key, or where keys have no owners.
+   */
+  get fence(): bigint {
+    return BigInt(this.#job.fence);
   }
 
   /** @throws MeshError STATE_UNAVAILABLE unless group is false or failover is "wait" */

@@ -19,10 +19,12 @@ import { subscriptionId } from "../runtime/subscription-id.ts";
 import { Asker } from "./asker.ts";
 import { DeadLetterAccess } from "./dead-letter-access.ts";
 import type { HandlerContext } from "./handler-context.ts";
+import { type Health, healthOf } from "./health-of.ts";
 import { MessageStream } from "./message-stream.ts";
 import type { Ledgers, PeerInfo, StopReport } from "./node-report.ts";
 import { Publisher } from "./publisher.ts";
 import type { Receipt } from "./receipt.ts";
+import { type Shards, shardsOf } from "./shards-of.ts";
 import type { StatusStream } from "./status-stream.ts";
 import { Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
@@ -254,15 +256,14 @@ export class MeshNode {
     return peers;
   }
 
-  /** Whether the node does its work, and why not. */
-  health(): { readonly ready: boolean; readonly reasons: readonly string[] } {
-    const reasons: string[] = [];
-    if (this.#stopping !== undefined) reasons.push("the node stops or has stopped");
-    else if (!this.#runtime.journal.accepting) reasons.push("the journal accepts nothing");
-    for (const state of this.#runtime.producer.table.all()) {
-      if (state.pausedFor !== undefined) reasons.push(`"${state.id}": ${state.pausedFor}`);
-    }
-    return { ready: reasons.length === 0, reasons };
+  /** Whether the node does its work, and why not; and what waits for a member out of reach. */
+  health(): Health {
+    return healthOf(this.#runtime, this.#stopping !== undefined);
+  }
+
+  /** Who holds the keys of a group's subscription. Undefined when this node knows of none with owners. */
+  shards(group: string, contract: AnyContract | string): Shards | undefined {
+    return shardsOf(this.#runtime, group, contract);
   }
 
   /** Counts of what happened in this process, by name: drops by reason, retries, malformed frames. */

@@ -13,7 +13,7 @@ import {
 import type { ConsumerSubscription } from "../runtime/consumer/consumer-subscription.ts";
 import { type FlowLimits, flowLimitsOf } from "../runtime/flow-limits.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
-import { subscriptionId } from "../runtime/subscription-id.ts";
+import { privateGroup, subscriptionId } from "../runtime/subscription-id.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
 import { Births } from "./births.ts";
 import type { ContextHost } from "./handler-context.ts";
@@ -67,7 +67,7 @@ export class Subscriber {
     );
     const stop = () => this.#stopConsumer(consumer);
     const subscription = new Subscription(record, options, stop, consumer);
-    return this.#announce(subscription, record, options.signal);
+    return this.#announce(subscription, record, options.signal, consumer);
   }
 
   async reply(
@@ -176,7 +176,7 @@ export class Subscriber {
   ): SubscriptionRecord {
     const { env, journal } = this.#runtime;
     const group =
-      options.group === false ? `${this.#options.service}~${journal.nodeId}` : options.group;
+      options.group === false ? privateGroup(this.#options.service, journal.nodeId) : options.group;
     const id = subscriptionId({ role, group, pattern: contract.subject });
     const definedTime = env.hybrid.now(env.clock.wallMs());
     const birth = this.#births.of(id, options.durable, definedTime);
@@ -224,6 +224,7 @@ export class Subscriber {
     subscription: Subscription,
     record: SubscriptionRecord,
     signal: AbortSignal | undefined,
+    consumer?: ConsumerSubscription,
   ): Promise<Subscription> {
     this.#subscriptions.set(record.index, subscription);
     subscription.onStopped = () => this.#subscriptions.delete(record.index);
@@ -249,19 +250,39 @@ export class Subscriber {
       signal?.addEventListener("abort", abort, { once: true });
       this.#runtime.declarations.announce(record, give);
       this.#runtime.consumer.askAbout(record.index);
+      if (consumer !== undefined) this.#enter(consumer);
     });
+  }
+
+  /** From now on shards may be this node's. */
+  #enter({ id, owned, spec: { record } }: ConsumerSubscription): void {
+    if (owned === undefined) return;
+    const { ownerships, journal, env } = this.#runtime;
+    const { nodeId } = journal;
+    const self = { id: nodeId, hash: env.hash.hash32(nodeId), weight: Math.max(1, record.weight) };
+    owned.entered(ownerships.enter(id, owned, { self, sticky: !record.failoverMove }));
+  }
+
+  /** Its shards go to other members. */
+  #leave({ id, owned }: ConsumerSubscription): Promise<void> {
+    const own = owned === undefined ? undefined : this.#runtime.ownerships.get(id)?.own;
+    if (own === undefined) return Promise.resolve();
+    return new Promise((resolve) => own.leave(resolve));
   }
 
   async #stopConsumer(consumer: ConsumerSubscription): Promise<void> {
     const { declarations, journal, env } = this.#runtime;
     const { index } = consumer;
     declarations.drain(index);
+    const left = this.#leave(consumer);
     await consumer.drain();
     // The last acks leave after the sync that covers their marks, and the turn after it.
     await new Promise<void>((resolve) => journal.onDurable(() => resolve()));
     await new Promise<void>((resolve) => void env.clock.setTimer(0, resolve));
+    await left;
     declarations.remove(index);
     this.#runtime.consumer.remove(consumer);
+    if (consumer.owned !== undefined) this.#runtime.ownerships.exit(consumer.id);
   }
 
   async #stopReply(index: number, flow: FlowLimits | undefined): Promise<void> {

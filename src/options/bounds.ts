@@ -63,6 +63,7 @@ export const NODE_BOUNDS = Object.freeze({
   leaseMs: bound(1_000, 50, 10 * MINUTE_MS),
   silenceMs: bound(3_000, 100, 60 * MINUTE_MS),
   stalledMaxMs: bound(MINUTE_MS, 0, DAY_MS),
+  rebalanceMs: bound(250, 10, MINUTE_MS),
   handshakeMs: bound(5_000, 100, 10 * MINUTE_MS),
   requestTimeoutMs: bound(5_000, 1, TIMER_MS_MAX),
   confirmTimeoutMs: bound(2_000, 0, 10 * MINUTE_MS),

@@ -99,6 +99,12 @@ export type NodeOptions = {
    * sooner; 0: a blocked peer counts as gone when its link has been silent for silenceMs.
    */
   readonly stalledMaxMs?: number;
+  /**
+   * How long members of a subscription must not have changed before shards move for balance, or one that
+   * nobody holds is taken, 10 to 60,000 ms; default 250. Less: a new member works sooner; more: a
+   * rolling restart moves keys fewer times.
+   */
+  readonly rebalanceMs?: number;
   /** How long a new connection may take to introduce itself, 100 to 600,000 ms; default 5,000. */
   readonly handshakeMs?: number;
   /** Default time-out of request(), 1 to 2,147,483,647 ms; default 5,000. */
@@ -233,6 +239,7 @@ export type ResolvedOptions = {
   readonly leaseMs: number;
   readonly silenceMs: number;
   readonly stalledMaxMs: number;
+  readonly rebalanceMs: number;
   readonly handshakeMs: number;
   readonly requestTimeoutMs: number;
   readonly confirmTimeoutMs: number;

@@ -21,6 +21,8 @@ export type RuntimeLimits = {
 export type RuntimeTimes = {
   readonly heartbeatMs: number;
   readonly leaseMs: number;
+  /** Members of a subscription must not have changed for so long before shards move for balance. */
+  readonly rebalanceMs: number;
   /** A link that was silent for so long is closed. */
   readonly silenceMs: number;
   /** A peer whose event loop is blocked keeps what it has for so long. */

@@ -1,6 +1,5 @@
 /**
  * One node: its journal, both sides of delivery, requests, links and discovery, driven by frames and timers.
- *
  * Everything below is synchronous and reacts to events; this file connects the parts, and is the only place
  * that knows them all. Users hold mesh/mesh-node.ts.
  */
@@ -14,6 +13,7 @@ import type { PingFrame } from "../wire/credit.ts";
 import type { DeclareFrame } from "../wire/declare.ts";
 import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
+import { advertisedAddress } from "./advertised-address.ts";
 import { Answers } from "./answers.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
@@ -28,6 +28,7 @@ import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { Liveness } from "./link/liveness.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
 import type { Peer } from "./link/peer.ts";
+import { Ownerships } from "./ownership/ownerships.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
 import { Requests } from "./requests.ts";
 
@@ -50,12 +51,14 @@ export type NodeRuntimeOptions = {
 
 /** While commits fail, they are tried again this often. */
 const RETRY_COMMIT_MS = 200;
+const ITSELF = Object.freeze({ dialled: false, target: "", address: "itself" });
 
 export class NodeRuntime implements LinkTableEvents, FrameOwner {
   readonly env: Environment;
   readonly journal: Journal;
   readonly producer: Producer;
   readonly consumer: Consumer;
+  readonly ownerships: Ownerships;
   readonly requests: Requests;
   readonly answers: Answers;
   readonly declarations: Declarations;
@@ -68,8 +71,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   #addresses: string[] = [];
   #listeners: Listener[] = [];
   #retryTimer: Timer | undefined;
-  /** Directories were exchanged with at least one other node. */
-  #met = false;
+  #met = false; // another node, in this life
 
   constructor(options: NodeRuntimeOptions) {
     const { env, journal } = options;
@@ -77,7 +79,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.env = env;
     this.journal = journal;
     this.#epoch = journal.epoch;
-    this.producer = new Producer(env, journal, options.producerLimits, options.retain);
+    this.ownerships = new Ownerships(env, journal);
+    this.producer = new Producer(env, journal, options, this.ownerships);
     this.consumer = new Consumer({
       env,
       committer: journal.committer,
@@ -98,7 +101,6 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     return this.#addresses;
   }
 
-  /** Whether another node was ever met in this life. */
   get met(): boolean {
     return this.#met;
   }
@@ -111,7 +113,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.consumer.releaseOwn();
     const { nodeId, nonce } = this.journal;
     const heartbeat = await this.#liveness.start({ nodeId, nonce, listen });
-    if (heartbeat !== "") this.#heartbeatAddress = this.#advertised(heartbeat);
+    if (heartbeat !== "")
+      this.#heartbeatAddress = advertisedAddress(heartbeat, this.#options.advertiseHost);
     for (const [index, transport] of transports.entries()) {
       await transport.start({
         clock: env.clock,
@@ -124,7 +127,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
         this.links.accept(connection),
       );
       this.#listeners.push(listener);
-      this.#addresses.push(this.#advertised(listener.address));
+      this.#addresses.push(advertisedAddress(listener.address, this.#options.advertiseHost));
     }
     this.#linkItself();
     env.report({ type: "listening", addresses: this.#addresses });
@@ -136,6 +139,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     if (this.#retryTimer !== undefined) this.env.clock.clearTimer(this.#retryTimer);
     this.consumer.stop();
     this.producer.stop();
+    this.ownerships.stop();
     this.links.stop("STOPPED", "the node stopped");
     const { transports } = this.#options;
     await this.#quietly([this.#liveness.stop(), ...transports.map((one) => one.stop())]);
@@ -181,18 +185,20 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.producer.linkUp(link);
     this.consumer.linkUp(link);
     this.declarations.linkUp(link);
+    this.ownerships.linkUp(link);
     this.consumer.ask(link, true);
   }
 
   down(link: Link, peer: Peer, _reason: MeshError): void {
     this.producer.linkDown(link);
     this.consumer.linkDown(link);
+    this.ownerships.linkDown(link);
     this.requests.linkDown(link);
     this.answers.linkDown(link);
     this.declarations.linkDown(peer.nodeId);
   }
 
-  dead(nodeId: string, state: "dead" | "left"): void {
+  dead(nodeId: string, state: "dead" | "left" | "restarted"): void {
     this.producer.members.dead(nodeId, state);
   }
 
@@ -253,19 +259,23 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       case "ask":
         this.producer.settling.ask(link, frame);
         break;
+      case "hold":
+        this.ownerships.hold(link, frame);
+        break;
       case "hello":
       case "welcome":
       case "reject":
-      case "bye":
-        break; // the link's own
+      case "bye": // the link's own
     }
   }
 
   heartbeat(link: Link): Pick<PingFrame, "tails" | "credits"> {
+    this.ownerships.beat(link);
     return { tails: this.producer.tails(link), credits: this.consumer.credits(link) };
   }
 
   turn(link: Link): void {
+    this.ownerships.turn(link);
     this.consumer.turn(link);
   }
 
@@ -276,6 +286,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   // --- inside --------------------------------------------------------------------------------
 
   #ping(link: Link, frame: PingFrame): void {
+    this.ownerships.answered(link, frame.echo);
     this.consumer.ping(link, frame);
     this.producer.credit(link, frame.credits);
   }
@@ -290,8 +301,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
 
   #linkItself(): void {
     const connection = new LoopbackConnection(this.env.clock);
-    const how = { dialled: false, target: "", address: "itself" };
-    const link = new Link(this.env, this.links, connection, how);
+    const link = new Link(this.env, this.links, connection, ITSELF);
     this.links.addLocal(link, { ...this.identity(), time: hybridNow(this.env) });
   }
 
@@ -314,14 +324,6 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
         this.env.logger.error("a part did not stop in order", { error: stop.reason });
       }
     }
-  }
-
-  #advertised(address: string): string {
-    const { advertiseHost } = this.#options;
-    if (advertiseHost === undefined) return address;
-    const split = address.lastIndexOf(":");
-    const scheme = address.slice(0, address.indexOf("://") + 3);
-    return `${scheme}${advertiseHost}${address.slice(split)}`;
   }
 
   #retryCommits(): void {

@@ -12,3 +12,19 @@ export const subscriptionId = (subscription: {
   const { role, group, pattern } = subscription;
   return role === "commands" ? `command ${pattern}` : `event ${group} ${pattern}`;
 };
+
+/** Between the service and the node id in the group of an instance that shares with nobody. */
+const PRIVATE_MARK = "~";
+
+/** The group of an instance's own copy. Names that users give hold no such mark. */
+export const privateGroup = (service: string, nodeId: string): string =>
+  `${service}${PRIVATE_MARK}${nodeId}`;
+
+/** Whether several instances can be members, so that shards have owners. */
+export const isShared = (group: string): boolean => !group.includes(PRIVATE_MARK);
+
+/** Whether the keys of the subscription have owners among its members. */
+export const isOwned = (record: {
+  readonly distribution: "key" | "any";
+  readonly group: string;
+}): boolean => record.distribution === "key" && isShared(record.group);

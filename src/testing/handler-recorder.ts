@@ -115,6 +115,7 @@ const begin = (
     attempt,
     isReplay: message.replayOf !== undefined,
     startMs: host.now(),
+    fence: Number(ctx.fence),
     volatile: position.seq === 0,
     endMs: undefined,
     outcome: "running",

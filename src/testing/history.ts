@@ -61,6 +61,8 @@ export type Run = {
   /** It replays a dead letter. */
   readonly isReplay: boolean;
   readonly startMs: number;
+  /** The term under which it ran, as the handler saw it. */
+  readonly fence: number;
   readonly volatile: boolean;
   endMs: number | undefined;
   /** "revoked": it ended after its time-out, with no effect. */

@@ -41,6 +41,7 @@ import {
   writeHello,
   writeWelcome,
 } from "./handshake.ts";
+import { type HoldFrame, readHold, writeHold } from "./hold.ts";
 import {
   type CancelFrame,
   type ReplyFrame,
@@ -92,7 +93,8 @@ export type KnownFrame =
   | PingFrame
   | ByeFrame
   | CancelFrame
-  | AskFrame;
+  | AskFrame
+  | HoldFrame;
 
 export type Frame = KnownFrame | UnknownFrame;
 
@@ -114,6 +116,7 @@ const FIELDS = Object.freeze({
   bye: 15,
   cancel: 16,
   ask: 17,
+  hold: 18,
 }) satisfies Record<KnownFrame["type"], number>;
 
 /**
@@ -123,7 +126,7 @@ const FIELDS = Object.freeze({
 const IGNORABLE_FROM = 64;
 
 const FIELD_MIN = FIELDS.hello;
-const FIELD_MAX = FIELDS.ask;
+const FIELD_MAX = FIELDS.hold;
 /** Room for the small frames; larger ones say more or grow. */
 const FRAME_BYTES = 192;
 
@@ -153,7 +156,7 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
       bodyStart = reader.position;
       reader.position = bodyEnd;
     } else {
-      reader.skip(tag, 0x3_fffe);
+      reader.skip(tag, 0x7_fffe);
       if (unknown === 0 || field < unknown) unknown = field;
     }
   }
@@ -220,8 +223,10 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
       return readFarewell(reader, "bye", session);
     case FIELDS.cancel:
       return readCancel(reader, session);
-    default:
+    case FIELDS.ask:
       return readAsk(reader, session);
+    default:
+      return readHold(reader, session);
   }
 };
 
@@ -269,6 +274,9 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
       break;
     case "ask":
       writeAsk(writer, frame);
+      break;
+    case "hold":
+      writeHold(writer, frame);
       break;
   }
 };

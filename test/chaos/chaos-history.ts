@@ -137,6 +137,7 @@ class Reading {
         key,
         attempt,
         startMs: atMs,
+        fence: 0, // the fenced store judges fences
         volatile: false,
         isReplay: false,
       },

@@ -20,12 +20,14 @@ export const handlerOf = (listen: Listen, tell: Tell) => {
   const { name, forward = [] } = listen;
   return async (data: unknown, ctx: HandlerContext): Promise<void> => {
     const n = numberOf(data);
-    const { key, attempt, id: messageId, causationId, replayOf } = ctx.message;
+    const { key, attempt, id: messageId, causationId, replayOf, producer } = ctx.message;
     const told = {
       name,
       n,
       attempt,
       messageId,
+      producer,
+      fence: String(ctx.fence),
       ...(key === undefined ? {} : { key }),
       ...(causationId === undefined ? {} : { causationId }),
       ...(replayOf === undefined ? {} : { replayOf }),
@@ -37,7 +39,7 @@ export const handlerOf = (listen: Listen, tell: Tell) => {
         else ctx.send(subject, { n }, options);
       }
     };
-    tell({ event: "start", ...told });
+    tell({ event: "start", ...told, atMs: nowMs() });
     const behaviour = choose(listen.behaviour, n, attempt);
     if (behaviour?.type === "late") {
       await wait(behaviour.ms);
@@ -52,7 +54,7 @@ export const handlerOf = (listen: Listen, tell: Tell) => {
       if (behaviour?.type === "retry") throw new RetryLater(behaviour.ms);
       if (ctx.signal.aborted) tell({ event: "aborted", ...told });
     }
-    tell({ event: "end", ...told });
+    tell({ event: "end", ...told, atMs: nowMs() });
   };
 };
 
@@ -67,6 +69,8 @@ export const replierOf = (listen: Listen, tell: Tell) => {
     return behaviour?.type === "garbage" ? 10n : { n: n * 2 };
   };
 };
+
+const nowMs = (): number => performance.timeOrigin + performance.now();
 
 const numberOf = (data: unknown): number => (data as { n: number }).n;
 

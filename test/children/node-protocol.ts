@@ -118,6 +118,11 @@ export type Happened = {
   readonly messageId?: string;
   readonly causationId?: string;
   readonly replayOf?: string;
+  readonly producer?: string;
+  /** Decimal. */
+  readonly fence?: string;
+  /** Wall milliseconds, with fractions: one clock for all processes of a machine. */
+  readonly atMs?: number;
   readonly code?: string;
   /** Of "status": the change. */
   readonly change?: Readonly<Record<string, unknown>>;

@@ -220,7 +220,13 @@ export class ChildNode {
     return this.call({ op: "stop" }) as Promise<StopReport>;
   }
 
-  /** Lets a process go on that has frozen itself. */
+  /** The process stands still where it is. */
+  freeze(): void {
+    this.frozen = true;
+    this.#child.kill("SIGSTOP");
+  }
+
+  /** Lets a process go on that stands still. */
   thaw(): void {
     this.frozen = false;
     this.#child.kill("SIGCONT");

@@ -333,6 +333,7 @@ describe("the rate of a subscription", () => {
     const rate = { perSecond: 1 };
     const options = { durable: true, rate, prefetch: 32 };
     const subscription = await mesh.clock.run(worker.subscribe(Task, handler, options));
+    await mesh.owned();
     await mesh.clock.run(says.publishMany(Task, tasks(500, 50)));
     await mesh.clock.advance(10_000);
     expect(started).toBe(11);

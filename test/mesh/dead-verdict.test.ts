@@ -56,6 +56,7 @@ describe("at its consumer", () => {
         if (n === 1 && broken) throw new Unrecoverable("cannot");
       };
       await mesh.clock.run(node.subscribe("x.y", handler, { durable: true, onDead }));
+      await mesh.owned();
       const first = await met(node);
       deliver(first, 3);
       await mesh.clock.until(() => first.of("settle").length > 0);

@@ -15,6 +15,7 @@ beforeEach(async () => {
     ctx.publish("out.put", {});
   };
   await mesh.clock.run(node.subscribe("x.y", handler, { durable: true }));
+  await mesh.owned();
 });
 afterEach(() => mesh.stop());
 

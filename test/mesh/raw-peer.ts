@@ -12,6 +12,8 @@ import type { Identity } from "../../src/wire/handshake.ts";
 import type { TestMesh } from "./test-mesh.ts";
 
 export class RawPeer {
+  /** The one that declares last holds every shard. */
+  static #nextTerm = 2 ** 50;
   readonly frames: Frame[] = [];
   readonly nodeId: string;
   session = 0;
@@ -72,11 +74,21 @@ export class RawPeer {
 
   declare(record: Partial<SubscriptionRecord>): void {
     this.#declare([{ ...RECORD, ...record }], false);
+    const { group, pattern } = { ...RECORD, ...record };
+    this.hold(`event ${group} ${pattern}`);
   }
 
   /** All it listens to: nothing. */
   declareNothing(): void {
     this.#declare([], true);
+  }
+
+  /** Takes every shard, whoever had it. */
+  hold(subscription: string): void {
+    const term = RawPeer.#nextTerm++;
+    const token = { holder: this.nodeId, term, phase: "held", next: "" } as const;
+    const entries = [{ ...token, shards: [0, SHARD_COUNT] }];
+    this.send({ type: "hold", session: this.session, subscription, entries, linked: [] });
   }
 
   grant(subscription: number, messages: number): void {

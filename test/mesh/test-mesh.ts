@@ -22,6 +22,9 @@ export type TestNodeOptions = Partial<NodeOptions> & {
 
 type Seen = { readonly nodeId: string; readonly addresses: readonly string[] };
 
+/** A shard that nobody holds is taken after rebalanceMs. */
+const OWNED_AFTER_MS = 300;
+
 export class TestMesh {
   readonly clock = new VirtualClock();
   readonly network = new MemoryNetwork();
@@ -53,6 +56,11 @@ export class TestMesh {
     );
     this.nodes.push(node);
     return node;
+  }
+
+  /** What was subscribed so far has found its owners. */
+  async owned(): Promise<void> {
+    await this.clock.advance(OWNED_AFTER_MS);
   }
 
   /** Every node has a link with every other. */

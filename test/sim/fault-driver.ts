@@ -93,7 +93,9 @@ export class FaultDriver {
   /** Runs `undo` after this time, or when everything heals, once. */
   after(delayMs: number, undo: () => void): void {
     const once = (): void => {
-      if (this.#undo.delete(once)) undo();
+      if (!this.#undo.delete(once)) return;
+      this.#world.changed();
+      undo();
     };
     this.#undo.add(once);
     this.#world.time.after(delayMs, once);

@@ -36,6 +36,7 @@ export const handle = (
     attempt: message.attempt,
     isReplay: message.replayOf !== undefined,
     startMs: world.time.nowMs,
+    fence: Number(ctx.fence),
     volatile: isVolatile,
     endMs: undefined,
     outcome: "running",

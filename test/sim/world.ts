@@ -33,6 +33,9 @@ const WALL_START_MS = 1_800_000_000_000;
 /** After these a member may be taken for dead. */
 const DISRUPTING = /^(kill|powerLoss|restart|pause|partition|clog|reset|loss)/;
 
+/** Faults after which members may see different things for a while. */
+const DISTURBS = /^(kill|powerLoss|restart|pause|partition|clog|reset|loss|clockJump)/;
+
 export class World {
   readonly seed: number;
   readonly plan: Plan;
@@ -125,7 +128,13 @@ export class World {
     this.faults.set(name, (this.faults.get(name) ?? 0) + 1);
     if (name === "bitFlip") this.history.bitFlips++;
     if (DISRUPTING.test(name)) this.history.disruptions++;
+    if (DISTURBS.test(name)) this.changed();
     this.trace.note(`fault ${name}`);
+  }
+
+  /** Members or links are about to change, or may do so late. */
+  changed(): void {
+    this.history.changesMs.push(this.time.nowMs);
   }
 
   cover(name: string, count = 1): void {

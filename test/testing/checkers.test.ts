@@ -73,6 +73,7 @@ const run = (seq: number, change: Partial<Run> = {}): Run => ({
   attempt: 1,
   isReplay: false,
   startMs: seq * 10,
+  fence: 1,
   volatile: false,
   endMs: seq * 10 + 5,
   outcome: "ok",
@@ -209,6 +210,25 @@ const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History
     (h) => Object.assign(h.runs[1] as Run, { member: 2, startMs: 14 }),
   ],
   [
+    "two members run one key of two producers at a time, long after the last change",
+    "C5",
+    (h) => {
+      h.isCalm = false;
+      h.changesMs.push(14);
+      const late = { startMs: 20_000, endMs: 20_005 };
+      Object.assign(h.runs[0] as Run, { ...late, producer: 7, seq: 9 });
+      Object.assign(h.runs[1] as Run, { ...late, member: 2, startMs: 20_004 });
+    },
+  ],
+  [
+    "a later message counts under a smaller fence",
+    "C5",
+    (h) => {
+      Object.assign(h.runs[0] as Run, { fence: 6 });
+      Object.assign(h.runs[1] as Run, { fence: 5 });
+    },
+  ],
+  [
     "one member runs one key twice at a time",
     "C5",
     (h) => {
@@ -318,6 +338,7 @@ describe("the checkers", () => {
     expect(
       brokenBy((h) => {
         h.isCalm = false;
+        h.changesMs.push(0);
         Object.assign(h.runs[0] as Run, { member: 2, endMs: 100 });
         h.dead.push(dead(1));
         Object.assign(h.ledgers[0] as object, { acked: 2, dead: 1 });

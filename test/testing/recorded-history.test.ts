@@ -65,6 +65,7 @@ const run = (member: number, seq: number, sends: number, id = idAt(0, seq)): Run
     attempt: 1,
     isReplay: false,
     startMs: nowMs++,
+    fence: 1,
     volatile: false,
     endMs: undefined,
     outcome: "running",

@@ -145,6 +145,13 @@ const accepted = fc.record({
   name: text,
 });
 const ended = fc.record({ role, group: text, pattern: text, time });
+const holdEntry = fc.record({
+  holder: text,
+  term: uint53,
+  phase: fc.constantFrom("claimed", "held", "moving", "released"),
+  next: text,
+  shards: few(fc.tuple(uint32, uint32)).map((pairs) => pairs.flat()),
+});
 const confirmation = fc.record({ subscription: uint32, code: text, message: text });
 const remoteError = fc.record({
   name: text,
@@ -216,6 +223,13 @@ export const FRAME_ARBITRARIES: {
     name: text,
     positions: few(position),
     released: few(position),
+  }),
+  hold: fc.record({
+    type: is("hold"),
+    session,
+    subscription: text,
+    entries: few(holdEntry),
+    linked: few(text),
   }),
 };
 

@@ -213,4 +213,14 @@ export const SAMPLE_FRAMES: {
     positions: [{ epoch: 1, seq: 41 }],
     released: [],
   },
+  hold: {
+    type: "hold",
+    session,
+    subscription: "event billing orders.>",
+    entries: [
+      { holder: "n7q2", term: 2 ** 47 + 1, phase: "held", next: "", shards: [0, 10, 300, 1] },
+      { holder: "n7q2", term: 2 ** 47, phase: "released", next: "n8", shards: [10, 1] },
+    ],
+    linked: ["n7q2", "n8"],
+  },
 };

@@ -63,7 +63,7 @@ const frameToProto = ({ type, session, ...body }: KnownFrame): Plain => ({
   [type]: toProto(body),
 });
 
-const ENUMS = ["role", "distribution", "start", "outcome", "verdict"];
+const ENUMS = ["role", "distribution", "start", "outcome", "verdict", "phase"];
 
 const toProto = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(toProto);

@@ -7,34 +7,40 @@
  * the same key when the wait is long. What runs when its session is lost goes on, and its redelivery joins it.
  *
  * Invariants: a message whose handler succeeded is marked before its ack can leave; nothing of a key runs after
- * a message that failed here before the producer says so; of one message at most one attempt runs here; every delivery is consumed (its credit freed) exactly once.
+ * a message that failed here before the producer says so; of one message at most one attempt runs here;
+ * every delivery is consumed (its credit freed) exactly once.
+ *
  * Source: DESIGN sections 6 and 7.
  */
-import { isExhausted, jitterFraction, retryDelayMs } from "../../core/retry-schedule.ts";
+import { isExhausted } from "../../core/retry-schedule.ts";
 import type { Section } from "../../wire/batch.ts";
 import type { CreditEntry } from "../../wire/credit.ts";
 import type { Environment } from "../environment.ts";
 import { type BreakerMode, type FlowLimits, flowLimitsOf } from "../flow-limits.ts";
+import { isOwned } from "../subscription-id.ts";
+import { afterFailure, surrender } from "./after-failure.ts";
 import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
 import type { Job } from "./job.ts";
 import { type JobHandler, JobRunner } from "./job-runner.ts";
 import { type NackReason, nackOf, remember } from "./nack-of.ts";
-import { describeError, outcomeOf } from "./outcome.ts";
+import { describeError } from "./outcome.ts";
+import { OwnedWork, type WorkOwner } from "./owned-work.ts";
 
 /** Waits up to this long are spent here, holding the key; longer ones at the producer. */
 const IN_PLACE_MS_MAX = 1_000;
 /** What an open breaker gives back is not offered again before its producer knows of that. */
 const OPEN_AGAIN_MS = 100;
 
-export class ConsumerSubscription implements IntakeOwner {
+export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   readonly id: string;
   readonly spec: ConsumerSpec;
   readonly #host: ConsumerHost;
   readonly #runner: JobRunner;
   readonly #intake: Intake;
   readonly #flow: FlowLimits | undefined;
+  readonly owned: OwnedWork | undefined;
   readonly #openings = new Set<ConsumerOpening>();
   #stopping = false;
 
@@ -43,13 +49,15 @@ export class ConsumerSubscription implements IntakeOwner {
     this.spec = spec;
     this.#host = host;
     this.#flow = flowLimitsOf(host.env, id, spec, (mode) => this.#breakerIs(mode));
+    this.owned = isOwned(spec.record) ? new OwnedWork(this) : undefined;
     const owner = {
       id,
       succeeded: (job: Job) => this.#succeeded(job),
       failed: (job: Job, error: unknown) => this.#failed(job, error),
       timedOut: (job: Job) => this.#flow?.timedOut(job),
+      abandoned: (job: Job) => this.owned?.abandoned(job),
     };
-    const gates = this.#flow === undefined ? [] : [this.#flow];
+    const gates = [this.#flow, this.owned].filter((gate) => gate !== undefined);
     this.#runner = new JobRunner(host.env, spec, handler, owner, gates);
     this.#intake = new Intake(this);
   }
@@ -88,7 +96,7 @@ export class ConsumerSubscription implements IntakeOwner {
     for (const job of this.#runner.takeAll((other) => other.opening === opening)) {
       job.state = "ended";
       if (job.volatile) this.#host.env.counters.count("emit.dropped.linkLost");
-      this.#intake.consumed(opening, job.size, job.volatile);
+      this.#consumed(job);
     }
     for (const job of this.#runner.takeWaits((other) => other.opening === opening)) this.#end(job);
     for (const job of this.#runner.runningOf(opening)) {
@@ -115,10 +123,7 @@ export class ConsumerSubscription implements IntakeOwner {
   drain(): Promise<void> {
     this.#stopping = true;
     this.#flow?.stop();
-    for (const job of this.#runner.takeAll(() => true)) this.giveBack(job, 0);
-    for (const job of this.#runner.takeWaits(() => true)) {
-      this.#nackBack(job, { outcome: "retry", delayMs: 0, reason: "" });
-    }
+    this.yieldJobs(() => true);
     return new Promise((resolve) => this.#runner.whenIdle(resolve));
   }
 
@@ -167,7 +172,8 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   arrived(job: Job): void {
-    if (this.#stopping) this.giveBack(job, 0);
+    const admission = this.#stopping ? 0 : (this.owned?.admit(job) ?? "admitted");
+    if (admission !== "admitted") this.giveBack(job, admission);
     else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
     else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job);
     else this.#runner.push(job);
@@ -199,10 +205,30 @@ export class ConsumerSubscription implements IntakeOwner {
       this.#nack(job, { outcome: "return", delayMs, reason: "" });
       if (delayMs > 0 && job.keyHash >= 0) this.#stopKey(job.opening, job.keyHash);
     }
-    this.#intake.consumed(job.opening, job.size, job.volatile);
+    this.#consumed(job);
   }
 
-  // --- the breaker ---------------------------------------------------------------------------
+  readonly dispatch = (): void => this.#runner.dispatch();
+
+  yieldJobs(belongs: (job: Job) => boolean): void {
+    const now = this.env.clock.monotonicMs();
+    for (const job of this.#runner.takeAll(belongs)) this.giveBack(job, 0);
+    for (const job of this.#runner.takeWaits(belongs)) {
+      const delayMs = this.#stopping ? 0 : Math.max(0, Math.round(job.deadlineMs - now));
+      this.#nackBack(job, { outcome: "retry", delayMs, reason: "" });
+    }
+  }
+
+  loseJobs(belongs: (job: Job) => boolean): void {
+    this.yieldJobs(belongs);
+    for (const job of this.#runner.underWay(belongs)) {
+      const how = surrender(job);
+      if (how === undefined) continue;
+      if (!job.opening.closed) this.#nack(job, how);
+      this.#flow?.dropped(job);
+      this.#runner.surrender(job);
+    }
+  }
 
   #wakeAll(): void {
     for (const opening of this.#openings) this.#host.wake(opening);
@@ -236,11 +262,10 @@ export class ConsumerSubscription implements IntakeOwner {
 
   /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
   #giveUp(job: Job): void {
-    const { opening, attempts } = job;
     job.state = "ended";
-    this.#nack(job, { outcome: "dead", delayMs: 0, reason: `${attempts} attempts failed` });
-    if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
-    this.#intake.consumed(opening, job.size, false);
+    this.#nack(job, { outcome: "dead", delayMs: 0, reason: `${job.attempts} attempts failed` });
+    if (job.keyHash >= 0) this.#stopKey(job.opening, job.keyHash);
+    this.#consumed(job);
   }
 
   #succeeded(job: Job): void {
@@ -255,45 +280,34 @@ export class ConsumerSubscription implements IntakeOwner {
   }
 
   #failed(job: Job, error: unknown): void {
-    this.#flow?.failed(job, error);
+    if (!job.surrendered) this.#flow?.failed(job, error);
+    if (job.surrendered) this.#end(job);
+    else if (job.volatile) this.#dropped(job, error);
+    else this.#goOn(job, afterFailure(job, error, this.spec.retry));
+  }
+
+  #dropped(job: Job, error: unknown): void {
     const { counters, logger } = this.#host.env;
-    const { name, message } = describeError(error);
-    if (job.volatile) {
-      counters.count("emit.dropped.handlerFailed");
-      const fields = { subscription: this.id, error: message };
-      logger.warn("handler failed for an at-most-once message", fields);
-      this.#end(job);
-      return;
-    }
-    const outcome = outcomeOf(error);
-    if (outcome.type === "defer") {
-      this.#nackBack(job, { outcome: "return", delayMs: outcome.delayMs, reason: "deferred" });
-      return;
-    }
-    job.attempts++;
-    const told = { errorName: name, errorMessage: message };
-    if (outcome.type === "dead") {
-      this.#nackBack(job, { outcome: "dead", delayMs: 0, reason: outcome.reason, ...told });
-      return;
-    }
-    if (isExhausted(this.spec.retry, job.attempts)) {
-      const reason = `${job.attempts} attempts failed`;
-      this.#nackBack(job, { outcome: "dead", delayMs: 0, reason, ...told });
-      return;
-    }
-    const fraction = jitterFraction(job.seq ^ job.epoch, job.attempts);
-    const delayMs = outcome.delayMs ?? retryDelayMs(this.spec.retry, job.attempts, fraction);
-    counters.count("retries");
-    const attempt = job.attempts;
-    logger.debug("handler failed", { subscription: this.id, attempt, delayMs, message });
+    counters.count("emit.dropped.handlerFailed");
+    const { message } = describeError(error);
+    logger.warn("an at-most-once message's handler failed", { subscription: this.id, message });
+    this.#end(job);
+  }
+
+  #goOn(job: Job, how: NackReason): void {
+    const { delayMs, errorName: name = "", errorMessage: message = "" } = how;
+    if (how.outcome === "retry") this.env.counters.count("retries");
     const isHere = !this.#stopping && !job.opening.closed && this.breaker !== "open";
-    if (delayMs > IN_PLACE_MS_MAX || !isHere) {
-      this.#nackBack(job, { outcome: "retry", delayMs, reason: "", ...told });
-    } else {
-      const failed = { name, message, atMs: this.env.clock.monotonicMs() };
-      remember(job.failed, failed, this.env.limits.deadLetterErrorsMax);
-      this.#runner.again(job, delayMs);
+    const isShort = how.outcome === "retry" && delayMs <= IN_PLACE_MS_MAX;
+    if (!isShort || !isHere || this.owned?.mayStay(job) === false) {
+      this.#nackBack(job, how);
+      return;
     }
+    const fields = { subscription: this.id, attempt: job.attempts, delayMs, message };
+    this.env.logger.debug("handler failed", fields);
+    const failed = { name, message, atMs: this.env.clock.monotonicMs() };
+    remember(job.failed, failed, this.env.limits.deadLetterErrorsMax);
+    this.#runner.again(job, delayMs);
   }
 
   #nack(job: Job, how: NackReason): void {
@@ -325,7 +339,12 @@ export class ConsumerSubscription implements IntakeOwner {
   /** The message is over here. */
   #end(job: Job): void {
     this.#intake.forget(job);
-    this.#intake.consumed(job.opening, job.size, job.volatile);
+    this.#consumed(job);
     this.#runner.done(job);
+  }
+
+  #consumed(job: Job): void {
+    this.#intake.consumed(job.opening, job.size, job.volatile);
+    this.owned?.ended(job);
   }
 }

@@ -31,6 +31,7 @@ export class Declarations {
   readonly #links: () => Iterable<{ nodeId: string; link: Link }>;
   readonly #onRefused: RefusalHandler;
   readonly #records = new Map<number, SubscriptionRecord>();
+  readonly #draining = new Set<number>();
   readonly #waiters = new Set<Waiter>();
   #nextIndex = 1;
 
@@ -77,11 +78,13 @@ export class Declarations {
 
   /** The member takes nothing more. */
   drain(index: number): void {
+    this.#draining.add(index);
     for (const { link } of this.#links()) this.#send(link, { drain: [index] });
   }
 
   remove(index: number): void {
     this.#records.delete(index);
+    this.#draining.delete(index);
     for (const { link } of this.#links()) this.#send(link, { remove: [index] });
   }
 
@@ -91,7 +94,8 @@ export class Declarations {
   }
 
   linkUp(link: Link): void {
-    this.#send(link, { add: [...this.#records.values()], complete: true });
+    const drain = [...this.#draining];
+    this.#send(link, { add: [...this.#records.values()], drain, complete: true });
   }
 
   linkDown(nodeId: string): void {

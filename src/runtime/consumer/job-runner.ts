@@ -37,6 +37,8 @@ export interface RunnerOwner {
   failed(job: Job, error: unknown): void;
   /** `failed` follows when its promise ends, or it is abandoned. */
   timedOut(job: Job): void;
+  /** Its promise is not waited for any longer; `failed` follows. */
+  abandoned(job: Job): void;
 }
 
 export class JobRunner {
@@ -47,6 +49,8 @@ export class JobRunner {
   readonly #lanes: Lanes<Job>;
   /** Attempts with a promise under way, in order of deadline; ended ones are dropped later. */
   readonly #running = new Ring<Job>();
+  /** Attempts without effect whose promise is still waited for. */
+  readonly #revoked = new Set<Job>();
   readonly #waits = new DueHeap<Job>();
   /** Their wait is over, but all places are taken. */
   readonly #due = new Ring<Job>();
@@ -125,6 +129,16 @@ export class JobRunner {
     }
   }
 
+  /** Attempts whose handler has not returned and was not given up. */
+  underWay(belongs: (job: Job) => boolean): Job[] {
+    const found = [...this.#revoked].filter(belongs);
+    for (let at = 0; at < this.#running.length; at++) {
+      const job = this.#running.at(at);
+      if (job?.state === "running" && belongs(job)) found.push(job);
+    }
+    return found;
+  }
+
   pause(): void {
     this.#paused = true;
   }
@@ -158,6 +172,13 @@ export class JobRunner {
     this.#revoke(job, new MeshError("PEER_LOST", message));
   }
 
+  /** The key is another member's now, and the message went back to its producer. */
+  surrender(job: Job): void {
+    this.#env.counters.count("handler.surrendered");
+    const message = "the key has another owner now";
+    if (job.state === "running") this.#revoke(job, new MeshError("PEER_LOST", message));
+  }
+
   /** Starts what may start. */
   dispatch(): void {
     if (this.#dispatching || this.#paused) return;
@@ -179,9 +200,10 @@ export class JobRunner {
   /** The next attempt of the same message starts after `delayMs`; its key waits. */
   again(job: Job, delayMs: number): Job {
     const next = job.nextAttempt();
+    next.deadlineMs = this.#env.clock.monotonicMs() + delayMs;
     job.state = "ended";
     this.#lanes.suspend(job);
-    this.#waits.push(this.#env.clock.monotonicMs() + delayMs, next);
+    this.#waits.push(next.deadlineMs, next);
     this.#armWaits();
     return next;
   }
@@ -235,6 +257,7 @@ export class JobRunner {
 
   #returned(job: Job, error: unknown, threw: boolean): void {
     if (job.state === "ended") return; // abandoned before
+    this.#revoked.delete(job);
     if (job.state === "revoked") this.#owner.failed(job, this.#timeoutError());
     else if (threw) this.#owner.failed(job, error);
     else this.#owner.succeeded(job);
@@ -299,9 +322,12 @@ export class JobRunner {
   #revoke(job: Job, reason: MeshError): void {
     const { counters, clock } = this.#env;
     job.revoke(reason);
+    this.#revoked.add(job);
     clock.setTimer(this.#limits.abandonMs, () => {
       if (job.state !== "revoked") return;
       counters.count("handler.abandoned");
+      this.#revoked.delete(job);
+      this.#owner.abandoned(job);
       this.#owner.failed(job, this.#timeoutError());
       this.dispatch();
     });

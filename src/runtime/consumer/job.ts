@@ -41,7 +41,13 @@ export class Job {
   failed: FailedAttempt[] = [];
   /** It was handled here before, under another term: what that held is replaced. */
   renews = false;
-  /** Monotonic milliseconds at which it times out. */
+  /** The term under which its key is this node's; 0: nobody owns it. */
+  fence = 0;
+  /** It keeps its shard busy. */
+  isCounted = false;
+  /** It went back while its handler ran: what that still does has no effect, nor does its end. */
+  surrendered = false;
+  /** Monotonic milliseconds at which it times out, or may be tried again. */
   deadlineMs = 0;
   /** Of the subscription's breaker, while it runs. */
   permit = 0;
@@ -131,6 +137,7 @@ export class Job {
     );
     next.renews = this.renews;
     next.failed = this.failed;
+    next.isCounted = this.isCounted;
     return next;
   }
 }

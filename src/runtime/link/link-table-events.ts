@@ -12,7 +12,7 @@ export interface LinkTableEvents {
   /** The link is gone. `restarted`: a new life of the peer is already known. */
   down(link: Link, peer: Peer, reason: MeshError): void;
   /** The peer's lease has run out, or it came back with a new epoch: what it ran is over. */
-  dead(nodeId: string, state: "dead" | "left"): void;
+  dead(nodeId: string, state: "dead" | "left" | "restarted"): void;
   /** A peer has seen a higher epoch of this node, or another nonce of this one. False: it is not believed. */
   jumpEpoch(above: number): boolean;
   /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */

@@ -296,7 +296,7 @@ export class LinkTable implements LinkOwner<Link> {
     }
     this.#leases.disarm(peer);
     const jumped = sameBytes(peer.nonce, identity.nonce); // the same life: what it runs goes on
-    if (peer.epoch !== identity.epoch && !jumped) this.#events.dead(peer.nodeId, "dead");
+    if (peer.epoch !== identity.epoch && !jumped) this.#events.dead(peer.nodeId, "restarted");
     peer.link = link;
     peer.state = "alive";
     peer.service = identity.service;

@@ -89,7 +89,8 @@ const outletFor = (
   if (outlets.size === 0) return undefined;
   if (state.isKeyed && keyHash >= 0) {
     const owner = state.cursor.owners[shardOf(keyHash)];
-    return owner === undefined ? undefined : outlets.get(owner.id);
+    const outlet = owner === undefined ? undefined : outlets.get(owner.id);
+    if (outlet !== undefined) return outlet;
   }
   if (outlets.size === 1) return outlets.values().next().value;
   const all = [...outlets.values()];

@@ -1,11 +1,9 @@
 /**
  * Who takes part in which subscription, as this producer knows it: declarations, claims, sessions, deaths.
  *
- * A declaration is confirmed when the cursor it gives rise to is on disk. A command has one group: the
- * older claim holds, the other is refused. A member whose session is lost keeps what it has until its lease
- * has run out or it comes back; one that left or died gives its shards to the others.
+ * A declaration is confirmed when the cursor it gives rise to is on disk. A command has one group: the older
+ * claim holds, the other is refused. A member whose session is lost keeps what it has until it dies or is back.
  */
-
 import { ZERO } from "../../core/position.ts";
 import { assertPattern } from "../../core/subject.ts";
 import type { Member } from "../../core/subscription-cursor.ts";
@@ -18,8 +16,7 @@ import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
 import type { Definition, SubscriptionState } from "./subscription-state.ts";
 
-/** Terms fit a safe integer: 32 bits of epoch, 2^20 joins. */
-const TERMS_PER_EPOCH = 2 ** 20;
+const TERMS_PER_EPOCH = 2 ** 20; // fits a safe integer with 32 bits of epoch
 
 export class Members {
   readonly #producer: ProducerHost;
@@ -84,16 +81,18 @@ export class Members {
     if (state.outlets.get(member.id) !== outlet) return;
     state.outlets.delete(member.id);
     state.cursor.lose(member);
+    state.tokens?.lost(member.id);
     this.orphaned(state);
   }
 
   /** The node is dead in this producer's view, or has left, or has begun a new life. */
-  dead(nodeId: string, how: "dead" | "left"): void {
+  dead(nodeId: string, how: "dead" | "left" | "restarted"): void {
     for (const state of [...this.#producer.table.all()]) {
+      state.tokens?.over(nodeId, how);
       const member = state.cursor.members.get(nodeId);
       if (member === undefined || state.outlets.has(nodeId)) continue;
       if (!state.definition.failoverMove) continue; // its shards wait for it
-      const killers = state.cursor.leave(member, how === "dead");
+      const killers = state.cursor.leave(member, how !== "left");
       this.#producer.settling.killed(state, killers);
       this.#producer.pump(state);
     }
@@ -201,10 +200,13 @@ export class Members {
       : { birthTime: before.birthTime, birthCreator: before.birthCreator };
     if (!newer && !older) return;
     const held = newer ? fresh : before;
+    const wasKeyed = state.isKeyed;
     const changed = state.cursor.setKeyed(held.distribution === "key");
     const { distribution } = changed ? held : before;
     const durable = before.durable || fresh.durable;
     state.define({ ...held, ...birth, distribution, durable });
+    if (!wasKeyed)
+      for (const one of state.outlets.values()) state.tokens?.met(one.link, one.member);
   }
 
   #join(link: Link, state: SubscriptionState, record: SubscriptionRecord): void {
@@ -221,19 +223,20 @@ export class Members {
     state.outlets.set(nodeId, outlet);
     outlets.byIndex.set(record.index, outlet);
     this.#producer.settling.verdicts.remind(outlet);
+    state.tokens?.met(link, member);
   }
 
   #member(state: SubscriptionState, nodeId: string, weight: number): Member {
-    const { hash } = this.#producer.env;
-    return state.cursor.join(nodeId, hash.hash32(nodeId), Math.max(1, weight));
+    const hash = this.#producer.env.hash.hash32(nodeId);
+    return state.cursor.join(nodeId, hash, Math.max(1, weight));
   }
 
-  /** One term from joining to leaving, lost sessions in between included; it grows, also over restarts. */
+  /** One term from joining to leaving, also over lost sessions; it grows, also over restarts. */
   #termOf(member: Member): number {
     let term = this.#terms.get(member);
     if (term === undefined) {
-      term =
-        this.#producer.journal.epoch * TERMS_PER_EPOCH + (this.#termsGiven++ % TERMS_PER_EPOCH);
+      const { epoch } = this.#producer.journal;
+      term = epoch * TERMS_PER_EPOCH + (this.#termsGiven++ % TERMS_PER_EPOCH);
       this.#terms.set(member, term);
     }
     return term;
@@ -243,6 +246,7 @@ export class Members {
     const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
     if (outlet === undefined) return;
     outlet.subscription.cursor.drain(outlet.member);
+    outlet.subscription.tokens?.drains(outlet.member.id);
     this.#producer.pump(outlet.subscription);
   }
 
@@ -267,6 +271,7 @@ export class Members {
       if (member === undefined || declared.has(state.id) || state.outlets.has(nodeId)) continue;
       if (!state.definition.failoverMove) continue;
       state.cursor.leave(member, false);
+      state.tokens?.over(nodeId, "left");
       this.#producer.pump(state);
     }
   }
@@ -276,6 +281,7 @@ export class Members {
     this.#producer.outletsOf(link)?.byIndex.delete(index);
     if (state.outlets.get(member.id) === outlet) state.outlets.delete(member.id);
     state.cursor.leave(member, false);
+    state.tokens?.over(member.id, "left");
     this.orphaned(state);
     this.#producer.pump(state);
   }

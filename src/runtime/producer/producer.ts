@@ -19,6 +19,7 @@ import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Link } from "../link/link.ts";
+import type { Ownerships } from "../ownership/ownerships.ts";
 import { Acceptance, type Outgoing } from "./acceptance.ts";
 import { DeadLetterDesk } from "./dead-letter-desk.ts";
 import { DeadLetters } from "./dead-letters.ts";
@@ -65,13 +66,17 @@ export class Producer implements OutputSink {
   constructor(
     env: Environment,
     journal: Journal,
-    limits: ProducerLimits,
-    retain: { ageMs: number; bytes: number },
+    options: {
+      readonly producerLimits: ProducerLimits;
+      readonly retain: { readonly ageMs: number; readonly bytes: number };
+    },
+    ownerships: Ownerships,
   ) {
+    const { producerLimits: limits, retain } = options;
     this.env = env;
     this.journal = journal;
     this.#limits = limits;
-    this.table = new SubscriptionTable(env, journal);
+    this.table = new SubscriptionTable(env, journal, ownerships, (state) => this.pump(state));
     const { committer } = journal;
     this.deadLetters = new DeadLetters(journal, committer, limits.journalBytesMax / 10);
     this.#acceptance = new Acceptance({

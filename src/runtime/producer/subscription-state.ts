@@ -20,6 +20,7 @@ import type { Block } from "../journal/block.ts";
 import type { CommitOwner } from "../journal/commit-owner.ts";
 import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
+import type { SubscriptionTokens } from "../ownership/subscription-tokens.ts";
 import type { Outlet } from "./outlet.ts";
 
 /** What holds for every member; the newest declaration wins. */
@@ -93,10 +94,10 @@ export class SubscriptionState implements CommitOwner {
   pausedFor: string | undefined;
   dueTimer: Timer | undefined;
   orphanTimer: Timer | undefined;
-  /** Volatile messages take members in turn. */
-  turn = 0;
+  turn = 0; // volatile messages take members in turn
   readonly #env: Environment;
   readonly #committer: Committer;
+  readonly #tokens: SubscriptionTokens | undefined;
   readonly #cursorKey: Uint8Array;
   readonly #definitionKey: Uint8Array;
   readonly #matches: (subject: string) => boolean;
@@ -113,15 +114,18 @@ export class SubscriptionState implements CommitOwner {
     committer: Committer,
     definition: Definition,
     start: { readonly position: Position; readonly head: Position; readonly row?: CursorRow },
+    tokens: SubscriptionTokens | undefined,
   ) {
     this.#env = env;
     this.#committer = committer;
     this.definition = definition;
+    this.#tokens = tokens;
     const { position, head, row } = start;
     this.cursor = new SubscriptionCursor(row?.floor ?? position, {
       keyed: definition.distribution === "key",
       windowMax: env.limits.inFlightMax,
       lookAheadMax: env.limits.lookAheadMax,
+      ...(tokens === undefined ? {} : { holderOf: (shard) => tokens.holderOf(shard) }),
     });
     this.ledger = row === undefined ? new Ledger() : Ledger.decode(Buffer.from(row.ledger, "hex"));
     this.#uncounted = row === undefined ? [position, head] : (row.uncounted ?? [head, head]);
@@ -139,6 +143,11 @@ export class SubscriptionState implements CommitOwner {
 
   get isKeyed(): boolean {
     return this.definition.distribution === "key";
+  }
+
+  /** Who holds which shard, where keys have owners. */
+  get tokens(): SubscriptionTokens | undefined {
+    return this.isKeyed ? this.#tokens : undefined;
   }
 
   /** Whether messages of this kind and subject concern the subscription, headers aside. */

@@ -7,6 +7,8 @@ import { comparePositions, type Position, ZERO } from "../../core/position.ts";
 import type { Environment } from "../environment.ts";
 import type { Journal } from "../journal/journal.ts";
 import { compositeKey, prefixEnd } from "../journal/keys.ts";
+import type { Ownerships } from "../ownership/ownerships.ts";
+import { isShared } from "../subscription-id.ts";
 import {
   type Definition,
   parseCursorRow,
@@ -20,15 +22,25 @@ const SCAN_MAX = 1_024;
 export class SubscriptionTable {
   readonly #env: Environment;
   readonly #journal: Journal;
+  readonly #ownerships: Ownerships;
+  readonly #pump: (state: SubscriptionState) => void;
   readonly #states = new Map<string, SubscriptionState>();
   readonly #events = new Map<string, readonly SubscriptionState[]>();
   readonly #commands = new Map<string, readonly SubscriptionState[]>();
   /** What is at or below may leave the log with any commit: no cursor begins before it. */
   trimmedTo: Position = ZERO;
 
-  constructor(env: Environment, journal: Journal) {
+  /** `pump`: what waits may have found a holder. */
+  constructor(
+    env: Environment,
+    journal: Journal,
+    ownerships: Ownerships,
+    pump: (state: SubscriptionState) => void,
+  ) {
     this.#env = env;
     this.#journal = journal;
+    this.#ownerships = ownerships;
+    this.#pump = pump;
   }
 
   get size(): number {
@@ -60,7 +72,7 @@ export class SubscriptionTable {
     const head = this.#journal.head ?? ZERO;
     const kept = comparePositions(position, this.trimmedTo) < 0 ? this.trimmedTo : position;
     const start = { position: comparePositions(kept, head) > 0 ? head : kept, head };
-    const state = new SubscriptionState(this.#env, this.#journal.committer, definition, start);
+    const state = this.#newState(definition, start);
     this.#add(state);
     return state;
   }
@@ -69,6 +81,7 @@ export class SubscriptionTable {
     this.#states.delete(state.id);
     this.#forgetMatches();
     state.end();
+    this.#ownerships.forget(state.id);
   }
 
   /** What earlier lives of this node knew. Those that are not durable ended with them. */
@@ -93,18 +106,14 @@ export class SubscriptionTable {
   #restoreOne(definition: Definition): SubscriptionState {
     const bytes = this.#journal.get("cursor", compositeKey("p", definition.id));
     const head = this.#journal.head ?? ZERO;
-    const { committer } = this.#journal;
     if (bytes === undefined) {
-      const state = new SubscriptionState(this.#env, committer, definition, {
-        position: head,
-        head,
-      });
+      const state = this.#newState(definition, { position: head, head });
       this.#add(state);
       return state;
     }
     const row = parseCursorRow(bytes);
     const start = { position: row.floor, head, row };
-    const state = new SubscriptionState(this.#env, committer, definition, start);
+    const state = this.#newState(definition, start);
     state.restoreOpen(row, (position) => {
       const found = this.#journal.recordAt(position);
       if (found === undefined) return undefined;
@@ -135,6 +144,22 @@ export class SubscriptionTable {
       if (count > 0) state.appended(count, at);
     }
     state.counted = head;
+  }
+
+  #newState(
+    definition: Definition,
+    start: ConstructorParameters<typeof SubscriptionState>[3],
+  ): SubscriptionState {
+    const { committer } = this.#journal;
+    const tokens = isShared(definition.group) ? this.#ownerships.of(definition.id) : undefined;
+    const state = new SubscriptionState(this.#env, committer, definition, start, tokens);
+    if (tokens !== undefined) {
+      tokens.onHolders = () => {
+        state.cursor.holdersChanged();
+        this.#pump(state);
+      };
+    }
+    return state;
   }
 
   #add(state: SubscriptionState): void {

@@ -1,0 +1,347 @@
+/**
+ * What one member of a subscription does about its shards' tokens: take, move, release, yield.
+ *
+ * Problem: members that come, go, stall and see different things must share 4096 shards so that each has one
+ * owner at a time, without a coordinator. Approach: weighted rendezvous over the members this one sees says
+ * where each token should be. A token moves only by its holder's word: it stops starting work (moving), and
+ * lets go once nothing of the shard runs (released, for a named next). Without that word a token is taken only
+ * from nobody, after a debounce, from this node's own earlier life, or from a holder that is dead in this
+ * node's view while its own lease is good. Whoever is overtaken by a higher term has lost the shard.
+ *
+ * A token taken by one that may not have heard of everybody (from nobody, or from its own earlier life) is
+ * only *claimed*. A live holder answers a claim by taking the shard again, at a higher term, instead of
+ * yielding: an instance that starts apart from the others takes nothing away from them. A claim becomes *held*
+ * after a lease among other nodes.
+ *
+ * Sticky (`failover: "wait"`): a shard is *held* from its first message on, and then stays with its holder for
+ * good: nobody takes it, it does not move. Claimed ones move freely.
+ *
+ * Invariants
+ * - every token this node has taken in this life is of a term above all it had heard of then;
+ * - `mayStart(s)` implies that the register of s names this node, in this life's term, and is not moving;
+ * - at most `MOVES_MAX` shards move at a time, unless the member leaves;
+ * - a step changes nothing when nothing changed and no time came.
+ * Source: DESIGN section 8.
+ */
+import type { MemberView } from "./member-view.ts";
+import { SHARD_COUNT, type ShardMember } from "./shard-map.ts";
+import { ShardTargets } from "./shard-targets.ts";
+import type { Phase, Token, TokenTable } from "./token-table.ts";
+
+/** Shards that move at a time: a join does not stop a quarter of the keys at once for long. */
+export const MOVES_MAX = 512;
+
+export type OwnershipOptions = {
+  readonly self: ShardMember;
+  /** Held shards stay with their holder for good. */
+  readonly sticky: boolean;
+  readonly debounceMs: number;
+  readonly leaseMs: number;
+};
+
+export type StepInput = {
+  readonly nowMs: number;
+  readonly wallMs: number;
+  /** This node's lease is good: somebody heard it lately. */
+  readonly leaseValid: boolean;
+  /** Since when some other node is linked; undefined when none is. */
+  readonly metSinceMs: number | undefined;
+  /** Nothing of the moving shard runs here, and every settle of it has left. */
+  readonly isDrained: (shard: number) => boolean;
+};
+
+export type Step = {
+  /** Shards whose register is another now, ascending: others are to hear of it. */
+  readonly changed: number[];
+  /** Claims that became firm, apart from `changed`. */
+  readonly confirmed: number[];
+  readonly taken: number[];
+  /** Begin to move: nothing new starts, what waits goes back. */
+  readonly moving: number[];
+  readonly released: number[];
+  /** When to ask again if nothing happens before. */
+  readonly nextMs: number;
+};
+
+const NONE = 0;
+const CLAIMED = 1;
+const HELD = 2;
+const MOVING = 3;
+
+export class Ownership {
+  readonly #options: OwnershipOptions;
+  readonly #table: TokenTable;
+  readonly #view: MemberView;
+  readonly #targets: ShardTargets;
+  /** What this life has of each shard. */
+  readonly #mine = new Uint8Array(SHARD_COUNT);
+  /** How many shards are in which of these states. */
+  readonly #counts = new Uint16Array(MOVING + 1);
+  #leaving = false;
+
+  constructor(options: OwnershipOptions, table: TokenTable, view: MemberView) {
+    this.#options = options;
+    this.#table = table;
+    this.#view = view;
+    this.#targets = new ShardTargets(options.self);
+  }
+
+  /** Whether a handler of the shard may start. */
+  mayStart(shard: number): boolean {
+    const mine = this.#mine[shard];
+    return mine === CLAIMED || mine === HELD;
+  }
+
+  /** The term under which the shard is this node's, moving included; 0: it is not. */
+  fenceOf(shard: number): number {
+    return this.#mine[shard] === NONE ? 0 : (this.#table.at(shard) as Token).term;
+  }
+
+  isMoving(shard: number): boolean {
+    return this.#mine[shard] === MOVING;
+  }
+
+  /** Shards of this node, moving ones included. */
+  get owned(): number {
+    return this.#count(CLAIMED) + this.#count(HELD) + this.#count(MOVING);
+  }
+
+  /** From the next step on everything that may move does, at once. */
+  leave(): void {
+    this.#leaving = true;
+  }
+
+  /** After `leave`: nothing is left that moves. */
+  get hasLeft(): boolean {
+    if (!this.#leaving || this.#count(MOVING) + this.#count(CLAIMED) > 0) return false;
+    return this.#options.sticky || this.#count(HELD) === 0;
+  }
+
+  step(input: StepInput): Step {
+    const { nowMs } = input;
+    const made: Step & { nextMs: number } = {
+      changed: [],
+      confirmed: [],
+      taken: [],
+      moving: [],
+      released: [],
+      nextMs: Infinity,
+    };
+    this.#targets.update(this.#view.candidates(nowMs), !this.#leaving);
+    const settled = this.#view.changedMs + this.#options.debounceMs;
+    const due: { at: number } = { at: settled > nowMs ? settled : Infinity };
+    const wanted: Record<"claimed" | "held" | "moves", number[]> = {
+      claimed: [],
+      held: [],
+      moves: [],
+    };
+    const again = this.#options.sticky ? "claimed" : "held";
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      const mine = this.#mine[shard];
+      if (mine === NONE) {
+        const how = this.#mayTake(shard, input, due);
+        if (how !== undefined) wanted[how].push(shard);
+      } else if (mine === MOVING) {
+        if (!input.isDrained(shard)) continue;
+        if (!this.#leaving && this.#isFor(shard)) wanted[again].push(shard);
+        else this.#letGo(shard, nowMs, made);
+      } else if (this.#shouldMove(shard, nowMs)) wanted.moves.push(shard);
+    }
+    this.#move(wanted.moves, nowMs, made);
+    this.#strengthen(input, due, made);
+    this.#take(wanted.claimed, "claimed", input, made);
+    this.#take(wanted.held, "held", input, made);
+    made.changed.sort((a, b) => a - b);
+    made.nextMs = Math.min(due.at, this.#view.nextDeathMs(nowMs));
+    return made;
+  }
+
+  /**
+   * Registers of these shards were overridden by what a peer said.
+   * @returns shards this node has lost, and those it has taken again instead
+   */
+  overridden(
+    shards: readonly number[],
+    nowMs: number,
+    wallMs: number,
+  ): { readonly lost: number[]; readonly retaken: number[] } {
+    const lost: number[] = [];
+    const again: number[] = [];
+    for (const shard of shards) {
+      const mine = this.#mine[shard];
+      if (mine === NONE) continue;
+      const { holder, phase } = this.#table.at(shard) as Token;
+      const isOwnEcho = holder === this.#options.self.id;
+      const yields = !isOwnEcho && (mine !== HELD || phase !== "claimed");
+      if (yields || mine === MOVING) {
+        this.#become(shard, NONE);
+        lost.push(shard);
+      } else {
+        again.push(shard);
+      }
+    }
+    this.#retake(again, nowMs, wallMs);
+    return { lost, retaken: again };
+  }
+
+  /** A handler of the shard was given up: what runs from now on has a higher fence. False: it is not owned. */
+  renew(shard: number, nowMs: number, wallMs: number): boolean {
+    if (!this.mayStart(shard)) return false;
+    this.#retake([shard], nowMs, wallMs);
+    return true;
+  }
+
+  /** A message of the shard starts here. True when that makes a claim stick, which others are to hear of. */
+  used(shard: number, nowMs: number): boolean {
+    if (!this.#options.sticky || this.#mine[shard] !== CLAIMED) return false;
+    this.#confirm([shard], nowMs);
+    return true;
+  }
+
+  // --- taking --------------------------------------------------------------------------------
+
+  /** How the shard may be taken now, if at all. Notes when that may be otherwise. */
+  #mayTake(shard: number, input: StepInput, due: { at: number }): "claimed" | "held" | undefined {
+    if (this.#leaving) return undefined;
+    const { self, sticky, debounceMs } = this.#options;
+    const { nowMs } = input;
+    const token = this.#table.at(shard);
+    const taken = sticky ? "claimed" : "held";
+    if (token === undefined) {
+      if (!this.#isFor(shard)) return undefined;
+      return this.#isSettled(nowMs) && input.leaseValid ? "claimed" : undefined;
+    }
+    if (token.phase === "released") {
+      if (token.next === self.id) return taken;
+      if (!this.#isFor(shard)) return undefined;
+      if (this.#view.stateOf(token.next, nowMs) === "dead") return taken;
+      const atMs = this.#table.heardMs(shard) + debounceMs;
+      if (atMs > nowMs) due.at = Math.min(due.at, atMs);
+      return atMs <= nowMs && this.#isSettled(nowMs) ? taken : undefined;
+    }
+    if (token.holder === self.id) {
+      return sticky && token.phase === "held" ? "held" : "claimed"; // an earlier life's
+    }
+    if (sticky && token.phase === "held") return undefined;
+    if (!this.#isFor(shard) || !input.leaseValid) return undefined;
+    this.#view.watch(token.holder, nowMs);
+    return this.#view.stateOf(token.holder, nowMs) === "dead" ? taken : undefined;
+  }
+
+  #take(shards: readonly number[], phase: "claimed" | "held", input: StepInput, into: Step): void {
+    if (shards.length === 0) return;
+    this.#set(shards, this.#table.newTerm(input.wallMs), phase, input.nowMs);
+    for (const shard of shards) {
+      this.#become(shard, phase === "held" ? HELD : CLAIMED);
+      into.changed.push(shard);
+      into.taken.push(shard);
+    }
+  }
+
+  #retake(shards: readonly number[], nowMs: number, wallMs: number): void {
+    if (shards.length === 0) return;
+    const term = this.#table.newTerm(wallMs);
+    this.#set(
+      shards.filter((shard) => this.#mine[shard] === HELD),
+      term,
+      "held",
+      nowMs,
+    );
+    this.#set(
+      shards.filter((shard) => this.#mine[shard] === CLAIMED),
+      term,
+      "claimed",
+      nowMs,
+    );
+  }
+
+  /** Claims that stood for a lease among others are held from now on. */
+  #strengthen({ nowMs, metSinceMs }: StepInput, due: { at: number }, into: Step): void {
+    if (this.#options.sticky || metSinceMs === undefined || this.#count(CLAIMED) === 0) return;
+    const { leaseMs } = this.#options;
+    const ripe: number[] = [];
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      if (this.#mine[shard] !== CLAIMED) continue;
+      const atMs = Math.max(metSinceMs, this.#table.heardMs(shard)) + leaseMs;
+      if (atMs <= nowMs) ripe.push(shard);
+      else due.at = Math.min(due.at, atMs);
+    }
+    this.#confirm(ripe, nowMs);
+    for (const shard of ripe) into.confirmed.push(shard);
+  }
+
+  #confirm(shards: readonly number[], nowMs: number): void {
+    this.#advance(shards, "held", nowMs);
+    for (const shard of shards) this.#become(shard, HELD);
+  }
+
+  // --- letting go ----------------------------------------------------------------------------
+
+  #shouldMove(shard: number, nowMs: number): boolean {
+    if (this.#options.sticky && this.#mine[shard] === HELD) return false;
+    if (this.#leaving) return true;
+    const target = this.#targets.of(shard);
+    if (target === undefined || target.id === this.#options.self.id) return false;
+    return this.#isSettled(nowMs) && this.#view.isLinked(target.id);
+  }
+
+  #move(shards: readonly number[], nowMs: number, into: Step): void {
+    const room = this.#leaving ? shards.length : Math.max(0, MOVES_MAX - this.#count(MOVING));
+    const chosen = shards.slice(0, room);
+    this.#advance(chosen, "moving", nowMs);
+    for (const shard of chosen) {
+      this.#become(shard, MOVING);
+      into.changed.push(shard);
+      into.moving.push(shard);
+    }
+  }
+
+  /** A drained shard goes to whom the view names now; one that leaves alone keeps it for its next life. */
+  #letGo(shard: number, nowMs: number, into: Step): void {
+    const holder = this.#options.self.id;
+    const next = this.#targets.of(shard)?.id ?? holder;
+    const { term } = this.#table.at(shard) as Token;
+    this.#table.set([shard], { term, holder, phase: "released", next }, nowMs);
+    this.#become(shard, NONE);
+    into.released.push(shard);
+    into.changed.push(shard);
+  }
+
+  // --- inside --------------------------------------------------------------------------------
+
+  #set(shards: readonly number[], term: number, phase: Phase, nowMs: number): void {
+    this.#table.set(shards, { term, holder: this.#options.self.id, phase, next: "" }, nowMs);
+  }
+
+  /** The tokens go on to another phase, each at its term. */
+  #advance(shards: readonly number[], phase: Phase, nowMs: number): void {
+    const byTerm = new Map<number, number[]>();
+    for (const shard of shards) {
+      const { term } = this.#table.at(shard) as Token;
+      const same = byTerm.get(term);
+      if (same === undefined) byTerm.set(term, [shard]);
+      else same.push(shard);
+    }
+    for (const [term, same] of byTerm) this.#set(same, term, phase, nowMs);
+  }
+
+  #become(shard: number, mine: number): void {
+    const counts = this.#counts;
+    const before = this.#mine[shard] as number;
+    counts[before] = (counts[before] as number) - 1; // that of NONE wraps, and is not read
+    counts[mine] = (counts[mine] as number) + 1;
+    this.#mine[shard] = mine;
+  }
+
+  #count(mine: number): number {
+    return this.#counts[mine] as number;
+  }
+
+  #isSettled(nowMs: number): boolean {
+    return nowMs >= this.#view.changedMs + this.#options.debounceMs;
+  }
+
+  #isFor(shard: number): boolean {
+    return this.#targets.of(shard)?.id === this.#options.self.id;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * What a consumer has of each shard, and what becomes of it when a shard moves or is lost.
+ *
+ * Problem: a token leaves only when nothing of its shard is left, and per message that must cost next to
+ * nothing. Approach: a count per shard of what arrived and has not ended; the lanes hold messages of shards
+ * that are this node's only, because those of a shard that moves are taken out when it begins to.
+ *
+ * Invariants: a job is counted once, from `admit` to `ended`; while the lease has run out, or the shard is not
+ * this node's, none of it starts.
+ */
+import { SHARD_COUNT, shardOf } from "../../core/shard-map.ts";
+import type { MemberShards, ShardWork } from "../ownership/member-shards.ts";
+import type { Job } from "./job.ts";
+import type { StartGate } from "./start-gate.ts";
+
+export interface WorkOwner {
+  /** Gives back what waits here of these jobs, tries that wait in place included. */
+  yieldJobs(belongs: (job: Job) => boolean): void;
+  /** As `yieldJobs`, and what runs goes back too: it has no effect from now on. */
+  loseJobs(belongs: (job: Job) => boolean): void;
+  dispatch(): void;
+}
+
+export class OwnedWork implements ShardWork, StartGate {
+  readonly #owner: WorkOwner;
+  readonly #counts = new Uint32Array(SHARD_COUNT);
+  #shards: MemberShards | undefined;
+
+  constructor(owner: WorkOwner) {
+    this.#owner = owner;
+  }
+
+  /** The subscription has become a member; before that nothing is its own. */
+  entered(shards: MemberShards): void {
+    this.#shards = shards;
+  }
+
+  // --- per message ---------------------------------------------------------------------------
+
+  /** Counts the job. Otherwise it goes back, after so many milliseconds. */
+  admit(job: Job): "admitted" | number {
+    if (job.keyHash < 0 || job.volatile) return "admitted";
+    const shard = shardOf(job.keyHash);
+    if (this.#shards?.mayStart(shard) !== true) {
+      return this.#shards?.refuse(job.opening.link, shard) ?? 0;
+    }
+    this.#counts[shard] = (this.#counts[shard] as number) + 1;
+    job.isCounted = true;
+    return "admitted";
+  }
+
+  ended(job: Job): void {
+    if (!job.isCounted) return;
+    job.isCounted = false;
+    const shard = shardOf(job.keyHash);
+    const count = (this.#counts[shard] as number) - 1;
+    this.#counts[shard] = count;
+    if (count === 0) this.#shards?.idle(shard);
+  }
+
+  /** Whether another try of the job may wait here. */
+  mayStay(job: Job): boolean {
+    return !job.isCounted || this.#shards?.mayStart(shardOf(job.keyHash)) === true;
+  }
+
+  /** Its handler was given up and may still run. */
+  abandoned(job: Job): void {
+    if (job.isCounted) this.#shards?.abandoned(shardOf(job.keyHash));
+  }
+
+  // --- StartGate -----------------------------------------------------------------------------
+
+  waitMs(): number {
+    return this.#shards?.leaseValid === false ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  started(job: Job): void {
+    if (job.keyHash < 0 || this.#shards === undefined) return;
+    const shard = shardOf(job.keyHash);
+    job.fence = this.#shards.fenceOf(shard);
+    if (!job.volatile) this.#shards.used(shard);
+  }
+
+  // --- ShardWork -----------------------------------------------------------------------------
+
+  yield(shards: ReadonlySet<number>): void {
+    this.#owner.yieldJobs((job) => job.isCounted && shards.has(shardOf(job.keyHash)));
+  }
+
+  lose(shards: ReadonlySet<number>): void {
+    this.#owner.loseJobs((job) => job.isCounted && shards.has(shardOf(job.keyHash)));
+  }
+
+  isIdle(shard: number): boolean {
+    return this.#counts[shard] === 0;
+  }
+
+  dispatch(): void {
+    this.#owner.dispatch();
+  }
+}

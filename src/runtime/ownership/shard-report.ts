@@ -1,0 +1,64 @@
+/** Who holds how many shards of a subscription, as this node has heard it. */
+import { SHARD_COUNT } from "../../core/shard-map.ts";
+import type { SubscriptionTokens } from "./subscription-tokens.ts";
+
+export type ShardHolding = {
+  readonly nodeId: string;
+  /** Shards it holds, those that move away from it included. */
+  readonly shards: number;
+  /** First and last number of each run of them. */
+  readonly ranges: readonly (readonly [number, number])[];
+  /** The smallest and the largest of its terms; `ctx.fence` is the term of the key's shard. */
+  readonly termMin: bigint;
+  readonly termMax: bigint;
+  readonly moving: number;
+  /** False: this node has no session with it as a member, and its messages wait. */
+  readonly reachable: boolean;
+};
+
+export type ShardReport = {
+  readonly holders: readonly ShardHolding[];
+  /** Shards that nobody holds. */
+  readonly unowned: number;
+};
+
+type Found = {
+  shards: number;
+  moving: number;
+  termMin: number;
+  termMax: number;
+  readonly ranges: [number, number][];
+};
+
+export const shardReport = ({ table, view }: SubscriptionTokens): ShardReport => {
+  const found = new Map<string, Found>();
+  let unowned = 0;
+  for (let shard = 0; shard < SHARD_COUNT; shard++) {
+    const token = table.at(shard);
+    if (token === undefined || token.phase === "released") {
+      unowned++;
+      continue;
+    }
+    const { holder, term, phase } = token;
+    let holding = found.get(holder);
+    if (holding === undefined) {
+      holding = { shards: 0, moving: 0, termMin: term, termMax: term, ranges: [] };
+      found.set(holder, holding);
+    }
+    holding.shards++;
+    if (phase === "moving") holding.moving++;
+    holding.termMin = Math.min(holding.termMin, term);
+    holding.termMax = Math.max(holding.termMax, term);
+    const last = holding.ranges.at(-1);
+    if (last?.[1] === shard - 1) last[1] = shard;
+    else holding.ranges.push([shard, shard]);
+  }
+  const holders = [...found].map(([nodeId, { termMin, termMax, ...rest }]) => ({
+    nodeId,
+    ...rest,
+    termMin: BigInt(termMin),
+    termMax: BigInt(termMax),
+    reachable: view.isLinked(nodeId),
+  }));
+  return { holders, unowned };
+};
