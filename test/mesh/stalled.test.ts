@@ -190,6 +190,21 @@ describe("a blocked event loop", () => {
     expect(whatOf(a)).toEqual(["peer-down b", "peer-stalled b"]);
   });
 
+  it("keeps its link when its heartbeat tells that it turns before its first frame does", async () => {
+    const { mesh, a, b } = await pair();
+    b.process.block();
+    await mesh.pass(10_000);
+    const back = mesh.network.path("b", "a");
+    const { delayMinMs, delayMeanMs } = back;
+    Object.assign(back, { delayMinMs: 800, delayMeanMs: 800 }); // for the frames it sends first
+    b.process.unblock();
+    await mesh.pass(20);
+    Object.assign(back, { delayMinMs, delayMeanMs });
+    await mesh.pass(5_000);
+    expect(stateOf(a, b)).toBe("alive");
+    expect(whatOf(a)).toEqual(["peer-stalled b", "peer-resumed b"]);
+  });
+
   it("takes nobody for dead when it turns again", async () => {
     const { mesh, a, b } = await pair();
     const c = await mesh.start("c");

@@ -1,5 +1,6 @@
 /** What a link asks of its owner, and tells it. */
 import type { Rejection } from "../../core/session.ts";
+import type { StallVerdict } from "../../core/stall.ts";
 import type { MeshError } from "../../errors.ts";
 import type { PingFrame } from "../../wire/credit.ts";
 import type { KnownFrame } from "../../wire/frames.ts";
@@ -15,9 +16,9 @@ export interface LinkOwner<Link> {
   /** The session is up; frames may be sent and will come. */
   up(link: Link): void;
   frame(link: Link, frame: KnownFrame): void;
-  /** Whether the peer's process lives while its event loop is blocked: then its silence is not an end. */
-  isStalled(link: Link): boolean;
-  /** What `isStalled` says of the link is another than before. */
+  /** Whether the peer's process lives, and its event loop turns: the silence of a stalled one is not an end. */
+  judge(link: Link): StallVerdict;
+  /** The peer is stalled now, or not any more. */
   stallChanged(link: Link): void;
   /** Adds tails and credits to a heartbeat. */
   heartbeat(link: Link): Pick<PingFrame, "tails" | "credits">;

@@ -17,6 +17,7 @@ import {
   type Rejection,
   sameBytes,
 } from "../../core/session.ts";
+import type { StallVerdict } from "../../core/stall.ts";
 import { MeshError } from "../../errors.ts";
 import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
@@ -196,8 +197,8 @@ export class LinkTable implements LinkOwner<Link> {
     this.#frames.frame(...args);
   }
 
-  isStalled(link: Link): boolean {
-    return this.#liveness.isStalled(link.peer.nodeId, link.silentMs(), link.stalled);
+  judge(link: Link): StallVerdict {
+    return this.#liveness.judgeLinked(link.peer.nodeId, link.silentMs(), link.stalled);
   }
 
   stallChanged(link: Link): void {

@@ -282,7 +282,10 @@ export class Link {
   #beat(): void {
     if (this.#state !== "up") return;
     const { heartbeatMs, silenceMs } = this.#env.times;
-    const stalled = !this.#local && this.#owner.isStalled(this);
+    const verdict = this.#local ? "unknown" : this.#owner.judge(this);
+    const stalled = verdict === "stalled";
+    // It turns again: its silence counts from now, for what it sends is on its way.
+    if (this.#stalled && verdict === "turning") this.#heardMs = this.#env.clock.monotonicMs();
     if (this.#isSilent(silenceMs, heartbeatMs) && !stalled) {
       this.close("TIMEOUT", `nothing heard for ${silenceMs} ms`);
       return;

@@ -52,12 +52,15 @@ export class Liveness {
 
   /** Of a peer without a link. */
   judge(nodeId: string): StallVerdict {
-    return this.#judge(nodeId, Number.POSITIVE_INFINITY, false);
+    return this.judgeLinked(nodeId, Number.POSITIVE_INFINITY, false);
   }
 
   /** Of a linked one, whose last frame is so old. Once it is stalled, it falls silent like any other. */
-  isStalled(nodeId: string, linkSilentMs: number, isStalled: boolean): boolean {
-    return this.#judge(nodeId, linkSilentMs, isStalled) === "stalled";
+  judgeLinked(nodeId: string, linkSilentMs: number, isStalled: boolean): StallVerdict {
+    const { leaseMs, stalledMaxMs, silenceMs } = this.#env.times;
+    const patienceMs = isStalled ? silenceMs : leaseMs * LEASES_WAITED;
+    const limits = { leaseMs, stalledMaxMs, patienceMs };
+    return judgeStall(this.#heartbeat?.pulse(nodeId), linkSilentMs, limits);
   }
 
   /** When the newest heartbeat of this node left that some peer answered; -Infinity: none was. */
@@ -67,13 +70,6 @@ export class Liveness {
 
   async stop(): Promise<void> {
     await this.#heartbeat?.stop();
-  }
-
-  #judge(nodeId: string, linkSilentMs: number, isPatient: boolean): StallVerdict {
-    const { leaseMs, stalledMaxMs, silenceMs } = this.#env.times;
-    const patienceMs = isPatient ? silenceMs : leaseMs * LEASES_WAITED;
-    const limits = { leaseMs, stalledMaxMs, patienceMs };
-    return judgeStall(this.#heartbeat?.pulse(nodeId), linkSilentMs, limits);
   }
 
   #failed(error: unknown): void {

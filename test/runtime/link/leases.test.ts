@@ -134,10 +134,10 @@ describe("a peer that lost its link", () => {
 describe("liveness", () => {
   it("does not call a linked peer stalled that is silent in every way, unless it was before", () => {
     pulse = { silentMs: 2_000, lagMs: 5_000 };
-    expect(liveness.isStalled("p", 7_000, false)).toBe(false);
-    expect(liveness.isStalled("p", 7_000, true)).toBe(true);
+    expect(liveness.judgeLinked("p", 7_000, false)).toBe("unknown");
+    expect(liveness.judgeLinked("p", 7_000, true)).toBe("stalled");
     pulse = { silentMs: 3_001, lagMs: 5_000 }; // a silence later it is like any other
-    expect(liveness.isStalled("p", 7_000, true)).toBe(false);
+    expect(liveness.judgeLinked("p", 7_000, true)).toBe("unknown");
   });
 
   it("goes without a heartbeat that cannot start, and says so", async () => {
