@@ -79,7 +79,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.env = env;
     this.journal = journal;
     this.#epoch = journal.epoch;
-    this.ownerships = new Ownerships(env, journal);
+    this.ownerships = new Ownerships(env, journal, () => this.links.answeredSentMs());
     this.producer = new Producer(env, journal, options, this.ownerships);
     this.consumer = new Consumer({
       env,

@@ -162,6 +162,30 @@ describe("a blocked event loop", () => {
     expect(got).toHaveLength(150);
   });
 
+  it("keeps its lease: what waits behind its handler starts as soon as it turns again", async () => {
+    const { mesh, a, b } = await pair();
+    const c = await mesh.start("c");
+    await mesh.linked();
+    const starts: number[] = [];
+    for (const { node, process } of [b, c]) {
+      const handle = (): Promise<void> => {
+        if (node === b.node) starts.push(mesh.time.nowMs);
+        return new Promise((resolve) => void process.clock.setTimer(50, resolve));
+      };
+      await mesh.wait(node.subscribe("x.y", handle, { group: "g", concurrency: 1 }));
+    }
+    await mesh.pass(2_000); // both own their keys
+    for (let n = 0; n < 40; n++) await mesh.wait(a.node.publish("x.y", n, { key: `k${n}` }));
+    await mesh.until(() => starts.length > 0);
+    b.process.block();
+    const { length } = starts;
+    await mesh.pass(8_000);
+    const turnsMs = mesh.time.nowMs;
+    b.process.unblock();
+    await mesh.until(() => starts.length === length + 2);
+    expect(starts.slice(length).map((atMs) => Math.round(atMs - turnsMs))).toEqual([0, 50]);
+  });
+
   it("is dead past stalledMaxMs, as if it had no heartbeat", async () => {
     const { mesh, a, b } = await pair({ stalledMaxMs: 10_000 });
     const startMs = mesh.time.nowMs;

@@ -22,12 +22,17 @@ export class Ownerships implements TokensHost {
   readonly store: RowReader;
   readonly selfId: string;
   readonly #lease: Lease;
+  readonly #answeredSentMs: () => number;
+  /** Somebody was told that the lease has run out, and waits for the next answer. */
+  #lapsed = false;
   readonly #links = new Map<string, Link>();
   readonly #tokens = new Map<string, SubscriptionTokens>();
   readonly #pings = new Map<Link, PingTimes>();
   #metSinceMs: number | undefined;
 
-  constructor(env: Environment, journal: Journal) {
+  /** `answeredSentMs`: when the newest heartbeat left that was answered without this event loop. */
+  constructor(env: Environment, journal: Journal, answeredSentMs: () => number) {
+    this.#answeredSentMs = answeredSentMs;
     this.env = env;
     this.committer = journal.committer;
     this.store = journal;
@@ -108,16 +113,15 @@ export class Ownerships implements TokensHost {
   /** A heartbeat leaves over the link. */
   beat(link: Link): void {
     this.#pings.get(link)?.sent(this.env.clock.monotonicMs());
+    this.#goOn();
   }
 
   /** The peer has heard this heartbeat. */
   answered(link: Link, ping: number): void {
     const sentMs = this.#pings.get(link)?.answered(ping);
     if (sentMs === undefined) return;
-    const was = this.leaseValid;
     this.#lease.answered(sentMs);
-    if (was || !this.leaseValid) return;
-    for (const tokens of this.#tokens.values()) tokens.own?.leaseHeard();
+    this.#goOn();
   }
 
   hold(link: Link, frame: HoldFrame): void {
@@ -147,6 +151,18 @@ export class Ownerships implements TokensHost {
   }
 
   get leaseValid(): boolean {
-    return this.#lease.isValid(this.env.clock.monotonicMs());
+    const now = this.env.clock.monotonicMs();
+    if (this.#lease.isValid(now)) return true;
+    // The loop stood still, perhaps: others were answered for it meanwhile, and count on it.
+    this.#lease.answered(this.#answeredSentMs());
+    if (this.#lease.isValid(now)) return true;
+    this.#lapsed = true;
+    return false;
+  }
+
+  #goOn(): void {
+    if (!this.#lapsed || !this.leaseValid) return;
+    this.#lapsed = false;
+    for (const tokens of this.#tokens.values()) tokens.own?.leaseHeard();
   }
 }
