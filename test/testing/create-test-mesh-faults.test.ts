@@ -183,6 +183,7 @@ describe("a network that fails", () => {
   it("lets pass one way only", async () => {
     const billing = await startBilling();
     await orders.waitFor(OrderPlaced);
+    await mesh.until(() => orders.shards("billing", OrderPlaced)?.unowned === 0);
     const heal = mesh.partition(billing, orders, { oneWay: true });
     await orders.publish(OrderPlaced, { id: "o-1" });
     await mesh.advance(500);
