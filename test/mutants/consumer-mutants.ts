@@ -104,13 +104,13 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     caughtBy: { by: "simulation", checks: ["C4"], ground: "crashes" },
   },
   {
-    name: "lets-out-what-another-sent",
+    name: "keeps-what-another-settled",
     promise: "G4",
-    does: "lets out held output although another member's settle was accepted",
+    does: "holds output for ever whose message another member settled",
     file: "src/runtime/consumer/consumer.ts",
     anchor: 'else if (verdict === "other") this.#output.discard(id);',
-    replacement: 'else if (verdict === "other") this.#output.release(id, opening);',
-    caughtBy: { by: "simulation", checks: ["C4", "C2"], ground: "move-after-commit" },
+    replacement: "",
+    caughtBy: { by: "simulation", checks: ["C11"], ground: "apart" },
   },
   {
     name: "forgets-to-ask",
@@ -129,7 +129,7 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     anchor:
       'if (job.state === "revoked") this.#owner.failed(job, this.#timeoutError());\n    else if (threw)',
     replacement: "if (threw)",
-    caughtBy: { by: "simulation", checks: ["C4", "C2"] },
+    caughtBy: { by: "simulation", checks: ["C1", "C4"], ground: "tardy" },
   },
   {
     name: "revokes-nothing-at-timeout",
@@ -138,7 +138,7 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     file: "src/mesh/handler-context.ts",
     anchor: "    if (this.#job.isLive) return;\n",
     replacement: '    if (this.#job.state !== "waiting") return;\n',
-    caughtBy: { by: "simulation", checks: ["C4"] },
+    caughtBy: { by: "simulation", checks: ["C4"], ground: "tardy" },
   },
   {
     name: "never-times-out",
@@ -189,7 +189,7 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     file: "src/core/credit-grant.ts",
     anchor: "return Math.max(0, Math.min(window - mine, budget + this.#live * share - pledged));",
     replacement: "return budget;",
-    caughtBy: { by: "simulation", checks: ["C6"] },
+    caughtBy: { by: "simulation", checks: ["C6"], ground: "flood" },
   },
   {
     name: "forgets-state-of-handlers",
@@ -206,8 +206,8 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     promise: "G7",
     does: "leaves a request without an answer open for ever",
     file: "src/runtime/requests.ts",
-    anchor: "if (nextMs < Number.POSITIVE_INFINITY) this.#arm(nextMs);",
-    replacement: "",
-    caughtBy: { by: "simulation", checks: ["C7"] },
+    anchor: "if (pending.deadlineMs <= now) this.#cancel(pending, timedOut(pending));",
+    replacement: "if (pending.deadlineMs <= now) continue;",
+    caughtBy: { by: "simulation", checks: ["C7"], ground: "asking" },
   },
 ];

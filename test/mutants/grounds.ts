@@ -141,6 +141,53 @@ const shaken = bent({
   each: { sends: 1, durable: true },
 });
 
+/** Members are cut off and paused for longer than their leases, and come back. */
+const apart = bent({
+  plan: { nodes: 4, services: 1, safetyMs: 9_000, heldMax: 16_384, leaseMs: 1_000 },
+  faults: { partitionMs: 700, pauseMs: 900, delayMeanMs: 10 },
+  work: { ...STEADY, everyMs: 30, expiring: 0 },
+  each: { sends: 1, slow: 1, slowMs: 60, durable: true, hang: 0 },
+});
+
+/** Many ask those who cannot be reached. */
+const asking = bent({
+  plan: { nodes: 3, services: 1, safetyMs: 6_000 },
+  faults: { partitionMs: 500, pauseMs: 700 },
+  work: { ...STEADY, requests: 0.6 },
+});
+
+/** Members come one after the other, while keys that many produce are handled slowly; nothing fails. */
+const crowd = bent({
+  plan: { isCalm: true, nodes: 4, services: 1, safetyMs: 7_000, startSpreadMs: 4_000 },
+  faults: {},
+  work: { ...STEADY, everyMs: 15, messages: 250, keys: 20, keyless: 0, expiring: 0 },
+  each: { slow: 1, slowMs: 60, timeoutMs: 1_500, concurrency: 16, distribution: "key", hang: 0 },
+});
+
+/** One node dies again and again, and its wall clock jumps. */
+const alone = bent({
+  plan: { nodes: 1, services: 1, safetyMs: 6_000, smallJournal: false },
+  faults: { crashMs: 500, clockJumpMs: 400 },
+  work: { ...STEADY, messages: 300, everyMs: 15, keyless: 0, delayed: 0, expiring: 0 },
+  each: { distribution: "key", durable: true, hang: 0 },
+});
+
+/** Much is said to few slow handlers. */
+const flood = bent({
+  plan: { isCalm: true, nodes: 2, services: 1, safetyMs: 4_000, smallJournal: false },
+  faults: {},
+  work: { ...STEADY, messages: 300, everyMs: 0.2, emits: 0, expiring: 0 },
+  each: { slow: 1, slowMs: 60, timeoutMs: 1_500, concurrency: 1, prefetch: 4, durable: true },
+});
+
+/** Handlers take longer than they may. */
+const tardy = bent({
+  plan: { isCalm: true, nodes: 2, services: 1, safetyMs: 5_000, smallJournal: false },
+  faults: {},
+  work: { ...STEADY, messages: 40, keys: 20, expiring: 0 },
+  each: { slow: 1, slowMs: 400, timeoutMs: 300, attempts: 2, concurrency: 16, durable: true },
+});
+
 const shaped = (shape: Shape): Ground => ({ scenario: NO_SCENARIO, shape });
 
 export const GROUNDS: Readonly<Record<string, Ground>> = {
@@ -154,6 +201,12 @@ export const GROUNDS: Readonly<Record<string, Ground>> = {
   repeated: shaped(repeated),
   broken: shaped(broken),
   shaken: shaped(shaken),
+  apart: shaped(apart),
+  flood: shaped(flood),
+  alone: shaped(alone),
+  crowd: shaped(crowd),
+  asking: shaped(asking),
+  tardy: shaped(tardy),
 };
 
 /** A ground of its own, or a scenario of the simulation. */

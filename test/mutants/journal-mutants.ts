@@ -67,7 +67,7 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     file: "src/runtime/producer/producer.ts",
     anchor: "[...this.table.all()].map((state) => state.durableFloor),",
     replacement: "[],",
-    caughtBy: { by: "simulation", checks: ["C1", "ledger"], ground: "crashes" },
+    caughtBy: { by: "simulation", checks: ["C1", "ledger"], ground: "tight" },
   },
   {
     name: "repeats-an-idempotent-call",

@@ -2,10 +2,12 @@
 import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { JOURNAL_MUTANTS } from "./journal-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { OWNERSHIP_MUTANTS } from "./ownership-mutants.ts";
 import { PRODUCER_MUTANTS } from "./producer-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...JOURNAL_MUTANTS,
   ...PRODUCER_MUTANTS,
   ...CONSUMER_MUTANTS,
+  ...OWNERSHIP_MUTANTS,
 ];

@@ -41,10 +41,10 @@ export const PRODUCER_MUTANTS: readonly Mutant[] = [
     name: "states-floor-before-sync",
     promise: "G5",
     does: "states a floor that is not on disk",
-    file: "src/runtime/producer/outlet.ts",
-    anchor: "const floor = outlet.subscription.durableFloor;",
+    file: "src/runtime/producer/subscription-state.ts",
+    anchor: "this.#flushingFloor = this.cursor.floor;",
     replacement:
-      "const floor = (outlet.subscription as unknown as { cursor: { floor: Position } }).cursor.floor;",
+      "this.#flushingFloor = this.cursor.floor;\n    this.durableFloor = this.cursor.floor;",
     caughtBy: {
       by: "test",
       file: "test/mesh/members.test.ts",

@@ -17,6 +17,7 @@ export class Worker {
   readonly #asking = new Set<Asked>();
   #left: number;
   #order = 0;
+  #asks = 0;
 
   constructor(world: World, index: number, random: SeededRandom) {
     this.#world = world;
@@ -165,7 +166,9 @@ export class Worker {
     this.#world.history.asked.push(asked);
     this.#asking.add(asked);
     try {
-      await node.request("q.echo", { id: "q" }, { timeoutMs });
+      // Now and then a query that nobody answers.
+      const subject = ++this.#asks % 8 === 0 ? "q.nobody" : "q.echo";
+      await node.request(subject, { id: "q" }, { timeoutMs });
       this.#world.cover("answered");
     } catch (error) {
       this.#world.cover(`request.${MeshError.is(error) ? error.code : "error"}`);
