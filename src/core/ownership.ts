@@ -230,7 +230,7 @@ export class Ownership {
 
   #take(shards: readonly number[], phase: "claimed" | "held", input: StepInput, into: Step): void {
     if (shards.length === 0) return;
-    this.#set(shards, this.#table.newTerm(input.wallMs), phase, input.nowMs);
+    this.#set(shards, this.#newTerm(input.wallMs), phase, input.nowMs);
     for (const shard of shards) {
       this.#become(shard, phase === "held" ? HELD : CLAIMED);
       into.changed.push(shard);
@@ -238,9 +238,13 @@ export class Ownership {
     }
   }
 
+  #newTerm(wallMs: number): number {
+    return this.#table.newTerm(wallMs, this.#options.self.hash);
+  }
+
   #retake(shards: readonly number[], nowMs: number, wallMs: number): void {
     if (shards.length === 0) return;
-    const term = this.#table.newTerm(wallMs);
+    const term = this.#newTerm(wallMs);
     this.#set(
       shards.filter((shard) => this.#mine[shard] === HELD),
       term,

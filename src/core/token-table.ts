@@ -44,10 +44,12 @@ export type Merged = {
   readonly ignored: number;
 };
 
-/** Leaves each honest node 2^51 terms to go on from the wildest clock. */
+/** Leaves honest nodes 2^51 terms, 2^39 takes, to go on from the wildest clock. */
 export const TERM_MAX = 2 ** 52;
 const WALL_TERM_MAX = 2 ** 51;
 const TERMS_PER_SECOND = 2 ** 16;
+/** A node's terms are those that leave its own part when divided by this. */
+const OWN_PARTS = 2 ** 12;
 export const HOLDER_CHARS_MAX = 64;
 
 type Group = { readonly token: Token; readonly name: string; heardMs: number; shards: number };
@@ -80,9 +82,14 @@ export class TokenTable {
     return this.#groupAt(shard)?.heardMs ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** A term above all that were heard. */
-  newTerm(wallMs: number): number {
-    return Math.min(TERM_MAX, Math.max(this.#highest + 1, wallTerm(wallMs)));
+  /**
+   * The next of a node's own terms above all that were heard. Two nodes that take a shard without having
+   * heard of each other take it under two terms, but for one pair in 4,096: fences tell them apart.
+   */
+  newTerm(wallMs: number, nodeHash: number): number {
+    const least = Math.max(this.#highest + 1, wallTerm(wallMs));
+    const missing = (nodeHash % OWN_PARTS) - (least % OWN_PARTS);
+    return Math.min(TERM_MAX, least + missing + (missing < 0 ? OWN_PARTS : 0));
   }
 
   /** Takes over what wins against what is known. */

@@ -7,6 +7,8 @@ import { RetryLater, Unrecoverable } from "../../src/runtime/consumer/outcome.ts
 import { killItself } from "./node-kill-rule.ts";
 import type { Behaviour, Happened, Listen } from "./node-protocol.ts";
 
+const BLOCK_STEP_MS = 50;
+
 type Tell = (happened: Happened) => void;
 
 /** Thrown by handlers that are told to fail; its fields travel to an asker, its stack does not. */
@@ -99,7 +101,7 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
       if (!existsSync(behaviour.path ?? "")) throw new PlannedFailure("the dependency is down");
       return undefined;
     case "block":
-      return block(behaviour.ms);
+      return block(behaviour);
     case "hang":
       return new Promise(() => {});
     case "slow":
@@ -115,8 +117,12 @@ const perform = async (behaviour: Behaviour | undefined, signal: AbortSignal): P
 };
 
 /** The event loop stands as in a long computation, and other processes have the processor meanwhile. */
-const block = (ms = 0): void => {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+const block = ({ ms = 0, path }: Behaviour): void => {
+  const endMs = performance.now() + ms;
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  while (performance.now() < endMs || (path !== undefined && !existsSync(path))) {
+    Atomics.wait(never, 0, 0, BLOCK_STEP_MS);
+  }
 };
 
 const wait = (ms = 0): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -26,7 +26,7 @@ export type Behaviour = {
     | "freeze"
     /** Throws unless a file is at `path`, as a dependency that is up. */
     | "need"
-    /** Keeps its event loop from turning for `ms`, as a long computation would. */
+    /** Keeps its event loop from turning for `ms`, and until a file is at `path`, as a long computation would. */
     | "block"
     /** Returns something that has no encoding. */
     | "garbage"

@@ -129,10 +129,25 @@ describe("a table of tokens", () => {
 
   it("gives terms above all it has heard, and above the wall clock's, in range whatever that shows", () => {
     const table = new TokenTable();
-    expect(table.newTerm(2_000)).toBe(2 * 2 ** 16);
+    expect(table.newTerm(2_000, 0)).toBe(2 * 2 ** 16);
     table.merge([{ term: 2 ** 40, holder: "a", phase: "held", next: "", shards: [3, 1] }], 0);
-    expect(table.newTerm(2_000)).toBe(2 ** 40 + 1);
-    expect(table.newTerm(8.64e15)).toBe(2 ** 51);
+    expect(table.newTerm(2_000, 1)).toBe(2 ** 40 + 1);
+    expect(table.newTerm(2_000, 0)).toBe(2 ** 40 + 2 ** 12);
+    expect(table.newTerm(8.64e15, 0)).toBe(2 ** 51);
     expect(wallTerm(-5)).toBe(1);
+  });
+
+  it("gives two nodes that have heard the same two terms, and each rising ones", () => {
+    const hashes = [0, 1, 4_095, 4_096 + 7, 2 ** 32 - 2];
+    const table = new TokenTable();
+    let highest = 0;
+    for (let round = 0; round < 5; round++) {
+      const terms = hashes.map((hash) => table.newTerm(1_000, hash));
+      expect(new Set(terms).size).toBe(hashes.length);
+      expect(Math.min(...terms)).toBeGreaterThan(highest);
+      highest = Math.max(...terms);
+      const shards = [round, 1];
+      table.merge([{ term: highest, holder: "a", phase: "held", next: "", shards }], 0);
+    }
   });
 });

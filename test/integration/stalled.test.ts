@@ -2,6 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Behaviour } from "../children/node-protocol.ts";
 import type { ChildNode } from "./child-node.ts";
@@ -27,6 +29,8 @@ type Scene = {
   readonly key: string;
   readonly otherKey: string;
   readonly say: (n: number, key: string) => Promise<unknown>;
+  /** Lets go on who is blocked. */
+  readonly release: () => Promise<void>;
 };
 
 /** A producer and two members of a group; which of them owns which key is known. */
@@ -37,7 +41,8 @@ const scene = async (trouble: Omit<Behaviour, "only">, times: object = {}): Prom
   );
   if (says === undefined || one === undefined || two === undefined) throw new Error("no nodes");
   await mesh.link(says, one, two);
-  const behaviour = [{ ...trouble, only: [TROUBLE] }];
+  const path = join(mesh.folder, "go on");
+  const behaviour = [{ ...trouble, path, only: [TROUBLE] }];
   const listen = { name: "work", verb: "subscribe", subject: "task.set" } as const;
   const options = { group: "work", durable: true } as const;
   await one.listen({ ...listen, options, behaviour });
@@ -48,7 +53,8 @@ const scene = async (trouble: Omit<Behaviour, "only">, times: object = {}): Prom
   const [first] = one.numbers("end", "work");
   const [second] = two.numbers("end", "work");
   const keys = { key: `k${first}`, otherKey: `k${second}` };
-  return { mesh, says, owner: one, other: two, say, ...keys };
+  const release = () => writeFile(path, "");
+  return { mesh, says, owner: one, other: two, say, release, ...keys };
 };
 
 const statesOf = (node: ChildNode, of: ChildNode): string[] =>
@@ -83,13 +89,17 @@ const stateOf = async (node: ChildNode, of: ChildNode): Promise<string | undefin
 
 describe("a member whose event loop is blocked", () => {
   it("for eight seconds is stalled, keeps its keys, and is alive again", async () => {
-    const { says, owner, other, key, otherKey, say } = await scene({ type: "block", ms: 8_000 });
+    const { says, owner, other, key, otherKey, say, release } = await scene({
+      type: "block",
+      ms: 8_000,
+    });
     await say(TROUBLE, key);
     await stalls(owner, says, other);
     for (const n of range(TROUBLE + 1, 5)) await say(n, key);
     for (const n of range(2_000, 5)) await say(n, otherKey);
     await other.handledAll("work", range(2_000, 5)); // others go on meanwhile
     expect(owner.numbers("end", "work")).not.toContain(TROUBLE);
+    await release();
     await owner.handledAll("work", range(TROUBLE, 6));
     await says.settled("event work task.set", KEYS.length + 11);
     expect(later(owner)).toEqual(range(TROUBLE, 6));
@@ -111,7 +121,8 @@ describe("a member whose event loop is blocked", () => {
     const [asks, one, two] = nodes as [ChildNode, ChildNode, ChildNode];
     await mesh.link(asks, one, two);
     await two.listen({ name: "q", verb: "reply", subject: "q.q" });
-    const behaviour = [{ type: "block", ms: 6_000 }] as const;
+    const path = join(mesh.folder, "go on");
+    const behaviour = [{ type: "block", path }] as const;
     await one.listen({ name: "q", verb: "reply", subject: "q.q", behaviour });
     // Requests take turns: soon one of them is with the member that blocks.
     const first = Promise.all(range(0, 2).map((n) => asks.request("q.q", n)));
@@ -120,14 +131,15 @@ describe("a member whose event loop is blocked", () => {
     for (const n of range(10, 20)) {
       expect(await asks.request("q.q", n)).toEqual({ n: 2 * n });
     }
-    await first;
     expect(one.numbers("start", "q")).toHaveLength(1);
+    await writeFile(path, "");
+    await first;
     await asks.sees("alive", async () => (await stateOf(asks, one)) === "alive");
   });
 
   it("for longer than stalledMaxMs is dead, and what it did has no effect", async () => {
     const times = { stalledMaxMs: 3_000, silenceMs: 2_500 };
-    const { says, owner, other, key, say } = await scene({ type: "block", ms: 12_000 }, times);
+    const { says, owner, other, key, say, release } = await scene({ type: "block" }, times);
     await say(TROUBLE, key);
     for (const n of range(TROUBLE + 1, 3)) await say(n, key);
     await says.sees("dead", () => statesOf(says, owner).includes("peer-dead"));
@@ -136,13 +148,14 @@ describe("a member whose event loop is blocked", () => {
     await other.handledAll("work", range(TROUBLE, 4));
     await says.settled("event work task.set", KEYS.length + 4);
     expect(later(other)).toEqual(range(TROUBLE, 4));
+    await release();
     await owner.sees("it goes on", () => later(owner).length > 0);
     await says.sees("alive", async () => (await stateOf(says, owner)) === "alive");
     expect((await says.ledger())["event work task.set"]).toMatchObject({ acked: KEYS.length + 4 });
   });
 
   it("and that is killed then is dead within its lease", async () => {
-    const { says, owner, key, say } = await scene({ type: "block", ms: 60_000 });
+    const { says, owner, key, say } = await scene({ type: "block" });
     await say(TROUBLE, key);
     await say(TROUBLE + 1, key);
     await stalls(owner, says);
@@ -170,7 +183,7 @@ describe("a member whose process is stopped", () => {
 
 describe("the heartbeat's port of a node", () => {
   it("takes rubbish from anybody, and counts it", async () => {
-    const { mesh, says, owner, key, say } = await scene({ type: "block", ms: 5_000 });
+    const { mesh, says, owner, key, say, release } = await scene({ type: "block" });
     const rogue = new RoguePeer(says.address);
     await rogue.send(helloOf(mesh.mesh));
     const welcome = await rogue.receive("welcome");
@@ -186,6 +199,7 @@ describe("the heartbeat's port of a node", () => {
     socket.close();
     await say(TROUBLE, key); // it still hears who is blocked, and who is alive
     await stalls(owner, says);
+    await release();
     await says.sees("alive", async () => (await stateOf(says, owner)) === "alive");
     expect(gone(says, owner)).toEqual([]);
   });
