@@ -162,7 +162,7 @@ describe("a blocked event loop", () => {
     expect(got).toHaveLength(150);
   });
 
-  it("keeps its lease: what waits behind its handler starts as soon as it turns again", async () => {
+  it("keeps its lease: what waits behind its handler starts within a heartbeat, once what came is read", async () => {
     const { mesh, a, b } = await pair();
     const c = await mesh.start("c");
     await mesh.linked();
@@ -183,7 +183,9 @@ describe("a blocked event loop", () => {
     const turnsMs = mesh.time.nowMs;
     b.process.unblock();
     await mesh.until(() => starts.length === length + 2);
-    expect(starts.slice(length).map((atMs) => Math.round(atMs - turnsMs))).toEqual([0, 50]);
+    const [first = 0] = starts.slice(length);
+    expect(first - turnsMs).toBeLessThanOrEqual(HEARTBEAT_MS + 1);
+    expect(first - turnsMs).toBeGreaterThan(1); // it might have been given up and not know it yet
   });
 
   it("is dead past stalledMaxMs, as if it had no heartbeat", async () => {

@@ -23,6 +23,9 @@ export class Ownerships implements TokensHost {
   readonly selfId: string;
   readonly #lease: Lease;
   readonly #answeredSentMs: () => number;
+  /** When this event loop was last seen to turn, and when it was last seen to have stood still for a lease. */
+  #turnedMs: number;
+  #stoodMs = Number.NEGATIVE_INFINITY;
   /** Somebody was told that the lease has run out, and waits for the next answer. */
   #lapsed = false;
   readonly #links = new Map<string, Link>();
@@ -33,6 +36,7 @@ export class Ownerships implements TokensHost {
   /** `answeredSentMs`: when the newest heartbeat left that was answered without this event loop. */
   constructor(env: Environment, journal: Journal, answeredSentMs: () => number) {
     this.#answeredSentMs = answeredSentMs;
+    this.#turnedMs = env.clock.monotonicMs();
     this.env = env;
     this.committer = journal.committer;
     this.store = journal;
@@ -112,7 +116,9 @@ export class Ownerships implements TokensHost {
 
   /** A heartbeat leaves over the link. */
   beat(link: Link): void {
-    this.#pings.get(link)?.sent(this.env.clock.monotonicMs());
+    const now = this.env.clock.monotonicMs();
+    this.#pings.get(link)?.sent(now);
+    this.#turns(now);
     this.#goOn();
   }
 
@@ -153,11 +159,19 @@ export class Ownerships implements TokensHost {
   get leaseValid(): boolean {
     const now = this.env.clock.monotonicMs();
     if (this.#lease.isValid(now)) return true;
-    // The loop stood still, perhaps: others were answered for it meanwhile, and count on it.
-    this.#lease.answered(this.#answeredSentMs());
+    // The loop stood still, perhaps, and others were answered for it meanwhile. The whole process may have, too,
+    // and have been given up: first what came meanwhile is read, which takes less than a heartbeat.
+    this.#turns(now);
+    const hasRead = now - this.#stoodMs >= this.env.times.heartbeatMs;
+    if (hasRead) this.#lease.answered(this.#answeredSentMs());
     if (this.#lease.isValid(now)) return true;
     this.#lapsed = true;
     return false;
+  }
+
+  #turns(nowMs: number): void {
+    if (nowMs - this.#turnedMs > this.env.times.leaseMs) this.#stoodMs = nowMs;
+    this.#turnedMs = nowMs;
   }
 
   #goOn(): void {
