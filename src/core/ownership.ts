@@ -86,7 +86,6 @@ export class Ownership {
     this.#targets = new ShardTargets(options.self);
   }
 
-  /** Whether a handler of the shard may start. */
   mayStart(shard: number): boolean {
     const mine = this.#mine[shard];
     return mine === CLAIMED || mine === HELD;
