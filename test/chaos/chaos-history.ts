@@ -128,6 +128,7 @@ class Reading {
 
   #started(record: RecordOf<"start">): void {
     const { run, subscription, id, producer, epoch, seq, key, attempt, atMs } = record;
+    const fence = Number(record.fence); // terms are safe integers
     const started: Run = {
       ...{
         subscription,
@@ -137,9 +138,9 @@ class Reading {
         key,
         attempt,
         startMs: atMs,
-        fence: 0, // the fenced store judges fences
         volatile: false,
         isReplay: false,
+        fence,
       },
       member: this.#indexOf(record.process),
       life: record.life,

@@ -46,6 +46,8 @@ export type Told =
       readonly seq: number;
       readonly key: string;
       readonly attempt: number;
+      /** Decimal: JSON has no bigint. */
+      readonly fence: string;
     }
   | {
       readonly e: "end";

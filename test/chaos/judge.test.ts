@@ -14,6 +14,7 @@ type Run = {
   readonly fromMs: number;
   /** Undefined: it never ended. */
   readonly toMs?: number;
+  readonly fence?: number;
 };
 
 const { worker, tally } = SUBSCRIPTIONS;
@@ -34,8 +35,10 @@ const accepted = (seq: number): Lines => {
   ];
 };
 
-const run = ({ run, process, life = 1, subscription, seq, fromMs, toMs }: Run): Lines => {
-  const message = { id: `m${seq}`, producer: "node of source", epoch: 1, seq, key: "k" };
+const run = (given: Run): Lines => {
+  const { run, process, life = 1, subscription, seq, fromMs, toMs, fence = 1 } = given;
+  const place = { producer: "node of source", epoch: 1, seq };
+  const message = { id: `m${seq}`, ...place, key: "k", fence: String(fence) };
   const at = { process, life };
   const lines: Lines = [
     { e: "start", atMs: fromMs, run, subscription, ...message, attempt: 1, ...at },
@@ -113,7 +116,7 @@ describe("a chaos run", () => {
   });
 
   it("has a doubled effect when two handlings of one message sent something that left", () => {
-    const again = { run: "again", process: "b", subscription: worker.id, seq: 2 };
+    const again = { run: "again", process: "b", subscription: worker.id, seq: 2, fence: 2 };
     const ran = run({ ...again, fromMs: STABLE_MS + 40, toMs: STABLE_MS + 45 });
     const lines = [...sound, ...ran, ...effect("again", 2, 3, STABLE_MS + 50)];
     const { figures } = judge(lines, [], true);
@@ -159,17 +162,19 @@ describe("two handlers of one key at a time", () => {
     expect(figures).toMatchObject({ ...zeros, unstableOverlapMs: 50, pauses: 1 });
   });
 
-  it("are reported when a process had stood still, and when they are of two producers", () => {
+  it("are reported when a process had stood still", () => {
     const stalled: Lines = [{ e: "stalled", atMs: 19_000, fromMs: 18_000, process: "a", life: 1 }];
     const runs = [...at("a", 20_000, 20_100, 3), ...at("b", 20_050, 20_150, 4)];
     const { figures } = judge([...base, ...stalled, ...runs], [], false);
     expect(figures).toMatchObject({ ...zeros, unstableOverlapMs: 50 });
-    const others = runs.map((line) =>
+  });
+
+  it("break the promise also when they are of two producers", () => {
+    const runs = [...at("a", 20_000, 20_100, 3), ...at("b", 20_050, 20_150, 4)];
+    const ofTwo = runs.map((line) =>
       line.e === "start" && line.process === "b" ? { ...line, producer: "node of b" } : line,
     );
-    expect(judge([...base, ...others], [], false).figures).toMatchObject({
-      ...{ ownerOverlaps: 0, unstableOverlapMs: 50 },
-    });
+    expect(judge([...base, ...ofTwo], [], false).figures.ownerOverlaps).toBe(1);
   });
 
   it("break the promise in one process at any time", () => {
@@ -186,6 +191,32 @@ describe("two handlers of one key at a time", () => {
     });
     const { figures } = judge([...base, ...cut, ...kill, ...at("b", 21_200, 21_300, 3)], [], false);
     expect(figures).toMatchObject({ ...zeros, unstableOverlapMs: 0, kills: 1 });
+  });
+});
+
+describe("fences", () => {
+  const owned = (seq: number, process: string, fence: number): Lines => [
+    ...accepted(seq),
+    ...run({
+      ...{ run: `w${seq}`, process, subscription: worker.id, seq, fence },
+      ...{ fromMs: 20_000 + seq * 10, toMs: 20_005 + seq * 10 },
+    }),
+    ...effect(`w${seq}`, seq, seq, 20_008 + seq * 10),
+  ];
+
+  it("grow from owner to owner", () => {
+    const lines = [...everybody, ...owned(1, "a", 7), ...owned(2, "a", 7), ...owned(3, "b", 8)];
+    expect(judge(lines, [], false).figures).toMatchObject(zeros);
+  });
+
+  it("break the promise when an effect is accepted from a smaller one after a larger", () => {
+    const lines = [...everybody, ...owned(1, "a", 8), ...owned(2, "b", 7)];
+    expect(judge(lines, [], false).figures).toMatchObject({ ...zeros, ownerOverlaps: 1 });
+  });
+
+  it("break the promise when two members have effects under the same", () => {
+    const lines = [...everybody, ...owned(1, "a", 7), ...owned(2, "b", 7)];
+    expect(judge(lines, [], false).figures).toMatchObject({ ...zeros, ownerOverlaps: 1 });
   });
 });
 

@@ -4,12 +4,13 @@ import { checkEffects } from "../../src/testing/checkers/effects.ts";
 import { checkInvention } from "../../src/testing/checkers/invention.ts";
 import { checkLoss } from "../../src/testing/checkers/loss.ts";
 import { checkOrder } from "../../src/testing/checkers/order.ts";
+import { risingFences } from "../../src/testing/checkers/ownership.ts";
 import type { Run, Violation } from "../../src/testing/history.ts";
 import { absencesIn, Stability } from "./absences.ts";
 import { chaosHistoryOf } from "./chaos-history.ts";
 import type { ChaosRecord, DeadRecord } from "./chaos-record.ts";
 import { failoversMs, killsIn } from "./failovers.ts";
-import { ownerOverlaps } from "./owner-overlaps.ts";
+import { ownerOverlaps, sharedFences } from "./owner-overlaps.ts";
 
 export type Verdict = {
   readonly figures: {
@@ -54,6 +55,7 @@ export const judge = (
   const endOfLife = ({ member, life }: Run): number =>
     ends.get(`${names[member]} ${life}`) ?? Number.POSITIVE_INFINITY;
   const overlaps = ownerOverlaps(runs, new Stability(absences), endOfLife);
+  const owners = [...overlaps.violations, ...risingFences(history), ...sharedFences(runs)];
   const loss = checkLoss(history);
   const order = checkOrder(history);
   const effects = checkEffects(history);
@@ -66,7 +68,7 @@ export const judge = (
     lost: loss.length,
     duplicateEffects: effects.length,
     outOfOrder: order.length,
-    ownerOverlaps: overlaps.violations.length,
+    ownerOverlaps: owners.length,
     unstableOverlapMs: Math.round(overlaps.unstableMs),
     handlerRepeats: runs.length - places.size,
     kills: count("kill"),
@@ -80,7 +82,7 @@ export const judge = (
     deadLetters: letters.length,
   };
   const others = [...checkInvention(history), ...checkDeadLetters(history)];
-  const violations = [...loss, ...effects, ...order, ...overlaps.violations, ...others];
+  const violations = [...loss, ...effects, ...order, ...owners, ...others];
   return { figures, violations };
 };
 

@@ -1,9 +1,9 @@
 /**
  * C5 on real processes: two handlers of one key and subscription at a time, at two members.
  *
- * While the set of members is stable there must be none of one producer. While it changes, or a member is
- * paused for longer than its lease, there may be, and so for two producers, of which each decides alone: how
- * long is reported. In one process there never are.
+ * While the set of members is stable there must be none, whoever produces. While it changes, or a member is
+ * paused for longer than its lease, there may be: how long is reported. In one process there never are, and
+ * two members never have effects under one fence.
  */
 import type { Run, Violation } from "../../src/testing/history.ts";
 import type { Stability } from "./absences.ts";
@@ -43,6 +43,23 @@ export const ownerOverlaps = (
   return { violations, unstableMs };
 };
 
+/** A fence of a key belongs to one life of one member: two that had effects under it are both owners. */
+export const sharedFences = (runs: readonly Run[]): Violation[] => {
+  const violations: Violation[] = [];
+  const owners = new Map<string, Run>();
+  for (const run of runs) {
+    if (run.outcome !== "ok") continue;
+    const fence = `${run.subscription}, key ${run.key}, fence ${run.fence}`;
+    const owner = owners.get(fence);
+    if (owner === undefined) owners.set(fence, run);
+    else if (owner.member !== run.member || owner.life !== run.life) {
+      const [one, other] = [owner, run].map(({ id, member, life }) => `${id} at ${member}.${life}`);
+      violations.push({ check: "C5", message: `${fence}: ${one}; ${other}` });
+    }
+  }
+  return violations;
+};
+
 const lanesOf = (runs: readonly Run[], endOfLife: (run: Run) => number): Map<string, Stretch[]> => {
   const lanes = new Map<string, Stretch[]>();
   for (const run of runs) {
@@ -66,8 +83,7 @@ const overlapOf = (
   const ms = toMs - fromMs;
   if (ms <= 0) return undefined;
   if (one.run.member !== other.run.member || one.run.life !== other.run.life) {
-    const isOneProducer = one.run.producer === other.run.producer;
-    return { ms, stableMs: isOneProducer ? stability.stableMs(fromMs, toMs) : 0 };
+    return { ms, stableMs: stability.stableMs(fromMs, toMs) };
   }
   return { ms, stableMs: Number.POSITIVE_INFINITY };
 };

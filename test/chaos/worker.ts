@@ -47,7 +47,8 @@ export class Worker {
       const { id } = data as Body;
       const { key = "", attempt, producer, position } = ctx.message;
       const run = `${this.#spec.name}.${this.#spec.life}.${this.#runs++}`;
-      const about = { run, subscription, id, producer, ...position, key, attempt };
+      const fence = String(ctx.fence);
+      const about = { run, subscription, id, producer, ...position, key, attempt, fence };
       tell({ e: "start", atMs: nowMs(), ...about });
       this.#running++;
       let outcome: "ok" | "failed" | "revoked" = "failed";
@@ -75,7 +76,7 @@ export class Worker {
     const ms = fateOf(id, subscription, "ms") * (isSlow ? SLOW_MS : QUICK_MS);
     await new Promise((resolve) => setTimeout(resolve, ms));
     if (!sends) return;
-    const fence = "0";
+    const fence = String(ctx.fence);
     if (!(await this.#store.write({ run, key: `${subscription} ${key}`, fence }))) {
       throw new Error(`the store has seen a larger fence than ${fence}`);
     }

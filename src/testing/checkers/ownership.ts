@@ -66,7 +66,7 @@ const lastUpTo = (sorted: readonly number[], limit: number): number | undefined 
   return sorted[low - 1];
 };
 
-const risingFences = (history: History): Violation[] => {
+export const risingFences = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const laneOf = ({ subscription, producer, key }: Run): string =>
     `${subscription} n${producer} ${key}`;
