@@ -48,6 +48,8 @@ it("loses, doubles and reorders nothing while members are killed, paused, join a
     "8",
     "--seed",
     "182",
+    "--rate",
+    "300",
     "--json",
   );
   expect(figures, stderr).toMatchObject({ ...ZEROS, ownerOverlaps: 0, deadLetters: 0 });
@@ -67,6 +69,8 @@ it.runIf(canCutPower)(
       "3",
       "--seed",
       "2",
+      "--rate",
+      "200",
       "--json",
     );
     expect(figures, stderr).toMatchObject({ ...ZEROS, controls: { syncedLost: 0 } });
