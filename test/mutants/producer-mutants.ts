@@ -93,7 +93,7 @@ export const PRODUCER_MUTANTS: readonly Mutant[] = [
     file: "src/core/shard-gate.ts",
     anchor: "if ((this.#count[shard] as number) === 0) return true;",
     replacement: "if ((this.#count[shard] as number) >= 0) return true;",
-    caughtBy: { by: "simulation", checks: ["C3", "C5"] },
+    caughtBy: { by: "simulation", checks: ["C3", "C5"], ground: "apart" },
   },
   {
     name: "sends-again-out-of-order",
