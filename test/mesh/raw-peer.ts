@@ -19,6 +19,7 @@ export class RawPeer {
   session = 0;
   closed = false;
   readonly #connection: Connection;
+  #term = 0;
 
   private constructor(connection: Connection, nodeId: string) {
     this.#connection = connection;
@@ -85,8 +86,17 @@ export class RawPeer {
 
   /** Takes every shard, whoever had it. */
   hold(subscription: string): void {
-    const term = RawPeer.#nextTerm++;
-    const token = { holder: this.nodeId, term, phase: "held", next: "" } as const;
+    this.#term = RawPeer.#nextTerm++;
+    this.#tell(subscription, "held", "");
+  }
+
+  /** Lets go of every shard, which that node may take. */
+  release(subscription: string, next: string): void {
+    this.#tell(subscription, "released", next);
+  }
+
+  #tell(subscription: string, phase: "held" | "released", next: string): void {
+    const token = { holder: this.nodeId, term: this.#term, phase, next };
     const entries = [{ ...token, shards: [0, SHARD_COUNT] }];
     this.send({ type: "hold", session: this.session, subscription, entries, linked: [] });
   }

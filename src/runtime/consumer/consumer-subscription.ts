@@ -3,8 +3,8 @@
  *
  * Problem: each message must have one accepted effect, through retries, redeliveries, lost sessions and a
  * full disk. Approach: the runner says how an attempt ended; the inbox says what was handled; a failed
- * attempt is tried again here after a short wait, or goes back to its producer with everything behind it of
- * the same key when the wait is long. What runs when its session is lost goes on, and its redelivery joins it.
+ * attempt is tried again here after a short wait, or goes back to its producer with all behind it of its key
+ * when the wait is long. What runs when its session is lost goes on, and its redelivery joins it.
  *
  * Invariants: a message whose handler succeeded is marked before its ack can leave; nothing of a key runs after
  * a message that failed here before the producer says so; of one message at most one attempt runs here;
@@ -175,7 +175,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     const admission = this.#stopping ? 0 : (this.owned?.admit(job) ?? "admitted");
     if (admission !== "admitted") this.giveBack(job, admission);
     else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
-    else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job);
+    else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job, OPEN_AGAIN_MS);
     else this.#runner.push(job);
   }
 
@@ -212,7 +212,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
 
   yieldJobs(belongs: (job: Job) => boolean): void {
     const now = this.env.clock.monotonicMs();
-    for (const job of this.#runner.takeAll(belongs)) this.giveBack(job, 0);
+    for (const job of this.#runner.takeAll(belongs)) this.#returnUntried(job, 1);
     for (const job of this.#runner.takeWaits(belongs)) {
       const delayMs = this.#stopping ? 0 : Math.max(0, Math.round(job.deadlineMs - now));
       this.#nackBack(job, { outcome: "retry", delayMs, reason: "" });
@@ -220,14 +220,14 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   }
 
   loseJobs(belongs: (job: Job) => boolean): void {
-    this.yieldJobs(belongs);
     for (const job of this.#runner.underWay(belongs)) {
       const how = surrender(job);
       if (how === undefined) continue;
-      if (!job.opening.closed) this.#nack(job, how);
+      this.#stopWith(job, how);
       this.#flow?.dropped(job);
       this.#runner.surrender(job);
     }
+    this.yieldJobs(belongs);
   }
 
   #wakeAll(): void {
@@ -248,14 +248,15 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     for (const job of this.#runner.takeWaits(() => true)) {
       this.#nackBack(job, { outcome: "retry", delayMs: OPEN_AGAIN_MS, reason: "" });
     }
-    for (const job of this.#runner.takeAll((other) => !other.volatile)) this.#returnUntried(job);
+    const untried = this.#runner.takeAll((other) => !other.volatile);
+    for (const job of untried) this.#returnUntried(job, OPEN_AGAIN_MS);
   }
 
-  /** The first of a key stops it; the others wait behind that one at their producer. */
-  #returnUntried(job: Job): void {
-    this.env.counters.count("breaker.returned");
+  /** The first of a key stops it: what was sent behind it waits at the producer, and comes in order. */
+  #returnUntried(job: Job, delayMs: number): void {
+    if (this.breaker === "open") this.env.counters.count("breaker.returned");
     const isBehind = job.keyHash >= 0 && job.opening.stoppedKeys.has(job.keyHash);
-    this.giveBack(job, isBehind ? 0 : OPEN_AGAIN_MS);
+    this.giveBack(job, isBehind ? 0 : delayMs);
   }
 
   // --- ending --------------------------------------------------------------------------------
@@ -263,8 +264,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
   #giveUp(job: Job): void {
     job.state = "ended";
-    this.#nack(job, { outcome: "dead", delayMs: 0, reason: `${job.attempts} attempts failed` });
-    if (job.keyHash >= 0) this.#stopKey(job.opening, job.keyHash);
+    this.#stopWith(job, { outcome: "dead", delayMs: 0, reason: `${job.attempts} attempts failed` });
     this.#consumed(job);
   }
 
@@ -287,10 +287,9 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   }
 
   #dropped(job: Job, error: unknown): void {
-    const { counters, logger } = this.#host.env;
-    counters.count("emit.dropped.handlerFailed");
-    const { message } = describeError(error);
-    logger.warn("an at-most-once message's handler failed", { subscription: this.id, message });
+    this.env.counters.count("emit.dropped.handlerFailed");
+    const fields = { subscription: this.id, message: describeError(error).message };
+    this.env.logger.warn("an at-most-once message's handler failed", fields);
     this.#end(job);
   }
 
@@ -319,14 +318,16 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
    * dead: until the producer has that on disk it may come again, here or elsewhere, and succeed.
    */
   #nackBack(job: Job, how: NackReason): void {
-    const { opening } = job;
-    if (!opening.closed) {
-      // What comes back at once is not held by the producer, which must know that the key stands still.
-      const delayMs = how.outcome === "return" ? Math.max(1, how.delayMs) : how.delayMs;
-      this.#nack(job, { ...how, delayMs });
-      if (job.keyHash >= 0) this.#stopKey(opening, job.keyHash);
-    }
+    this.#stopWith(job, how);
     this.#end(job);
+  }
+
+  #stopWith(job: Job, how: NackReason): void {
+    if (job.opening.closed) return;
+    // What comes back at once is not held by the producer, which must know that the key stands still.
+    const delayMs = how.outcome === "return" ? Math.max(1, how.delayMs) : how.delayMs;
+    this.#nack(job, { ...how, delayMs });
+    if (job.keyHash >= 0) this.#stopKey(job.opening, job.keyHash);
   }
 
   /** Until the producer says "resume", what comes of this key goes back. */
@@ -336,7 +337,6 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     for (const job of behind) this.giveBack(job, 0);
   }
 
-  /** The message is over here. */
   #end(job: Job): void {
     this.#intake.forget(job);
     this.#consumed(job);

@@ -37,12 +37,12 @@ export class OwnedWork implements ShardWork, StartGate {
 
   // --- per message ---------------------------------------------------------------------------
 
-  /** Counts the job. Otherwise it goes back, after so many milliseconds. */
+  /** Counts the job. Otherwise it goes back, after so many milliseconds, at least one: its key stops. */
   admit(job: Job): "admitted" | number {
     if (job.keyHash < 0 || job.volatile) return "admitted";
     const shard = shardOf(job.keyHash);
     if (this.#shards?.mayStart(shard) !== true) {
-      return this.#shards?.refuse(job.opening.link, shard) ?? 0;
+      return this.#shards?.refuse(job.opening.link, shard) ?? 1;
     }
     this.#counts[shard] = (this.#counts[shard] as number) + 1;
     job.isCounted = true;

@@ -36,6 +36,8 @@ export type MemberOptions = {
 /** Before a message comes again whose producer has not heard yet what this node knows no better. */
 const REFUSED_MS_MIN = 20;
 const REFUSED_MS_SPREAD = 40;
+/** The least that stops a key: what was sent behind the refused may come when the shard is this node's. */
+const AT_ONCE_MS = 1;
 /** Settles that a failing journal holds back are waited for again after so long. */
 const AGAIN_MS = 100;
 
@@ -101,7 +103,7 @@ export class MemberShards implements OwnPart {
     const shards = this.#news.get(link);
     if (shards === undefined) this.#news.set(link, new Set([shard]));
     else shards.add(shard);
-    return 0;
+    return AT_ONCE_MS;
   }
 
   /** Nothing of the shard waits or runs any more. */
