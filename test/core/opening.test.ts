@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Entry, newEntry } from "../../src/core/entry.ts";
 import { Opening } from "../../src/core/opening.ts";
@@ -59,5 +60,58 @@ describe("Opening", () => {
       0,
     ]);
     expect(opening.end()).toEqual([]);
+  });
+
+  it("agrees with a plain map of numbers, in whatever order they are settled", () => {
+    const step = fc.oneof(
+      fc.record({ type: fc.constant("send" as const), bytes: fc.nat(40), keyHash: fc.nat(3) }),
+      fc.record({ type: fc.constant("take" as const), number: fc.nat(60) }),
+      fc.record({
+        type: fc.constant("grant" as const),
+        numbers: fc.nat(60),
+        bytes: fc.nat(900),
+        paused: fc.boolean(),
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const opening = new Opening();
+        const sent = new Map<number, Entry>();
+        const credit = { numbers: 0, bytes: 0, paused: false };
+        let next = 1;
+        let sentBytes = 0;
+        for (const each of steps) {
+          if (each.type === "grant") {
+            opening.grant(each.numbers, each.bytes, each.paused);
+            credit.numbers = Math.max(credit.numbers, each.numbers);
+            credit.bytes = Math.max(credit.bytes, each.bytes);
+            credit.paused = each.paused;
+          } else if (each.type === "send") {
+            const within = next <= credit.numbers && sentBytes + each.bytes <= credit.bytes;
+            const alone = sent.size === 0 && credit.numbers > 0;
+            const may = !credit.paused && (alone || (sent.size > 0 && within));
+            expect(opening.canSend(each.bytes)).toBe(may);
+            if (!may) continue;
+            const message = entry(next, each.keyHash, each.bytes);
+            expect(opening.sent(message)).toBe(next);
+            sent.set(next++, message);
+            sentBytes += each.bytes;
+          } else {
+            expect(opening.take(each.number)).toBe(sent.get(each.number));
+            sent.delete(each.number);
+          }
+          expect(opening.unsettledEntries()).toEqual([...sent.values()]);
+          expect([opening.unsettled, opening.next]).toEqual([sent.size, next]);
+          expect(opening.first).toBe(Math.min(next, ...sent.keys()));
+          for (const [number, message] of sent) {
+            const ahead = [...sent].find(
+              ([other, { keyHash }]) => other < number && keyHash === message.keyHash,
+            );
+            expect(opening.aheadOf(message)).toBe(ahead?.[1]);
+          }
+        }
+        expect(opening.end()).toEqual([...sent.values()]);
+      }),
+    );
   });
 });
