@@ -11,6 +11,8 @@ export type {
 } from "./contract/contract.ts";
 export { command, event, query } from "./contract/define-contract.ts";
 export { protobuf } from "./contract/protobuf.ts";
+export { dns } from "./discovery/dns/dns.ts";
+export type { DnsOptions } from "./discovery/dns/dns-options.ts";
 export { mdns } from "./discovery/mdns/mdns.ts";
 export type { MdnsOptions } from "./discovery/mdns/mdns-options.ts";
 export { staticPeers } from "./discovery/static/static-peers.ts";

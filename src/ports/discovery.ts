@@ -28,8 +28,11 @@ export type PeerHint = {
 export type DiscoveryEvents = {
   /** A peer of the same mesh may be there. May repeat. Never the node itself where its id is known. */
   found(peer: PeerHint): void;
-  /** The peer said goodbye or its record ran out. */
-  lost(nodeId: string): void;
+  /**
+   * The peer said goodbye or its record ran out: its node id, or where it was found without one, its
+   * address.
+   */
+  lost(peer: string): void;
   /** Something does not work (no multicast, no route). Reported, never thrown. */
   problem(error: MeshError): void;
 };

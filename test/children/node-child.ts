@@ -6,6 +6,7 @@ import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { command, event } from "../../src/contract/define-contract.ts";
+import { dns } from "../../src/discovery/dns/dns.ts";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
@@ -58,7 +59,13 @@ const started = (): MeshNode => {
   return node;
 };
 
-const create = async ({ node: options, peers, mdns: multicast, kill }: ChildOptions) => {
+const create = async ({
+  node: options,
+  peers,
+  mdns: multicast,
+  dns: names,
+  kill,
+}: ChildOptions) => {
   const transport = zeromq();
   node = await createNode({
     ...options,
@@ -66,6 +73,9 @@ const create = async ({ node: options, peers, mdns: multicast, kill }: ChildOpti
       told,
       ...(peers === undefined ? [] : [staticPeers(peers)]),
       ...(multicast ? [mdns()] : []),
+      ...(names === undefined
+        ? []
+        : [dns(names.name, { port: names.port, servers: [names.server] })]),
     ],
     transports: [kill === undefined ? transport : new KillingTransport(transport, kill)],
   });

@@ -69,6 +69,8 @@ export type ChildOptions = {
   readonly node: Pick<NodeOptions, "service"> & Omit<NodeOptions, "discovery" | "transports">;
   readonly peers?: readonly string[];
   readonly mdns?: boolean;
+  /** Finds peers by this name at a name server. */
+  readonly dns?: { readonly name: string; readonly port: number; readonly server: string };
   readonly kill?: KillRule;
 };
 

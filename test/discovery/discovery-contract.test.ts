@@ -1,10 +1,12 @@
 import { randomInt } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { dns } from "../../src/discovery/dns/dns.ts";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import type { Discovery } from "../../src/ports/discovery.ts";
 import { contractCases, type DiscoverySubject, describesDiscovery } from "./discovery-contract.ts";
 import { announcement, Recorder } from "./discovery-recorder.ts";
+import { NameServer } from "./dns/name-server.ts";
 
 const staticSubject = (): DiscoverySubject => ({
   self: announcement(),
@@ -28,6 +30,23 @@ const mdnsSubject = (): DiscoverySubject => {
     },
   };
 };
+
+describe("dns keeps the contract", () => {
+  let server: NameServer;
+  beforeEach(async () => {
+    server = await NameServer.start();
+    server.records = { "A a.local": ["127.0.0.1"] };
+  });
+  afterEach(() => server[Symbol.asyncDispose]());
+  describesDiscovery(() => ({
+    self: announcement({ addresses: ["zmq://127.0.0.1:41234"] }),
+    make: () => dns("a.local", { port: 41_234, servers: [server.address] }),
+    makePeerVisible: async () => {
+      server.records = { "A a.local": ["127.0.0.1", "127.0.0.2"] };
+      return async () => {};
+    },
+  }));
+});
 
 describe("static peers keep the contract", () => describesDiscovery(staticSubject));
 describe("mdns keeps the contract", () => describesDiscovery(mdnsSubject));
