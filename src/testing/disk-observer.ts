@@ -8,7 +8,7 @@ import type { StoreWrite } from "../ports/journal-store.ts";
 import { Block } from "../runtime/journal/block.ts";
 import { compositeKey } from "../runtime/journal/keys.ts";
 import { EnvelopeView } from "../wire/envelope.ts";
-import type { History, Stored } from "./history.ts";
+import type { Dead, History, Stored } from "./history.ts";
 
 export type Identify = (
   envelope: EnvelopeView,
@@ -24,7 +24,8 @@ export class DiskObserver {
   readonly #unknown = new Map<string, Stored[]>();
   /** Records by key of their block, while it is in the log. */
   readonly #blocks = new Map<string, Stored[]>();
-  readonly #keysWithDead = new Set<string>();
+  /** Dead letters by key. */
+  readonly #deadLetters = new Map<string, Dead>();
 
   constructor(history: History, node: number, now: () => number, identify: Identify) {
     this.#history = history;
@@ -100,11 +101,11 @@ export class DiskObserver {
   #dead(name: string, value: Uint8Array | undefined, how: "ok" | "unknown"): void {
     if (value === undefined) {
       // Taken out by a sync that failed: the node does not know, and puts the same letter back.
-      if (how === "ok") this.#keysWithDead.delete(name);
+      if (how === "ok") this.#deadLetters.delete(name);
       return;
     }
-    if (this.#keysWithDead.has(name)) return; // written again by a later commit
-    this.#keysWithDead.add(name);
+    const there = this.#deadLetters.get(name);
+    if (there !== undefined && there.goneMs === undefined) return; // written again by a later commit
     const text = Buffer.from(value.subarray(0, value.indexOf(0x0a))).toString();
     const { subscription, epoch, seq, reason, attempts } = JSON.parse(text) as {
       subscription: string;
@@ -113,9 +114,10 @@ export class DiskObserver {
       reason: string;
       attempts: number;
     };
-    const atMs = this.#now();
     const place = { node: this.#node, subscription, epoch, seq };
-    this.#history.dead.push({ ...place, reason, attempts, atMs });
+    const dead: Dead = { ...place, reason, attempts, atMs: this.#now() };
+    this.#deadLetters.set(name, dead);
+    this.#history.dead.push(dead);
   }
 
   #birth(name: string, value: Uint8Array): void {

@@ -81,6 +81,8 @@ export type Dead = {
   /** As the letter says. */
   readonly attempts: number;
   readonly atMs: number;
+  /** An older copy of the folder, without it, was put in place then. */
+  goneMs?: number;
 };
 
 /** A dead letter that somebody replays or discards. */
@@ -187,6 +189,10 @@ export class History {
     this.mayRepeat.add(restored.node);
     for (const record of this.stored) {
       if (record.node === restored.node && record.atMs > restored.copiedMs) record.state = "gone";
+    }
+    for (const dead of this.dead) {
+      if (dead.node === restored.node && dead.atMs > restored.copiedMs)
+        dead.goneMs ??= restored.atMs;
     }
   }
 }

@@ -398,8 +398,9 @@ describe("the checkers", () => {
 
   describe("where an older copy of a folder took the place of the folder", () => {
     /** The copy had the first message; the third place was given again, to another message. */
-    const restored = (): History => {
+    const restored = (before: (history: History) => void = () => {}): History => {
       const history = good();
+      before(history);
       history.restore({ node: 0, copiedMs: 1, atMs: 100 });
       const again = said(3, { id: "m9", order: 9, invokedMs: 110 });
       history.said.push(again);
@@ -417,8 +418,72 @@ describe("the checkers", () => {
       expect(check(history)).toEqual([]);
     });
 
+    it("accept what a handler sends again that was lost, and that is handled", () => {
+      const effect = { id: "m1|y|0", key: undefined };
+      const sends = { member: 0, sent: [effect.id], key: undefined };
+      const history = restored((before) => {
+        before.stored.push(stored(4, { ...effect, atMs: 66 }));
+        before.runs.push(run(1, { ...sends, startMs: 60, endMs: 65 }));
+        before.runs.push(run(4, { ...effect, startMs: 70, endMs: 75 }));
+      });
+      history.runs.push(run(3, { id: "m9", startMs: 200, endMs: 205 }));
+      history.runs.push(run(1, { ...sends, startMs: 210, endMs: 215 }));
+      history.stored.push(stored(4, { ...effect, atMs: 216 }));
+      history.runs.push(run(4, { ...effect, startMs: 220, endMs: 225 }));
+      history.ledgers = history.ledgers.map((counts) => ({ ...counts, accepted: 3, acked: 3 }));
+      expect(check(history)).toEqual([]);
+    });
+
     it("find a message taken for handled, because its place was handled before", () => {
       expect([...new Set(check(restored()).map((violation) => violation.check))]).toEqual(["C1"]);
+    });
+
+    /** The second message failed for good, which stopped its key. */
+    const holdsTheSecond = (history: History): void => {
+      history.known.set(SUBSCRIPTION, { ...known, holds: true });
+      Object.assign(history.runs[1] as Run, { outcome: "failed" });
+      history.dead.push(dead(2));
+    };
+
+    it("accept a key that goes on when the letter that held it is lost with the disk", () => {
+      const history = restored((before) => {
+        holdsTheSecond(before);
+        before.runs.pop();
+      });
+      history.runs.push(run(3, { id: "m9", startMs: 200, endMs: 205 }));
+      expect(check(history)).toEqual([]);
+    });
+
+    it("find a key that goes on before that", () => {
+      const history = restored(holdsTheSecond);
+      history.runs.push(run(3, { id: "m9", startMs: 200, endMs: 205 }));
+      expect(check(history).map((violation) => violation.check)).toEqual(["C3"]);
+    });
+
+    it("find a key that goes on while a letter holds it that is not lost", () => {
+      const history = restored((before) => {
+        before.known.set(SUBSCRIPTION, { ...known, holds: true });
+        before.runs.pop();
+      });
+      history.runs.push(run(3, { id: "m9", outcome: "failed", startMs: 200, endMs: 205 }));
+      history.dead.push({ ...dead(3), atMs: 210 });
+      history.stored.push(stored(4, { id: "m10", atMs: 212 }));
+      history.said.push(said(4, { id: "m10", order: 10, invokedMs: 211 }));
+      history.saidById.set("m10", history.said.at(-1) as Said);
+      history.runs.push(run(4, { id: "m10", startMs: 220, endMs: 225 }));
+      history.ledgers = history.ledgers.map((counts) => ({ ...counts, accepted: 3 }));
+      Object.assign(history.ledgers[0] as object, { dead: 1 });
+      expect(check(history).map((violation) => violation.check)).toEqual(["C3"]);
+    });
+
+    it("find a message that never came to its end but for a letter that is lost", () => {
+      const history = restored((before) => {
+        Object.assign(before.runs[0] as Run, { outcome: "failed", sent: [] });
+        before.dead.push(dead(1));
+        before.stored.pop();
+      });
+      history.runs.push(run(3, { id: "m9", startMs: 200, endMs: 205 }));
+      expect(check(history).map((violation) => violation.check)).toEqual(["C1"]);
     });
 
     it("find a second effect of a node that was not restored", () => {

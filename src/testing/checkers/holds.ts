@@ -1,9 +1,9 @@
 /**
  * C3: where a dead letter holds its key, nothing later of the key starts until the letter was replayed or
- * discarded.
+ * discarded, or an older copy of the folder took its place that knows nothing of the letter.
  */
 import type { Dead, History, Run, Violation } from "../history.ts";
-import { placeOf, runsByPlace } from "./facts.ts";
+import { idsGone, placeOf, runsByPlace } from "./facts.ts";
 
 export const checkHolds = (history: History): Violation[] => {
   // A message that is damaged holds nothing.
@@ -15,11 +15,16 @@ export const checkHolds = (history: History): Violation[] => {
     const place = placeOf(subscription, node, epoch, seq);
     tendedMs.set(place, [...(tendedMs.get(place) ?? []), atMs]);
   }
+  const gone = idsGone(history);
+  /** A member may still begin what it has from a life that no folder knows of any more. */
+  const isOfLostLife = ({ id, producer, startMs }: Run): boolean =>
+    gone.has(id) && history.restored.some(({ node, atMs }) => node === producer && startMs >= atMs);
   const lanes = new Map<string, Run[]>();
   for (const run of [...runs.values()].flat()) {
     const { subscription, producer, key } = run;
     const known = history.known.get(subscription);
     if (key === undefined || known?.holds !== true || !known.keyed) continue;
+    if (isOfLostLife(run)) continue;
     const lane = laneOf(subscription, producer, key);
     const there = lanes.get(lane);
     if (there === undefined) lanes.set(lane, [run]);
@@ -27,10 +32,13 @@ export const checkHolds = (history: History): Violation[] => {
   }
   for (const dead of history.dead) {
     const place = placeOf(dead.subscription, dead.node, dead.epoch, dead.seq);
-    const own = runs.get(place) ?? [];
-    const key = own[0]?.key;
+    // A place may have been given twice, by a folder and an older copy of it.
+    const failed = runs.get(place)?.findLast(({ startMs }) => startMs <= dead.atMs);
+    const key = failed?.key;
     if (key === undefined) continue;
+    const own = (runs.get(place) ?? []).filter(({ id }) => id === failed?.id);
     const ends = [...(tendedMs.get(place) ?? []), ...own.map(({ startMs }) => startMs)];
+    if (dead.goneMs !== undefined) ends.push(dead.goneMs);
     const untilMs = Math.min(...ends.filter((ms) => ms >= dead.atMs));
     const early = lanes
       .get(laneOf(dead.subscription, dead.node, key))

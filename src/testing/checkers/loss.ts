@@ -24,9 +24,9 @@ export const checkLoss = (history: History): Violation[] => {
   if (!history.isQuiet) return violations;
   const runs = runsByPlace(history);
   const dead = new Set(
-    history.dead.map(({ subscription, node, epoch, seq }) =>
-      placeOf(subscription, node, epoch, seq),
-    ),
+    history.dead
+      .filter(({ goneMs }) => goneMs === undefined)
+      .map(({ subscription, node, epoch, seq }) => placeOf(subscription, node, epoch, seq)),
   );
   for (const known of history.known.values()) {
     for (const record of records) {
@@ -34,8 +34,9 @@ export const checkLoss = (history: History): Violation[] => {
       const { node, epoch, seq, id } = record;
       if (history.retired.has(node)) continue;
       const place = placeOf(known.id, node, epoch, seq);
-      // A place may have been given twice, by a folder and an older copy of it.
-      const own = runs.get(place)?.filter((run) => !gone.has(run.id));
+      // A place may have been given twice, by a folder and an older copy of it, for something else or,
+      // where a handler sent it, for the same once more.
+      const own = runs.get(place)?.filter((run) => run.id === id || !gone.has(run.id));
       if (firstSuccess(own) !== undefined || dead.has(place)) continue;
       if (record.expires || history.mayOverflow) continue;
       // Nobody can read it; a ledger counts it only where it was counted before it was found.

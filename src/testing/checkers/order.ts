@@ -35,12 +35,11 @@ const handlingOrder = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const lanes = new Map<string, Run[]>();
   const gone = idsGone(history);
-  const deadMs = new Map(
-    history.dead.map(({ subscription, node, epoch, seq, atMs }) => [
-      placeOf(subscription, node, epoch, seq),
-      atMs,
-    ]),
-  );
+  const deadMs = new Map<string, number>();
+  for (const { subscription, node, epoch, seq, atMs } of history.dead) {
+    const place = placeOf(subscription, node, epoch, seq);
+    if (!deadMs.has(place)) deadMs.set(place, atMs); // the first, where a copy knew nothing of it
+  }
   const mayExpire = new Set(
     history.isCalm
       ? []
