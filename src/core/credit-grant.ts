@@ -18,7 +18,8 @@
  *   sum of pledged <= bytes + n * (minShareBytes + messageBytesMax)
  * where n is the largest number of links that lived at once. The `+ 1` and `+ messageBytesMax` are
  * the one message that may go with nothing in flight, whatever the limits. What is queued or
- * running here is a part of what is pledged.
+ * running here is a part of what is pledged, but for handlers that run on although their messages went back
+ * (their key has another owner): as many as may run at a time, at most.
  *
  * Invariants: limits told to a link never fall; consumed <= delivered; a removed link's messages
  * count until they are consumed, so that a flapping link gains nothing.

@@ -196,6 +196,10 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     this.requests.linkDown(link);
     this.answers.linkDown(link);
     this.declarations.linkDown(peer.nodeId);
+    // Nobody dials a node for itself; not at once, or a fault that repeats would leave no time for anything else.
+    if (peer.nodeId !== this.journal.nodeId) return;
+    const { clock, times } = this.env;
+    clock.setTimer(times.heartbeatMs, () => this.#linkItself());
   }
 
   dead(nodeId: string, state: "dead" | "left" | "restarted"): void {

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { MeshNode } from "../../src/index.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
+import { Link } from "../../src/runtime/link/link.ts";
 import { memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
@@ -41,6 +42,28 @@ describe("a link", () => {
     await mesh.clock.until(() => handled === 2);
     await mesh.stop();
     await reader;
+  });
+
+  it("comes back when it is the node's own, whatever ended it, but not at once", async () => {
+    const started = vi.spyOn(Link.prototype, "startLocal"); // runs as it is
+    const a = await mesh.node("a");
+    const handled: number[] = [];
+    await mesh.clock.run(a.subscribe("x.y", (_, ctx) => void handled.push(ctx.message.attempt)));
+    const own = started.mock.contexts[0] as Link;
+    own.close("MALFORMED", "as after a fault");
+    await mesh.clock.run(a.publish("x.y", {}, { key: "k" }));
+    await mesh.clock.advance(200);
+    expect(handled).toEqual([]);
+    await mesh.clock.until(() => handled.length === 1);
+    await mesh.clock.advance(10_000); // longer than any lease
+    await mesh.clock.run(a.publish("x.y", {}, { key: "k" }));
+    await mesh.clock.until(() => handled.length === 2);
+    expect(handled).toEqual([1, 1]);
+    expect(started).toHaveBeenCalledTimes(2);
+    await mesh.stop();
+    await mesh.clock.advance(10_000);
+    expect(started).toHaveBeenCalledTimes(2);
+    started.mockRestore();
   });
 
   it("is one when both sides dial, whatever they dial", async () => {

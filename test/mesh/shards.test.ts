@@ -96,6 +96,27 @@ it("a handler that lost its key is told to stop, and its message goes back with 
   expect(section?.deliveries[0]?.attempts).toBe(0);
 });
 
+it("what a handler that lost its key still runs takes no credit from what is sent anew", async () => {
+  const node = await mesh.node("a");
+  const runs: string[] = [];
+  const handler = (_: unknown, ctx: HandlerContext): Promise<void> | undefined => {
+    runs.push(ctx.message.key ?? "");
+    return runs.length > 2 ? undefined : new Promise<void>(() => {});
+  };
+  const full = { concurrency: 2, prefetch: 2, timeoutMs: 1_000, abandonMs: 100 } as const;
+  await mesh.clock.run(node.subscribe("x.y", handler, { ...GROUP, ...full, group: "raw" }));
+  await mesh.owned();
+  for (const key of ["k", "l"]) await mesh.clock.run(node.publish("x.y", {}, { key }));
+  await mesh.clock.until(() => runs.length === 2);
+  const thief = await RawPeer.dial(mesh, node.addresses[0] ?? "", {});
+  thief.declare({ group: "raw" });
+  await mesh.clock.until(() => node.counters()["handler.surrendered"] === 2);
+  thief.release("event raw x.y", node.id);
+  await mesh.clock.until(() => runs.length === 4);
+  expect(runs.slice(2).sort()).toEqual(["k", "l"]);
+  expect(node.counters()["link.overCredit"]).toBeUndefined();
+});
+
 it("an owner that only the producer cannot reach is waited for, and shown", async () => {
   const [a, p] = [await mesh.node("a"), await mesh.node("p")];
   await mesh.linked();

@@ -196,7 +196,6 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     this.#host.wake(opening);
   }
 
-  /** Not attempted. With a delay its key stops here until it comes again. */
   giveBack(job: Job, delayMs: number): void {
     job.state = "ended";
     if (job.volatile) {
@@ -224,6 +223,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
       const how = surrender(job);
       if (how === undefined) continue;
       this.#stopWith(job, how);
+      this.#intake.consumed(job.opening, job.size, false); // its producer counts it no longer
       this.#flow?.dropped(job);
       this.#runner.surrender(job);
     }
@@ -344,7 +344,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   }
 
   #consumed(job: Job): void {
-    this.#intake.consumed(job.opening, job.size, job.volatile);
+    if (!job.surrendered) this.#intake.consumed(job.opening, job.size, job.volatile);
     this.owned?.ended(job);
   }
 }

@@ -89,6 +89,7 @@ export class LinkTable implements LinkOwner<Link> {
 
   /** The node's own link to itself. */
   addLocal(link: Link, identity: Identity): void {
+    if (this.#stopped) return;
     this.#peers.set(identity.nodeId, newPeer(identity, link));
     this.#links.add(link);
     link.startLocal(identity);
@@ -241,7 +242,7 @@ export class LinkTable implements LinkOwner<Link> {
       if (left) {
         this.#liveness.unwatch(nodeId);
         this.#events.dead(nodeId, "left");
-      } else if (!this.#stopped) this.#leases.arm(peer);
+      } else if (!this.#stopped && !local) this.#leases.arm(peer); // the node itself comes back
     } else {
       if (!this.#stopped) noteRefusal(this.#env, link, code, reason);
     }
