@@ -13,6 +13,13 @@ export { command, event, query } from "./contract/define-contract.ts";
 export { protobuf } from "./contract/protobuf.ts";
 export { dns } from "./discovery/dns/dns.ts";
 export type { DnsOptions } from "./discovery/dns/dns-options.ts";
+export {
+  type Browsed,
+  type BrowsedInterface,
+  type BrowseOptions,
+  browseMdns,
+  type HeardNode,
+} from "./discovery/mdns/browse.ts";
 export { mdns } from "./discovery/mdns/mdns.ts";
 export type { MdnsOptions } from "./discovery/mdns/mdns-options.ts";
 export { staticPeers } from "./discovery/static/static-peers.ts";

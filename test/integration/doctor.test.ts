@@ -1,0 +1,136 @@
+/** `meshbus doctor`, as a process, beside real nodes and what is none. */
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { worlds } from "./world.ts";
+
+const run = promisify(execFile);
+const world = worlds(afterEach);
+const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
+
+type Finding = { check: string; severity: string; finding: string; remedy?: string };
+type Report = { code: number; findings: Finding[]; problems: number };
+
+const call = async (
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> => {
+  try {
+    return { code: 0, ...(await run(process.execPath, [MAIN, ...args])) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+};
+const examine = async (...args: string[]): Promise<Report> => {
+  const { code, stdout, stderr } = await call("doctor", "--json", "--seconds", "1", ...args);
+  expect(stderr).toBe("");
+  return { code, ...(JSON.parse(stdout) as Omit<Report, "code">) };
+};
+const found = ({ findings }: Report, check: string, severity: string): string[] =>
+  findings
+    .filter((one) => one.check === check && one.severity === severity)
+    .map(({ finding, remedy }) => (remedy === undefined ? finding : `${finding} -> ${remedy}`));
+
+describe("doctor", () => {
+  it("finds a node by mDNS, greets it and leaves", async () => {
+    const mesh = await world();
+    const node = await mesh.start("shop", { mdns: true });
+    const report = await examine("--mesh", mesh.mesh, "--data-dir", join(mesh.folder, "new"));
+    expect(report).toMatchObject({ code: 0, problems: 0 });
+    expect(found(report, "multicast", "ok")).toContain("works on lo (127.0.0.1)");
+    expect(found(report, "neighbours", "ok")[0]).toContain(`shop ${node.id} at ${node.address}`);
+    expect(found(report, "greeting", "ok")).toEqual([
+      `${node.address} is shop ${node.id}, of this mesh`,
+    ]);
+    await node.sees("the doctor left", async () =>
+      (await node.peers()).every(({ state }) => state === "left"),
+    );
+  });
+
+  it("says that nodes of another mesh are there, and that the meshes differ", async () => {
+    const mesh = await world();
+    const node = await mesh.start("shop", { mdns: true });
+    const other = `${mesh.mesh}-other`;
+    const report = await examine("--mesh", other, "--peer", node.address);
+    expect(report.code).toBe(1);
+    const [heard = ""] = found(report, "neighbours", "warning");
+    expect(heard).toMatch(`no node of mesh "${other}" is heard, but of`);
+    expect(heard).toMatch("compare the option mesh");
+    const [greeting = ""] = found(report, "greeting", "problem");
+    expect(greeting).toMatch(`${node.address} refused: WRONG_MESH`);
+    expect(greeting).toMatch("give both the same option mesh");
+  });
+
+  it("tells the host's limits: a port that is taken, an address it has not, a folder in use", async () => {
+    const mesh = await world();
+    const node = await mesh.start("shop");
+    const port = node.address.slice(node.address.lastIndexOf(":") + 1);
+    const inUse = await examine(
+      ...["--listen", `127.0.0.1:${port}`, "--data-dir", join(mesh.folder, "shop")],
+    );
+    expect(inUse).toMatchObject({ code: 1, problems: 1 });
+    expect(found(inUse, "listen", "problem")[0]).toMatch(`TCP on 127.0.0.1:${port} is taken ->`);
+    expect(found(inUse, "folder", "warning")[0]).toMatch("a running node has");
+    const foreign = await examine("--listen", "203.0.113.7:7400");
+    expect(found(foreign, "listen", "problem")[0]).toMatch(
+      "203.0.113.7 is no address of this host (EADDRNOTAVAIL) ->",
+    );
+  });
+
+  describe("beside what is no node", () => {
+    let http: Server;
+    let port: number;
+    beforeAll(async () => {
+      http = createServer((_request, response) => response.end("hello"));
+      http.listen(0, "127.0.0.1");
+      await once(http, "listening");
+      ({ port } = http.address() as AddressInfo);
+      return async () => {
+        http.closeAllConnections();
+        http.close();
+        await once(http, "close");
+      };
+    });
+
+    it("says that nobody listens, that a name is wrong, that another program answers", async () => {
+      const mesh = await world();
+      const gone = await mesh.start("gone");
+      await gone.kill();
+      const report = await examine(
+        ...["--mesh", mesh.mesh, "--peer", gone.address, "--peer", `tcp://127.0.0.1:${port}`],
+        ...["--peer", "no address", "--peer", "name.invalid:7400"],
+      );
+      expect(report).toMatchObject({ code: 1, problems: 4 });
+      expect(found(report, "peer", "problem")).toEqual([
+        expect.stringMatching(`nobody listens at ${gone.address} ->`),
+        expect.stringMatching('"no address" is not an address'),
+        expect.stringMatching("the name in name.invalid:7400 does not resolve"),
+      ]);
+      expect(found(report, "greeting", "problem")[0]).toMatch(
+        `what listens at tcp://127.0.0.1:${port} does not greet as a node does ->`,
+      );
+    });
+  });
+
+  it("writes lines for people, and refuses wrong arguments with the usage's exit code", async () => {
+    const text = await call("doctor", "--seconds", "1");
+    expect(text.stdout).toMatch(/^ok {6}runtime {4}Node\.js /);
+    expect(text.stdout).toMatch(/\d+ problems, \d+ warnings\n$/);
+    expect(await call("--help")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--peer"),
+    });
+    expect(await call("docter")).toMatchObject({
+      code: 2,
+      stderr: 'meshbus: there is no command "docter"\n',
+    });
+    expect(await call("doctor", "--seconds", "0")).toMatchObject({
+      code: 2,
+      stderr: "meshbus: --seconds 0 is not a number from 1 to 60\n",
+    });
+    expect((await call("doctor", "--mash", "x")).stderr).toMatch("Unknown option '--mash'");
+  });
+});
