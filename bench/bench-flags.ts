@@ -6,6 +6,9 @@ export const SCENARIOS = [
   "first-reply",
   "backlog",
   "idle",
+  "fail-over",
+  "planned-leave",
+  "sharded",
 ] as const;
 
 export type ScenarioName = (typeof SCENARIOS)[number];

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type Answer, type Call, READY_ID } from "./children/serve.ts";
+import { type Answer, type Call, NEWS_ID, READY_ID } from "./children/serve.ts";
 
 type Waiting = {
   readonly resolve: (result: unknown) => void;
@@ -25,6 +25,8 @@ export class Child {
   readonly #exited: Promise<void>;
   #nextId = READY_ID + 1;
   #stderr = "";
+  /** Hears what the child tells unasked. */
+  onNews: (news: unknown) => void = () => {};
 
   /** `name`: the file in children/, without its ending. */
   constructor(name: string, execArgv: readonly string[]) {
@@ -40,7 +42,8 @@ export class Child {
     this.#exited = new Promise((resolve) => {
       this.#process.once("exit", (code, signal) => {
         this.#failAll(`${name} ended (${signal ?? code}) ${this.#stderr}`.trim());
-        resolve();
+        if (this.#process.connected) this.#process.once("disconnect", resolve);
+        else resolve();
       });
     });
   }
@@ -73,6 +76,11 @@ export class Child {
     this.#process.kill("SIGKILL");
   }
 
+  /** Resolves when the process has gone; everything it told has been heard then. */
+  get gone(): Promise<void> {
+    return this.#exited;
+  }
+
   #wait(id: number, name: string, deadlineMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -85,6 +93,7 @@ export class Child {
   }
 
   #answered({ id, result, error }: Answer): void {
+    if (id === NEWS_ID) this.onNews(result);
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);

@@ -17,6 +17,8 @@ export type Pair = {
 export type Contender = {
   readonly system: string;
   readonly codec?: "json";
+  /** The others are compared with it; so they are with each "raw-" system. */
+  readonly isBaseline?: boolean;
   /** Settings worth knowing, for the row. */
   readonly settings?: Readonly<Record<string, number | string>>;
   open(): Promise<Pair>;
@@ -29,7 +31,7 @@ export type Comparison = {
   readonly contenders: readonly Contender[];
   /** Figures that are summed over rounds; of the others the median counts. */
   readonly summed: readonly string[];
-  /** The figure that is compared with the raw systems. */
+  /** The figure that is compared with the raw systems, or other baselines. */
   readonly compared: string;
 };
 
@@ -92,8 +94,8 @@ const rowOf = (comparison: Comparison, entrant: Entrant, entrants: readonly Entr
       : rounded(median(values), 1);
   }
   for (const other of entrants) {
-    const { system } = other.contender;
-    if (!system.startsWith("raw-") || system === contender.system) continue;
+    const { system, isBaseline = system.startsWith("raw-") } = other.contender;
+    if (!isBaseline || system === contender.system) continue;
     const ratios = rounds.flatMap((figure, round) => {
       const theirs = other.rounds[round]?.[compared];
       return theirs === undefined ? [] : [(figure[compared] as number) / theirs];

@@ -10,9 +10,12 @@ import { Bench } from "./bench.ts";
 import { type BenchFlags, readFlags, type ScenarioName, USAGE } from "./bench-flags.ts";
 import type { Row } from "./row.ts";
 import { backlog } from "./scenarios/backlog.ts";
+import { failOver } from "./scenarios/fail-over.ts";
 import { firstReply } from "./scenarios/first-reply.ts";
 import { idle } from "./scenarios/idle.ts";
+import { plannedLeave } from "./scenarios/planned-leave.ts";
 import { rtt } from "./scenarios/rtt.ts";
+import { sharded } from "./scenarios/sharded.ts";
 import { throughputDurable, throughputEmit } from "./scenarios/throughput.ts";
 import { tableOf } from "./table.ts";
 
@@ -23,6 +26,9 @@ const RUN: Readonly<Record<ScenarioName, (bench: Bench) => Promise<Row[]>>> = {
   "first-reply": firstReply,
   backlog,
   idle,
+  "fail-over": failOver,
+  "planned-leave": plannedLeave,
+  sharded,
 };
 
 const run = async (flags: BenchFlags): Promise<boolean> => {

@@ -8,3 +8,9 @@ export const median = (values: readonly number[]): number => {
 
 /** To so many digits after the point. */
 export const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+/** The smallest value that a share of all do not exceed; NaN of none. */
+export const quantile = (values: readonly number[], share: number): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+};

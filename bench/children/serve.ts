@@ -10,6 +10,15 @@ export type Answer = { readonly id: number; readonly result?: unknown; readonly 
 /** The id of the message that says a child is ready for calls. */
 export const READY_ID = 0;
 
+/** The id of messages that answer no call: news of the child. */
+export const NEWS_ID = -1;
+
+/** Tells the bench something that it did not ask for. What was told before a kill arrives. */
+export const tell = (result: unknown): void => {
+  const news: Answer = { id: NEWS_ID, result };
+  process.send?.(news);
+};
+
 /** What a child can be asked for. `stop` closes what it holds; the process ends after it. */
 export type Calls = {
   readonly stop: () => Promise<void> | void;
