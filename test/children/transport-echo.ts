@@ -1,11 +1,12 @@
 /**
- * A peer in a process of its own: `transport-echo listen <zmq|tcp>` or `transport-echo dial <address>`. It
+ * A peer in a process of its own: `transport-echo listen <zmq|tcp|grpc>` or `transport-echo dial <address>`. It
  * prints the address it listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
  * send frames without end, "exit" stops the transport, after which the process must end by itself.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Timer } from "../../src/ports/clock.ts";
 import type { Connection, TransportContext } from "../../src/ports/transport.ts";
+import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 
@@ -25,7 +26,8 @@ const context: TransportContext = {
 };
 
 const [role, address = ""] = process.argv.slice(2);
-const transport = address.startsWith("tcp") ? stream() : zeromq();
+const create = { tcp: stream, grpc }[address.split(":")[0] ?? ""] ?? zeromq;
+const transport = create();
 
 async function flood(connection: Connection, isOpen: () => boolean): Promise<void> {
   while (isOpen()) {

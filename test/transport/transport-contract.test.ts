@@ -1,4 +1,5 @@
 import { describe, test } from "vitest";
+import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
@@ -43,6 +44,7 @@ describe("the memory transport", () => {
 for (const [name, scheme, create] of [
   ["ZeroMQ", "zmq", zeromq],
   ["stream", "tcp", stream],
+  ["gRPC", "grpc", grpc],
 ] as const) {
   describe(`the ${name} transport`, () => {
     const features = overTcp(scheme, "127.0.0.1");
