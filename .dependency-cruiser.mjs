@@ -193,6 +193,7 @@ export default {
       to: { path: "^src/index\\.ts$" },
     },
     engine("zeromq", "transport/zeromq"),
+    engine("@grpc/grpc-js", "transport/grpc"),
     engine("lmdb", "journal/lmdb"),
     engine("multicast-dns", "discovery/mdns"),
   ],

@@ -1,12 +1,12 @@
-/** Where a node of a bench is dialled: over the transport with this scheme, or over the best one it has. */
+/** Where a node of a bench is dialled: over the best transport it has. */
 import type { MeshNode } from "meshbus";
 
-const BEST_FIRST = ["tcp", "zmq"];
+const BEST_FIRST = ["tcp", "zmq", "grpc"];
 
-export const linkAddress = (node: MeshNode, scheme?: string): string => {
-  for (const wanted of scheme === undefined ? BEST_FIRST : [scheme]) {
-    const address = node.addresses.find((one) => one.startsWith(`${wanted}://`));
+export const linkAddress = (node: MeshNode): string => {
+  for (const scheme of BEST_FIRST) {
+    const address = node.addresses.find((one) => one.startsWith(`${scheme}://`));
     if (address !== undefined) return address;
   }
-  throw new Error(`no ${scheme ?? "known"} address among ${node.addresses.join(", ")}`);
+  throw new Error(`no known address among ${node.addresses.join(", ")}`);
 };

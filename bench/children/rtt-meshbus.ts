@@ -4,6 +4,7 @@ import { linkAddress } from "./link-address.ts";
 import { type NumberedJson, numberedBytes, numberedJson } from "./payload.ts";
 import { type RoundTrips, timeSequential } from "./quantiles.ts";
 import { serve } from "./serve.ts";
+import { type Scheme, transportsOf } from "./transports-of.ts";
 
 const EchoBytes = query("bench.echo", { request: bytes(), reply: bytes() });
 const EchoJson = query("bench.echo-json", {
@@ -11,18 +12,32 @@ const EchoJson = query("bench.echo-json", {
   reply: json<NumberedJson>(),
 });
 
+/** `scheme`: the transport; default the best both sides have. */
+type Opened = { readonly mesh: string; readonly scheme?: Scheme };
+
 let node: MeshNode | undefined;
 
 serve({
-  answer: async ({ mesh, scheme }: { mesh: string; scheme?: string }): Promise<string> => {
-    node = await createNode({ service: "answer", mesh, dataDir: ":memory:", discovery: [] });
+  answer: async ({ mesh, scheme }: Opened): Promise<string> => {
+    node = await createNode({
+      service: "answer",
+      mesh,
+      dataDir: ":memory:",
+      discovery: [],
+      ...transportsOf(scheme),
+    });
     await node.reply(EchoBytes, (request) => request);
     await node.reply(EchoJson, (request) => request);
-    return linkAddress(node, scheme);
+    return linkAddress(node);
   },
-  open: async ({ mesh, address }: { mesh: string; address: string }): Promise<void> => {
-    const discovery = [staticPeers([address])];
-    node = await createNode({ service: "ask", mesh, dataDir: ":memory:", discovery });
+  open: async ({ mesh, scheme, address }: Opened & { address: string }): Promise<void> => {
+    node = await createNode({
+      service: "ask",
+      mesh,
+      dataDir: ":memory:",
+      discovery: [staticPeers([address])],
+      ...transportsOf(scheme),
+    });
     await node.waitFor(EchoBytes);
     await node.waitFor(EchoJson);
   },

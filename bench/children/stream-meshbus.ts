@@ -17,6 +17,7 @@ import {
   sequenceOfJson,
 } from "./payload.ts";
 import { serve } from "./serve.ts";
+import { type Scheme, transportsOf } from "./transports-of.ts";
 
 export type StreamOpen = {
   readonly mesh: string;
@@ -24,8 +25,8 @@ export type StreamOpen = {
   readonly durable: boolean;
   /** Of the subscription; only for "consume". */
   readonly prefetch?: number;
-  /** The transport to be dialled over; only for "consume". Default: the best. */
-  readonly scheme?: string;
+  /** The transport. Default: the best both sides have. */
+  readonly scheme?: Scheme;
   /** Of the consumer; only for "produce". */
   readonly address?: string;
 };
@@ -105,7 +106,8 @@ const settled = async (): Promise<void> => {
 serve({
   consume: async (open: StreamOpen): Promise<string> => {
     const { mesh, dataDir, durable, prefetch = 256, scheme } = open;
-    node = await createNode({ service: "sink", mesh, dataDir, discovery: [] });
+    const transports = transportsOf(scheme);
+    node = await createNode({ service: "sink", mesh, dataDir, discovery: [], ...transports });
     const options = { durable, prefetch };
     await node.subscribe(
       NumberedBytes,
@@ -117,11 +119,12 @@ serve({
       (value) => arrivals.arrived(roundOfJson(value), sequenceOfJson(value)),
       options,
     );
-    return linkAddress(node, scheme);
+    return linkAddress(node);
   },
-  produce: async ({ mesh, dataDir, address = "" }: StreamOpen): Promise<void> => {
+  produce: async ({ mesh, dataDir, scheme, address = "" }: StreamOpen): Promise<void> => {
     const discovery = [staticPeers([address])];
-    node = await createNode({ service: "source", mesh, dataDir, discovery });
+    const transports = transportsOf(scheme);
+    node = await createNode({ service: "source", mesh, dataDir, discovery, ...transports });
     await node.waitFor(NumberedBytes);
     await node.waitFor(Numbered);
   },

@@ -2,6 +2,7 @@
 import type { Bench } from "../bench.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
 import type { RoundTrips } from "../children/quantiles.ts";
+import type { Scheme } from "../children/transports-of.ts";
 import { type Contender, compare, type Pair } from "../compare.ts";
 import type { Row } from "../row.ts";
 
@@ -25,6 +26,7 @@ export const rtt = (bench: Bench): Promise<Row[]> => {
       contender("meshbus", "rtt-meshbus"),
       contender("meshbus-json", "rtt-meshbus", { codec: "json" }),
       contender("meshbus-zeromq", "rtt-meshbus", { scheme: "zmq" }),
+      contender("meshbus-grpc", "rtt-meshbus", { scheme: "grpc" }),
       contender("raw-zeromq", "rtt-zeromq"),
       contender("raw-tcp", "rtt-tcp"),
     ],
@@ -32,7 +34,7 @@ export const rtt = (bench: Bench): Promise<Row[]> => {
 };
 
 /** `scheme`: the transport; default the best both sides have. */
-type Asking = { readonly codec?: "json"; readonly scheme?: string };
+type Asking = { readonly codec?: "json"; readonly scheme?: Scheme };
 
 const openPair = async (bench: Bench, name: string, how: Asking, count: number): Promise<Pair> => {
   const { codec = "bytes", scheme } = how;
@@ -40,7 +42,7 @@ const openPair = async (bench: Bench, name: string, how: Asking, count: number):
   const answering = await bench.start(name);
   const asking = await bench.start(name);
   const address = await answering.call("answer", { mesh, scheme }, OPEN_MS);
-  await asking.call("open", { mesh, address }, OPEN_MS);
+  await asking.call("open", { mesh, scheme, address }, OPEN_MS);
   return {
     round: (_round, warmUp) =>
       asking.call<RoundTrips>("ask", { codec, count: warmUp ? 2 * count : count }, ROUND_MS),

@@ -27,6 +27,7 @@ export const throughputEmit = (bench: Bench): Promise<Row[]> => {
       meshbus(bench, { count, durable: false, codec: "bytes" }),
       meshbus(bench, { count, durable: false, codec: "json" }),
       meshbus(bench, { count, durable: false, codec: "bytes", scheme: "zmq" }),
+      meshbus(bench, { count, durable: false, codec: "bytes", scheme: "grpc" }),
       rawZeromq(bench, count),
     ],
   });
@@ -44,6 +45,7 @@ export const throughputDurable = (bench: Bench): Promise<Row[]> => {
       meshbus(bench, { count, durable: true, codec: "bytes" }),
       meshbus(bench, { count, durable: true, codec: "json" }),
       meshbus(bench, { count, durable: true, codec: "bytes", scheme: "zmq" }),
+      meshbus(bench, { count, durable: true, codec: "bytes", scheme: "grpc" }),
       rawZeromq(bench, count),
     ],
   });
@@ -54,11 +56,13 @@ type Stream = {
   readonly durable: boolean;
   readonly codec: "bytes" | "json";
   /** The transport; default the best both sides have. */
-  readonly scheme?: "zmq";
+  readonly scheme?: "zmq" | "grpc";
 };
 
+const SYSTEM_OF = { best: "meshbus", zmq: "meshbus-zeromq", grpc: "meshbus-grpc" } as const;
+
 const meshbus = (bench: Bench, { count, durable, codec, scheme }: Stream): Contender => ({
-  system: codec === "json" ? "meshbus-json" : scheme === "zmq" ? "meshbus-zeromq" : "meshbus",
+  system: codec === "json" ? "meshbus-json" : SYSTEM_OF[scheme ?? "best"],
   ...(codec === "json" ? { codec } : {}),
   ...(durable ? { settings: { window: WINDOW, prefetch: PREFETCH } } : {}),
   open: async () => {
@@ -68,7 +72,7 @@ const meshbus = (bench: Bench, { count, durable, codec, scheme }: Stream): Conte
     const dataDir = (): string => (durable ? bench.folder() : ":memory:");
     const sink = { mesh, dataDir: dataDir(), durable, prefetch: PREFETCH, scheme };
     const address = await consumer.call<string>("consume", sink, OPEN_MS);
-    await producer.call("produce", { mesh, dataDir: dataDir(), durable, address }, OPEN_MS);
+    await producer.call("produce", { mesh, dataDir: dataDir(), durable, scheme, address }, OPEN_MS);
     return streamPair(consumer, producer, count, { codec, window: durable ? WINDOW : 0 });
   },
 });

@@ -61,7 +61,7 @@ export function grpc(options: GrpcOptions = {}): Transport {
 
 class GrpcTransport implements Transport {
   readonly scheme = SCHEME;
-  readonly preference = 40;
+  readonly preference = 55;
   readonly #port: number;
   readonly #limits: ListenLimits;
   readonly #listeners = new Set<GrpcListener>();

@@ -1,14 +1,26 @@
 /** What only the gRPC transport can show: peers in other processes, and peers that break the rules. */
 import { strict as assert } from "node:assert";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+} from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, test } from "vitest";
 import { MeshError } from "../../../src/errors.ts";
 import { type GrpcOptions, grpc } from "../../../src/transport/grpc/grpc-transport.ts";
 import { PeerProcesses } from "../peer-process.ts";
-import { FRAME_BYTES_MAX, Harness, numbered, numberOf, type Recorder } from "../transport-harness.ts";
+import {
+  FRAME_BYTES_MAX,
+  Harness,
+  numbered,
+  numberOf,
+  type Recorder,
+} from "../transport-harness.ts";
 
 const DEADLINE_MS = 15_000;
 
@@ -130,7 +142,10 @@ describe("peers in other processes", () => {
   for (const role of ["listen", "dial"] as const) {
     test(`a process that ${role}s ends by itself after stop()`, async () => {
       const { listener, accepted } = await listening();
-      const { child, line } = await peers.start(role, role === "listen" ? "grpc" : listener.address);
+      const { child, line } = await peers.start(
+        role,
+        role === "listen" ? "grpc" : listener.address,
+      );
       if (role === "listen") await harness.dial(await harness.node(), line);
       else await harness.poll("accepted", () => accepted.length === 1);
       const peer = harness.recorders.at(-1) as Recorder;
@@ -310,7 +325,10 @@ describe("peers that break the rules", () => {
     await harness.poll("accepted", () => accepted.length === 1);
     const peer = accepted[0] as Recorder;
     await lostBy(peer);
-    assert.deepEqual(peer.frames.map((frame) => Buffer.from(frame).toString()), ["last"]);
+    assert.deepEqual(
+      peer.frames.map((frame) => Buffer.from(frame).toString()),
+      ["last"],
+    );
     await goesOn();
   });
 
@@ -374,4 +392,19 @@ test("options out of range are INVALID_OPTIONS, all at once", () => {
       error.message.includes("grpc.connectionsMax 0") &&
       error.message.includes("grpc.handshakeTimeoutMs 99"),
   );
+});
+
+test("grpc-js is loaded by meshbus/grpc and not by meshbus", async () => {
+  const loadedBy = async (module: string): Promise<number> => {
+    const url = new URL(`../../../.build/src/${module}`, import.meta.url).href;
+    const program = `import { createRequire } from "node:module";
+      await import(${JSON.stringify(url)});
+      const { cache } = createRequire(import.meta.url);
+      console.log(Object.keys(cache).filter((name) => name.includes("grpc-js")).length);`;
+    const run = promisify(execFile);
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program]);
+    return Number(stdout);
+  };
+  assert.equal(await loadedBy("index.js"), 0);
+  assert.ok((await loadedBy("transport/grpc/grpc-transport.js")) > 20);
 });
