@@ -28,7 +28,10 @@ export interface Connection {
    * Never throws, never blocks; frames sent after `closed` are discarded. The caller watches `bufferedBytes`.
    */
   send(frame: Uint8Array): void;
-  /** Closes in order: frames already given to `send` are delivered if the peer reads on (at most 500 ms). Idempotent. */
+  /**
+   * Closes in order: frames already given to `send` are delivered if the peer reads on, for a time that the
+   * transport states (500 ms; gRPC 2 s). Idempotent.
+   */
   close(): void;
   /** Installs the receiver of events. Called exactly once, synchronously when the connection is handed over. */
   open(events: ConnectionEvents): void;

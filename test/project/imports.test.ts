@@ -47,6 +47,7 @@ const BREACHES: readonly (readonly [rule: string, module: string, imported: stri
   ["tops-apart", "src/patterns/planted-cli.ts", "../cli/planted.ts"],
   ["index-is-the-top", "src/mesh/planted-index.ts", "../index.ts"],
   ["zeromq-behind-its-port", "src/runtime/planted-engine-zmq.ts", "zeromq"],
+  ["@grpc/grpc-js-behind-its-port", "src/runtime/planted-engine-grpc.ts", "@grpc/grpc-js"],
   ["lmdb-behind-its-port", "src/mesh/planted-engine-lmdb.ts", "lmdb"],
   ["multicast-dns-behind-its-port", "src/runtime/planted-engine-dns.ts", "multicast-dns"],
 ];

@@ -9,13 +9,14 @@
  * reset while it still reads) -> ended, or open -> ended (the peer closed or was lost).
  *
  * Invariants: `closed` is reported exactly once, no event follows it; `bufferedBytes` is what HTTP/2 flow
- * control and the kernel have not taken; a call is over at most CLOSE_MS after its connection closed,
- * whatever the peer does.
+ * control and the kernel have not taken; a call is over CLOSE_MS after its connection closed, whatever the
+ * peer does, or CLOSE_MAX_MS if the peer reads all the while: grpc-js writes one message a turn of the event
+ * loop, so that many small frames take longer than their bytes.
  */
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
-import { CLOSE_MS, MARKER } from "./link-call.ts";
+import { CLOSE_MAX_MS, CLOSE_MS, MARKER } from "./link-call.ts";
 
 /** A call of either side. */
 export type Call = {
@@ -47,6 +48,7 @@ export class GrpcConnection implements Connection {
   #report: { readonly reason: MeshError | undefined } | undefined;
   #deadline: Timer | undefined;
   #unsent = 0;
+  #closeByMs = 0;
 
   constructor(call: Call, context: TransportContext) {
     this.#call = call;
@@ -136,7 +138,15 @@ export class GrpcConnection implements Connection {
 
   /** The call ends by then, or is cut off. */
   #limit(): void {
-    this.#deadline = this.#context.clock.setTimer(CLOSE_MS, () => {
+    const { clock } = this.#context;
+    if (this.#closeByMs === 0) this.#closeByMs = clock.monotonicMs() + CLOSE_MAX_MS;
+    const unsent = this.#unsent;
+    this.#deadline = clock.setTimer(CLOSE_MS, () => {
+      const isRead = this.#unsent < unsent && clock.monotonicMs() + CLOSE_MS <= this.#closeByMs;
+      if (this.#state === "closing" && isRead) {
+        this.#limit();
+        return;
+      }
       if (this.#state === "closing" && this.#unsent > 0) this.#context.count("transport.discarded");
       this.#call.cut();
     });

@@ -14,8 +14,9 @@ import type { ServiceDefinition } from "@grpc/grpc-js";
 export const SCHEME = "grpc";
 export const OPEN_PATH = "/meshbus.v1.Link/Open";
 export const MARKER: Buffer = Buffer.alloc(0);
-/** How long a connection that closes waits for its peer. The port promises it. */
+/** How long a connection that closes waits for a peer that takes nothing, and for one that reads on. */
 export const CLOSE_MS = 500;
+export const CLOSE_MAX_MS = 2_000;
 
 /** Frames are given and taken as bytes: grpc-js neither encodes nor decodes. */
 export const asBytes = (bytes: Buffer): Buffer => bytes;
