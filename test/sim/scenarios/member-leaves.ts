@@ -38,8 +38,9 @@ export const memberLeaves: Scenario = {
       subscribed: (at, plan, subscription) => {
         if (plan.pattern !== PLAIN.pattern || plan.group !== PLAIN.group) return;
         if (at.index !== 0 || world.isHealing) return;
+        const { process } = at; // in another life it is another subscription
         world.time.after(random.between(300, 3_000), () => {
-          if (at.state !== "up" || at.process?.isPaused !== false) return;
+          if (at.state !== "up" || at.process !== process || process?.isPaused !== false) return;
           world.history.changesMs.push(world.time.nowMs);
           leave(at, subscription.stop(), () => at.subscribeAgain(plan));
         });
