@@ -128,6 +128,8 @@ export type Asked = {
   readonly invokedMs: number;
   readonly timeoutMs: number;
   endedMs: number | undefined;
+  /** Meanwhile the event loop of the asking process stood still for so long, as far as that was noted. */
+  stoodMs?: number;
   /** The asking process died. */
   cut: boolean;
 };

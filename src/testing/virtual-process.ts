@@ -24,6 +24,8 @@ export class VirtualProcess {
   readonly #time: VirtualTime;
   #state: "running" | "paused" | "dead" = "running";
   #blocked = false;
+  #stoodMs = 0;
+  #stillSinceMs = 0;
   /** What fell due in a pause; until all of it has run, what comes stands behind it. */
   readonly #backlog: (() => void)[] = [];
 
@@ -60,6 +62,11 @@ export class VirtualProcess {
     return this.#state === "paused" || this.#blocked;
   }
 
+  /** For how much of simulated time its event loop has waited. */
+  get stoodMs(): number {
+    return this.#stoodMs + (this.isStill ? this.#time.nowMs - this.#stillSinceMs : 0);
+  }
+
   /** Calls `fn` in this process after so many milliseconds of simulated time. */
   post(delayMs: number, fn: () => void): VirtualTimer {
     const timer = this.#time.after(delayMs, () => this.enter(fn));
@@ -74,29 +81,44 @@ export class VirtualProcess {
   }
 
   pause(): void {
-    if (this.#state === "running") this.#state = "paused";
+    if (this.#state !== "running") return;
+    this.#stand();
+    this.#state = "paused";
   }
 
   resume(): void {
     if (this.#state !== "paused") return;
+    const stoodMs = this.stoodMs;
     this.#state = "running";
-    this.#catchUp();
+    this.#goOn(stoodMs);
   }
 
   block(): void {
+    this.#stand();
     this.#blocked = true;
   }
 
   unblock(): void {
     if (!this.#blocked) return;
+    const stoodMs = this.stoodMs;
     this.#blocked = false;
-    this.#catchUp();
+    this.#goOn(stoodMs);
   }
 
   /** Ends it as SIGKILL does. */
   kill(): void {
     this.#state = "dead";
     this.#backlog.length = 0;
+  }
+
+  #stand(): void {
+    if (!this.isStill) this.#stillSinceMs = this.#time.nowMs;
+  }
+
+  #goOn(stoodMs: number): void {
+    if (this.isStill) return;
+    this.#stoodMs = stoodMs;
+    this.#catchUp();
   }
 
   #arm(delayMs: number, fn: () => void): Armed {

@@ -15,6 +15,7 @@ export class Worker {
   readonly #random: SeededRandom;
   readonly #pending = new Set<Said>();
   readonly #asking = new Set<Asked>();
+  #process: VirtualProcess | undefined;
   #left: number;
   #order = 0;
   #asks = 0;
@@ -36,6 +37,7 @@ export class Worker {
   }
 
   begin(at: SimNode, process: VirtualProcess): void {
+    this.#process = process;
     const next = (): void => {
       const { node } = at;
       if (this.#left <= 0 || node === undefined || at.state !== "up") return;
@@ -165,6 +167,8 @@ export class Worker {
     const asked: Asked = { invokedMs, timeoutMs, endedMs: undefined, cut: false };
     this.#world.history.asked.push(asked);
     this.#asking.add(asked);
+    const process = this.#process;
+    const stoodMs = process?.stoodMs ?? 0;
     try {
       // Now and then a query that nobody answers.
       const subject = ++this.#asks % 8 === 0 ? "q.nobody" : "q.echo";
@@ -174,6 +178,7 @@ export class Worker {
       this.#world.cover(`request.${MeshError.is(error) ? error.code : "error"}`);
     }
     asked.endedMs = this.#world.time.nowMs;
+    asked.stoodMs = (process?.stoodMs ?? 0) - stoodMs;
     this.#asking.delete(asked);
   }
 

@@ -241,6 +241,12 @@ const BAD: readonly (readonly [what: string, seenBy: string, change: (h: History
     "C7",
     (h) => void h.asked.push({ invokedMs: 1, timeoutMs: 9, endedMs: undefined, cut: false }),
   ],
+  [
+    "a request ends late, although its process did not stand still for as long",
+    "C7",
+    (h) =>
+      void h.asked.push({ invokedMs: 1, timeoutMs: 9, endedMs: 40_001, stoodMs: 5, cut: false }),
+  ],
   ["a message becomes a dead letter twice", "C8", (h) => void h.dead.push(dead(2), dead(2))],
   ["a dead letter is not counted", "C8", (h) => void h.dead.push(dead(2))],
   [
@@ -379,6 +385,11 @@ describe("the checkers", () => {
         Object.assign(h.ledgers[0] as object, { accepted: 2, acked: 2 });
       }),
     ).toEqual([]);
+  });
+
+  it("accept a request that ends when the process that asks turns again", () => {
+    const asked = { invokedMs: 1, timeoutMs: 9, endedMs: 40_001, stoodMs: 39_990, cut: false };
+    expect(brokenBy((h) => void h.asked.push(asked))).toEqual([]);
   });
 
   it("accept a gap that a dead letter leaves, and an expiry", () => {

@@ -83,6 +83,23 @@ describe("virtual time", () => {
     expect(ran).toEqual([1, 2, 3]);
   });
 
+  it("knows for how long a process stood still, paused, blocked or both", async () => {
+    const { time } = fresh();
+    const process = new VirtualProcess("p", time, { wallMs: 1_000, rate: 1 });
+    time.after(1, () => process.pause());
+    time.after(2, () => process.block());
+    time.after(4, () => process.resume());
+    time.after(7, () => process.unblock());
+    time.after(20, () => process.block());
+    await time.run({ untilMs: 5 });
+    expect(process.stoodMs).toBe(4);
+    await time.run({ untilMs: 15 });
+    expect(process.stoodMs).toBe(6);
+    time.after(10, () => {});
+    await time.run({ untilMs: 30 });
+    expect(process.stoodMs).toBe(6 + time.nowMs - 20);
+  });
+
   it("lets a clock run fast and its wall time jump", async () => {
     const { time } = fresh();
     const clocks = { wallMs: 1_000, rate: 2 };
