@@ -16,6 +16,7 @@ import { Swim } from "../../src/core/swim/swim.ts";
 import type { SwimEffect } from "../../src/core/swim/swim-outbox.ts";
 import { SWIM_TIMES } from "../../src/core/swim/swim-times.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import { ByteWriter } from "../../src/wire/byte-writer.ts";
 import { decodeGossip, encodeGossip } from "../../src/wire/gossip.ts";
 import { EventWheel } from "./event-wheel.ts";
 import type { SimOptions } from "./sim-options.ts";
@@ -54,13 +55,14 @@ export class SimMesh {
   readonly #nodes: SimNode[] = [];
   readonly #indexOf = new Map<string, number>();
   readonly #tally: SimTally;
+  readonly #writer = new ByteWriter(4_096);
   #isParted = false;
   #graceUntilMs = 0;
 
   constructor(options: SimOptions) {
     this.#options = options;
     this.#random = new SeededRandom(options.seed, "membership");
-    this.#tally = new SimTally(options.nodes);
+    this.#tally = new SimTally(options.nodes, options.blocked);
     this.#build();
     this.#planKills();
     this.#planBlocks();
@@ -160,7 +162,8 @@ export class SimMesh {
 
   #perform(node: SimNode, effects: readonly SwimEffect[]): void {
     for (const effect of effects) {
-      if (effect.type === "send") this.#send(node, effect.to, encodeGossip(effect.message));
+      if (effect.type === "send")
+        this.#send(node, effect.to, encodeGossip(effect.message, this.#writer));
       else if (effect.type === "state") this.#note(node, effect);
     }
     this.#plan(node);

@@ -19,6 +19,8 @@ export type SimReport = {
   /** From a kill until every living node does: the slowest kill. -1: not all knew at the end. */
   readonly allKnowMs: number;
   readonly falseDeaths: number;
+  /** Those of them whose event loop is never blocked. */
+  readonly falseDeathsOfHealthy: number;
   readonly falseDeathViews: number;
   readonly falseSuspicions: number;
   /** From the end of the partition until everybody took everybody for alive. -1: not by the end. */
@@ -36,7 +38,9 @@ export class SimTally {
   readonly #detections: number[] = [];
   /** Of each killed member: how many know, and since when the last one does. */
   readonly #knowing = new Map<number, { count: number; lastMs: number }>();
+  readonly #blocked: number;
   readonly #falseDeaths = new Set<string>();
+  readonly #healthyDeaths = new Set<string>();
   readonly #falseSuspicions = new Set<string>();
   readonly #bytes: Float64Array;
   #falseDeathViews = 0;
@@ -44,8 +48,10 @@ export class SimTally {
   #largest = 0;
   healMs = -1;
 
-  constructor(nodes: number) {
+  /** The first `blocked` nodes are. */
+  constructor(nodes: number, blocked: number) {
     this.#nodes = nodes;
+    this.#blocked = blocked;
     this.#killedAtMs = new Float64Array(nodes).fill(Number.POSITIVE_INFINITY);
     this.#bytes = new Float64Array(nodes);
   }
@@ -72,10 +78,10 @@ export class SimTally {
     } else if (isReachable && state === "dead") {
       this.#falseDeathViews++;
       this.#falseDeaths.add(version);
+      if (member >= this.#blocked) this.#healthyDeaths.add(version);
     } else if (isReachable && state === "suspect") this.#falseSuspicions.add(version);
   }
 
-  /** `knownBy`: how many living nodes take the killed member for dead at the end. */
   report(about: {
     readonly seconds: number;
     readonly seed: number;
@@ -105,6 +111,7 @@ export class SimTally {
       detectionMs: { p50: at(0.5), p99: at(0.99) },
       allKnowMs,
       falseDeaths: this.#falseDeaths.size,
+      falseDeathsOfHealthy: this.#healthyDeaths.size,
       falseDeathViews: this.#falseDeathViews,
       falseSuspicions: this.#falseSuspicions.size,
       healMs: this.healMs,

@@ -34,10 +34,13 @@ import { Suspicion, suspicionSpan } from "./suspicion.ts";
 import type { SwimTimes } from "./swim-times.ts";
 import { Tombstones } from "./tombstones.ts";
 
+/** A suspect is told once more so many time-outs before it counts as dead. */
+const LAST_CALL_TIMEOUTS = 2;
+
 export type BeliefEvents = {
   /** Another state of a member, this node not among them. */
   changed(member: number, state: SwimState): void;
-  /** This node accuses the member, or doubts its life for what it read: the member is told first. */
+  /** This node accuses the member, doubts its life for what it read, or is about to give it up: tell it. */
   suspected(member: number): void;
   forgotten(id: string): void;
   /** Somebody knows a later life of this node: a copied or restored folder. */
@@ -80,7 +83,6 @@ export class Beliefs {
     this.neighbours = new Neighbours(names, this.table, this.me);
     this.queue = new GossipQueue(times.spreadMult);
     this.tombs = new Tombstones(times.tombstoneMs, self.membersMax);
-    this.#spread(this.me);
   }
 
   /** When `expire` has something to do. */
@@ -117,15 +119,23 @@ export class Beliefs {
     return true;
   }
 
-  /** Takes in members, not known yet, that live. How many there was room for. */
+  /** Lets everybody know of this node. */
+  announce(): void {
+    this.#spread(this.me);
+  }
+
+  /** Takes in members that are said to live and not known yet. How many had no room or were out of bounds. */
   learn(claims: readonly Claim[]): number {
-    let taken = 0;
+    let refused = 0;
     for (const claim of claims) {
-      if (!isSound(claim) || claim.state !== "alive" || this.find(claim.id) >= 0) continue;
-      if (this.table.add(claim.id, claim.epoch, wordOf(claim)) >= 0) taken++;
+      if (this.find(claim.id) >= 0 || !isLive(claim.state)) continue;
+      if (!isSound(claim)) refused++;
+      else if (this.table.add(claim.id, claim.epoch, packWord(claim.incarnation, 0, "alive")) < 0) {
+        refused++;
+      }
     }
     this.neighbours.rebuild();
-    return taken;
+    return refused;
   }
 
   /** This node cannot reach the member. */
@@ -157,7 +167,10 @@ export class Beliefs {
       this.#nextEndMs = Number.POSITIVE_INFINITY;
       for (const [member, suspicion] of this.#suspicions) {
         if (suspicion.endMs <= nowMs) this.#die(member, nowMs);
-        else this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.endMs);
+        else if (suspicion.isLastCall(nowMs) && this.neighbours.list.includes(member)) {
+          this.#events.suspected(member);
+        }
+        this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.nextMs);
       }
     }
     for (const member of this.tombs.takeOver(nowMs)) this.#forget(member);
@@ -174,7 +187,12 @@ export class Beliefs {
     const epoch = this.table.epoch(this.me);
     const word = this.table.word(this.me);
     if (claim.epoch > epoch) this.#events.outlived(claim.epoch);
-    if (claim.epoch !== epoch || wordOf(claim) <= word || stateOf(word) === "left") return;
+    if (claim.epoch !== epoch || stateOf(word) === "left") return;
+    if (wordOf(claim) <= word) {
+      // Whoever says it has missed the refutation.
+      if (isDoubt(claim.state) && !this.queue.has(this.me)) this.#spread(this.me);
+      return;
+    }
     if (claim.incarnation >= INCARNATION_MAX) return;
     this.table.put(this.me, epoch, packWord(claim.incarnation + 1, 0, "alive"));
     this.#health.failed();
@@ -222,9 +240,10 @@ export class Beliefs {
     this.#suspicions.delete(member);
     if (state === "suspect") {
       const span = suspicionSpan(this.#times, this.table.live);
-      const suspicion = new Suspicion(span, claim.accuser, nowMs);
+      const lastCallMs = LAST_CALL_TIMEOUTS * this.#times.timeoutMs;
+      const suspicion = new Suspicion(span, lastCallMs, claim.accuser, nowMs);
       this.#suspicions.set(member, suspicion);
-      this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.endMs);
+      this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.nextMs);
     }
     if (!isLive(state)) this.tombs.add(member, nowMs);
     if (state === "alive") this.#pulses.delete(member);
@@ -235,7 +254,7 @@ export class Beliefs {
     const suspicion = this.#suspicions.get(member);
     if (suspicion === undefined || claim.epoch !== this.table.epoch(member)) return;
     if (wordOf(claim) !== this.table.word(member) || !suspicion.confirm(claim.accuser)) return;
-    this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.endMs);
+    this.#nextEndMs = Math.min(this.#nextEndMs, suspicion.nextMs);
     this.#spread(member, claim.accuser);
   }
 

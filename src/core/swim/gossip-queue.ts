@@ -28,6 +28,10 @@ export class GossipQueue {
     return this.#levelOf.size;
   }
 
+  has(member: number): boolean {
+    return this.#levelOf.has(member);
+  }
+
   /** Sends of one entry in a mesh with so many live members. */
   sendsMax(live: number): number {
     return Math.max(1, Math.ceil(this.#spreadMult * Math.log10(live + 1)));

@@ -39,10 +39,14 @@ export class Suspicion {
   readonly #span: SuspicionSpan;
   readonly #accusers: Set<string>;
   readonly #startMs: number;
+  readonly #lastCallMs: number;
   #graceMs = 0;
+  #isCalled = false;
 
-  constructor(span: SuspicionSpan, accuser: string, nowMs: number) {
+  /** `lastCallMs`: so long before the end the suspect is told once more. */
+  constructor(span: SuspicionSpan, lastCallMs: number, accuser: string, nowMs: number) {
     this.#span = span;
+    this.#lastCallMs = lastCallMs;
     this.#accusers = new Set([accuser]);
     this.#startMs = nowMs;
   }
@@ -51,6 +55,18 @@ export class Suspicion {
   get endMs(): number {
     const endMs = this.#startMs + suspicionMs(this.#span, this.#accusers.size - 1);
     return Math.max(endMs, this.#graceMs);
+  }
+
+  /** When there is something to do. */
+  get nextMs(): number {
+    return this.#isCalled ? this.endMs : this.endMs - this.#lastCallMs;
+  }
+
+  /** Whether it is time to tell the suspect; true once. */
+  isLastCall(nowMs: number): boolean {
+    if (this.#isCalled || nowMs < this.nextMs) return false;
+    this.#isCalled = true;
+    return true;
   }
 
   /** Another accusation. True when it is news that others need. */

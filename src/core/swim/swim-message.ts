@@ -24,19 +24,20 @@ export type SwimMessage = {
   readonly claims: readonly Claim[];
 };
 
-const NOTHING: SwimMessage = Object.freeze({
-  kind: "news",
-  number: 0,
-  target: "",
-  buckets: 0,
-  first: 0,
-  hashes: [],
-  wanted: [],
-  claims: [],
-});
+const NO_NUMBERS: readonly number[] = Object.freeze([]);
 
-export const swimMessage = (kind: SwimKind, parts: Partial<SwimMessage>): SwimMessage => ({
-  ...NOTHING,
-  ...parts,
+/** Spelled out instead of spread over defaults: messages are made often. */
+export const swimMessage = (
+  kind: SwimKind,
+  parts: Partial<SwimMessage>,
+  claims: readonly Claim[],
+): SwimMessage => ({
   kind,
+  number: parts.number ?? 0,
+  target: parts.target ?? "",
+  buckets: parts.buckets ?? 0,
+  first: parts.first ?? 0,
+  hashes: parts.hashes ?? NO_NUMBERS,
+  wanted: parts.wanted ?? NO_NUMBERS,
+  claims,
 });

@@ -51,14 +51,14 @@ export class SwimOutbox {
     const isTold = table.state(member) !== "alive" && !news.some(({ id }) => id === to);
     const claims = isTold ? [table.claim(member, this.#names.id(this.#beliefs.me)), ...news] : news;
     if (kind === "news" && claims.length === 0) return;
-    this.#effects.push({ type: "send", to, message: swimMessage(kind, { ...parts, claims }) });
+    this.#effects.push({ type: "send", to, message: swimMessage(kind, parts, claims) });
   }
 
   /** To somebody who may not be known. */
   reply(kind: SwimKind, to: string, parts: Partial<SwimMessage>): void {
     const member = this.#beliefs.find(to);
     if (member >= 0) this.send(kind, member, parts);
-    else this.sendRows(to, swimMessage(kind, { ...parts, claims: this.#news() }));
+    else this.sendRows(to, swimMessage(kind, parts, this.#news()));
   }
 
   /** A message whose claims are chosen already. */

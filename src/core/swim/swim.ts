@@ -58,6 +58,7 @@ export class Swim {
   #exchangeMs: number;
   #reachMs: number;
   #refused = 0;
+  #isAnnounced = false;
 
   constructor(options: SwimOptions, nowMs: number) {
     const { id, epoch, times, random, membersMax = MEMBERS_MAX } = options;
@@ -134,6 +135,8 @@ export class Swim {
   /** A session with this life of a member is up: both tables are compared. */
   met(id: string, epoch: number, nowMs: number): SwimEffect[] {
     this.#enter(nowMs);
+    if (!this.#isAnnounced) this.#beliefs.announce();
+    this.#isAnnounced = true;
     this.#hear(provenAlive(id, epoch), nowMs);
     const member = this.#beliefs.find(id);
     if (member >= 0) this.#compare(member);
@@ -142,7 +145,7 @@ export class Swim {
 
   /** What is known from an earlier life or an introduction. Nothing is sent or reported. */
   learn(claims: readonly Claim[]): void {
-    this.#refused += claims.length - this.#beliefs.learn(claims);
+    this.#refused += this.#beliefs.learn(claims);
   }
 
   /** Anything came from a member: it lives. */
@@ -300,7 +303,7 @@ export class Swim {
   #sendRows(to: string, buckets: number, of: readonly number[], wanted: readonly number[]): void {
     const from = Math.floor(this.#random() * this.#beliefs.table.span);
     const rows = this.#exchange.rows(buckets, of, from);
-    this.#out.sendRows(to, swimMessage("rows", { buckets, wanted, claims: rows }));
+    this.#out.sendRows(to, swimMessage("rows", { buckets, wanted }, rows));
   }
 
   /** Begins every call: whoever comes late by more than an answer may take stood still meanwhile. */
