@@ -110,7 +110,7 @@ export class Beliefs {
       return true;
     }
     const member = this.find(claim.id);
-    if (member < 0) return this.#meet(claim, nowMs);
+    if (member < 0) return this.#meet(claim, as, nowMs);
     if (this.table.isLater(member, claim.epoch, wordOf(claim))) {
       const witnessed = isDoubt(claim.state) ? this.#witnessed(member, claim, nowMs) : undefined;
       if (witnessed === undefined) this.#turn(member, claim, as, nowMs);
@@ -199,15 +199,17 @@ export class Beliefs {
     this.#spread(this.me);
   }
 
-  /** One that is not in the table. Of the dead nobody needs to hear for the first time. */
-  #meet(claim: Claim, nowMs: number): boolean {
-    if (!isLive(claim.state)) return true;
-    let member = this.table.add(claim.id, claim.epoch, wordOf(claim));
-    if (member < 0 && this.#giveUpTomb()) {
-      member = this.table.add(claim.id, claim.epoch, wordOf(claim));
+  /** One that is not in the table. Of the dead in somebody's table nobody needs to hear: they are on their way out. */
+  #meet(claim: Claim, as: HeardAs, nowMs: number): boolean {
+    const isMember = isLive(claim.state);
+    if (!isMember && as === "row") return true;
+    const word = wordOf(claim);
+    let member = this.table.add(claim.id, claim.epoch, word);
+    if (member < 0 && isMember && this.#giveUpTomb()) {
+      member = this.table.add(claim.id, claim.epoch, word);
     }
     if (member < 0) return false;
-    this.neighbours.added(member);
+    if (isMember) this.neighbours.added(member);
     this.#settle(member, claim, claim.state, nowMs);
     this.#spread(member, claim.accuser);
     return true;

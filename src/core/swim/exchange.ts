@@ -36,7 +36,10 @@ export const bucketCount = (members: number): number => {
 };
 
 const isBucketCount = (buckets: number): boolean =>
-  buckets >= 1 && buckets <= BUCKETS_MAX && (buckets & (buckets - 1)) === 0;
+  Number.isInteger(buckets) &&
+  buckets >= 1 &&
+  buckets <= BUCKETS_MAX &&
+  (buckets & (buckets - 1)) === 0;
 
 export class Exchange {
   readonly #names: MemberNames;
