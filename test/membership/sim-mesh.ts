@@ -6,7 +6,7 @@
  * thousand views of ten thousand members are ten thousand pairs of typed arrays, 800 MB.
  *
  * A blocked node hears and does nothing; what came meanwhile it reads when it turns again, after its timers, as an
- * event loop does. Where it has a heartbeat, its neighbours hear that once it was blocked for a lease.
+ * event loop does. Where it has a heartbeat, its neighbours hear that every 250 ms.
  * Source of the fault model: Lifeguard, section V (blocked receivers).
  */
 import { nodeIdFrom } from "../../src/core/ids.ts";
@@ -23,7 +23,6 @@ import type { SimOptions } from "./sim-options.ts";
 import { type SimReport, SimTally } from "./sim-tally.ts";
 
 const EPOCH = 1_750_000_000;
-const LEASE_MS = 1_000;
 const HEARTBEAT_MS = 250;
 const BLOCKED_SHARE = 0.8;
 /** What crosses right after a partition may have been said in it. */
@@ -220,7 +219,7 @@ export class SimMesh {
 
   /** Its heartbeat answers while it is blocked. */
   #beat(node: SimNode, fromMs: number, untilMs: number): void {
-    for (let atMs = fromMs + LEASE_MS; atMs < untilMs; atMs += HEARTBEAT_MS) {
+    for (let atMs = fromMs + HEARTBEAT_MS; atMs < untilMs; atMs += HEARTBEAT_MS) {
       this.#do(atMs, () => {
         for (const other of this.#linked(node)) {
           if (this.#random.chance(this.#options.loss)) continue;

@@ -145,10 +145,11 @@ export class Beliefs {
     else if (isLive(claim.state)) this.hear({ ...claim, state: "suspect" }, "news", nowMs);
   }
 
-  /** The member's process answers, and its event loop is blocked. */
+  /** The member's process answers, and its event loop does not turn. It is stalled as soon as anybody doubts it. */
   pulse(member: number, nowMs: number): void {
     this.#pulses.set(member, nowMs);
-    const witnessed = this.#witnessed(member, this.table.claim(member), nowMs);
+    const claim = this.table.claim(member);
+    const witnessed = isDoubt(claim.state) ? this.#witnessed(member, claim, nowMs) : undefined;
     if (witnessed !== undefined) this.hear(witnessed, "news", nowMs);
   }
 

@@ -44,9 +44,9 @@ const COMMON = {
 export const SWIM_TIMES = Object.freeze({
   lan: {
     ...COMMON,
-    probeMs: 200,
-    timeoutMs: 100,
-    suspicionMult: 3,
+    probeMs: 150,
+    timeoutMs: 75,
+    suspicionMult: 4,
     suspicionMaxMult: 4,
     gossipMs: 100,
     gossipFanout: 3,

@@ -3,7 +3,7 @@ import { LocalHealth } from "../../../src/core/swim/local-health.ts";
 import { Prober } from "../../../src/core/swim/prober.ts";
 import { SWIM_TIMES } from "../../../src/core/swim/swim-times.ts";
 
-const TIMES = SWIM_TIMES.lan; // 200 ms a round, 100 ms to answer, two rounds
+const TIMES = { ...SWIM_TIMES.lan, probeMs: 200, timeoutMs: 100 }; // and two rounds
 const HELPERS = 3;
 
 const rig = () => {
