@@ -224,7 +224,7 @@ export class Swim {
 
   #read(from: string, message: SwimMessage, nowMs: number): void {
     const isTable = message.kind === "rows";
-    const claims = message.claims.slice(0, isTable ? ROWS_MAX + NEWS_MAX : NEWS_MAX + 1);
+    const claims = message.claims.slice(0, isTable ? ROWS_MAX : NEWS_MAX + 1);
     for (const claim of claims) {
       const told = isTable ? { ...claim, accuser: from } : claim;
       if (!this.#beliefs.hear(told, isTable ? "row" : "news", nowMs)) this.#refused++;
