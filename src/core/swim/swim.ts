@@ -69,7 +69,7 @@ export class Swim {
     this.#order = new ProbeOrder(random);
     this.#beliefs = new Beliefs({ id, epoch, membersMax }, this.#names, times, this.#health, {
       changed: (member, state) => this.#changed(member, state),
-      suspected: (member) => this.#out.send("news", member),
+      suspected: (member) => this.#out.send("ping", member), // its answer brings the refutation
       forgotten: (gone) => this.#out.push({ type: "forgotten", id: gone }),
       outlived: (later) => this.#out.push({ type: "outlived", epoch: later }),
     });
@@ -289,7 +289,7 @@ export class Swim {
     if (tombs.size === 0) return;
     const dead = [...tombs.members()].filter((member) => table.state(member) === "dead");
     const member = dead[Math.floor(this.#random() * dead.length)];
-    if (member !== undefined) this.#out.send("ping", member, { number: 0 });
+    if (member !== undefined) this.#out.send("ping", member);
   }
 
   #someNeighbours(count: number): number[] {

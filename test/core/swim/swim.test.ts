@@ -136,7 +136,7 @@ describe("a member", () => {
     }
     expect(ann.stateOf("bob")).toBe("suspect");
     const first = sent.findIndex(({ claims }) => claims.some(({ state }) => state === "suspect"));
-    expect(sent[first]).toMatchObject({ to: "bob", kind: "news" });
+    expect(sent[first]).toMatchObject({ to: "bob", kind: "ping", number: 0 });
     const pings = sent.slice(first).filter(({ to, kind }) => to === "bob" && kind === "ping");
     expect(pings.length).toBeGreaterThan(0);
     for (const { claims } of pings) {
