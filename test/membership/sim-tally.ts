@@ -68,7 +68,13 @@ export class SimTally {
   }
 
   /** A living node has another state of a member. `version` names the member's life and incarnation. */
-  changed(member: number, version: string, state: SwimState, isReachable: boolean, nowMs: number) {
+  changed(
+    member: number,
+    version: string,
+    state: SwimState,
+    isReachable: boolean,
+    nowMs: number,
+  ): void {
     const knowing = this.#knowing.get(member);
     if (knowing !== undefined) {
       if (state !== "dead") return;
