@@ -89,9 +89,13 @@ export class JobRunner {
     return this.#lanes.waiting;
   }
 
-  /** It runs when its turn comes, after `dispatch`. */
+  /**
+   * It runs when its turn comes, at once if it may, not after the whole batch: what ends at once leaves no lane
+   * behind, and its marks and acks come in order.
+   */
   push(job: Job): void {
     this.#lanes.push(job);
+    this.dispatch();
   }
 
   /** Takes out what has not started, of one key. */

@@ -70,15 +70,15 @@ export class OwnedWork implements ShardWork, StartGate {
 
   // --- StartGate -----------------------------------------------------------------------------
 
-  waitMs(): number {
-    return this.#shards?.leaseValid === false ? Number.POSITIVE_INFINITY : 0;
+  waitMs(nowMs: number): number {
+    return this.#shards?.leaseValid(nowMs) === false ? Number.POSITIVE_INFINITY : 0;
   }
 
-  started(job: Job): void {
+  started(job: Job, nowMs: number): void {
     if (job.keyHash < 0 || this.#shards === undefined) return;
     const shard = shardOf(job.keyHash);
     job.fence = this.#shards.fenceOf(shard);
-    if (!job.volatile) this.#shards.used(shard);
+    if (!job.volatile) this.#shards.used(shard, nowMs);
   }
 
   // --- ShardWork -----------------------------------------------------------------------------

@@ -27,6 +27,7 @@ export class StartGates {
   readonly #again: () => void;
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
+  #openMs = 0;
 
   /** `again` is called when waiting may be over. */
   constructor(gates: readonly StartGate[], clock: Clock, again: () => void) {
@@ -41,15 +42,17 @@ export class StartGates {
     const nowMs = this.#clock.monotonicMs();
     let waitMs = 0;
     for (const gate of this.#gates) waitMs = Math.max(waitMs, gate.waitMs(nowMs));
-    if (waitMs === 0) return true;
+    if (waitMs === 0) {
+      this.#openMs = nowMs;
+      return true;
+    }
     if (waitMs < Number.POSITIVE_INFINITY) this.#arm(nowMs, waitMs);
     return false;
   }
 
+  /** After `areOpen` said so, in the same turn. */
   started(job: Job): void {
-    if (this.#gates.length === 0) return;
-    const nowMs = this.#clock.monotonicMs();
-    for (const gate of this.#gates) gate.started(job, nowMs);
+    for (const gate of this.#gates) gate.started(job, this.#openMs);
   }
 
   stop(): void {

@@ -80,11 +80,10 @@ export class MemberShards implements OwnPart {
   }
 
   /** Whether others still count on this node: a process that stood still must hear from one of them first. */
-  get leaseValid(): boolean {
-    const { env, selfId, leaseValid } = this.#host;
-    if (leaseValid) return true;
-    const { view, nowMs } = this.#tokens;
-    const valid = !view.hasOthers(selfId, nowMs);
+  leaseValid(nowMs: number): boolean {
+    const { env, selfId } = this.#host;
+    if (this.#host.leaseValid(nowMs)) return true;
+    const valid = !this.#tokens.view.hasOthers(selfId, nowMs);
     if (!valid && !this.#lapsed) {
       this.#lapsed = true;
       env.counters.count("ownership.lapsed");
@@ -112,8 +111,8 @@ export class MemberShards implements OwnPart {
   }
 
   /** A message of the shard is about to start here. */
-  used(shard: number): void {
-    if (this.#ownership.used(shard, this.#tokens.nowMs)) this.#tokens.confirmed([shard]);
+  used(shard: number, nowMs: number): void {
+    if (this.#ownership.used(shard, nowMs)) this.#tokens.confirmed([shard]);
   }
 
   /** A handler of the shard was given up and may still run: the next one gets a higher fence. */
@@ -149,10 +148,11 @@ export class MemberShards implements OwnPart {
   decide(): number {
     const { env, metSinceMs } = this.#host;
     const { counters } = env;
+    const { nowMs } = this.#tokens;
     const step = this.#ownership.step({
-      nowMs: this.#tokens.nowMs,
+      nowMs,
       wallMs: env.clock.wallMs(),
-      leaseValid: this.leaseValid,
+      leaseValid: this.leaseValid(nowMs),
       metSinceMs,
       isDrained: (shard) => this.#drained.has(shard),
     });
@@ -189,7 +189,7 @@ export class MemberShards implements OwnPart {
 
   /** Somebody answered, or nobody else lives: what waited for that goes on. */
   leaseHeard(): void {
-    if (!this.#lapsed || !this.leaseValid) return;
+    if (!this.#lapsed || !this.leaseValid(this.#tokens.nowMs)) return;
     this.#lapsed = false;
     this.#work.dispatch();
     this.#tokens.schedule();

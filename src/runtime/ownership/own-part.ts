@@ -14,7 +14,7 @@ export type TokensHost = {
   linkWith(nodeId: string): Link | undefined;
   /** Since when another node is linked. */
   readonly metSinceMs: number | undefined;
-  readonly leaseValid: boolean;
+  leaseValid(nowMs: number): boolean;
 };
 
 /** This node as a member of the subscription. */

@@ -156,15 +156,14 @@ export class Ownerships implements TokensHost {
     return this.#metSinceMs;
   }
 
-  get leaseValid(): boolean {
-    const now = this.env.clock.monotonicMs();
-    if (this.#lease.isValid(now)) return true;
+  leaseValid(nowMs: number): boolean {
+    if (this.#lease.isValid(nowMs)) return true;
     // The loop stood still, perhaps, and others were answered for it meanwhile. The whole process may have, too,
     // and have been given up: first what came meanwhile is read, which takes less than a heartbeat.
-    this.#turns(now);
-    const hasRead = now - this.#stoodMs >= this.env.times.heartbeatMs;
+    this.#turns(nowMs);
+    const hasRead = nowMs - this.#stoodMs >= this.env.times.heartbeatMs;
     if (hasRead) this.#lease.answered(this.#answeredSentMs());
-    if (this.#lease.isValid(now)) return true;
+    if (this.#lease.isValid(nowMs)) return true;
     this.#lapsed = true;
     return false;
   }
@@ -175,7 +174,7 @@ export class Ownerships implements TokensHost {
   }
 
   #goOn(): void {
-    if (!this.#lapsed || !this.leaseValid) return;
+    if (!this.#lapsed || !this.leaseValid(this.env.clock.monotonicMs())) return;
     this.#lapsed = false;
     for (const tokens of this.#tokens.values()) tokens.own?.leaseHeard();
   }
