@@ -149,8 +149,9 @@ export class SubscriptionTokens {
       const retaken = this.#own?.overridden(changed) ?? [];
       const isNew = (shard: number, at: number): boolean =>
         !isConfirmed(this.table.at(shard) as Token, formerly[at]);
-      this.#row.touched();
-      this.#changedHere(changed.filter(isNew));
+      const fresh = changed.filter(isNew);
+      if (fresh.length < changed.length) this.#row.touched();
+      this.#changedHere(fresh, false);
       if (retaken.length > 0) this.#announce(retaken);
     }
     this.schedule();
@@ -158,7 +159,7 @@ export class SubscriptionTokens {
 
   /** This node's own word about these shards, to all. */
   changed(shards: readonly number[]): void {
-    this.#changedHere(shards);
+    this.#changedHere(shards, true);
     this.#announce(shards);
   }
 
@@ -206,9 +207,9 @@ export class SubscriptionTokens {
     });
   }
 
-  #changedHere(shards: readonly number[]): void {
+  #changedHere(shards: readonly number[], isOwn: boolean): void {
     if (shards.length === 0) return;
-    this.#row.changed(shards);
+    this.#row.changed(shards, isOwn);
     this.onHolders();
   }
 

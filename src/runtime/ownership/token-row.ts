@@ -4,13 +4,13 @@
  * Problem: a producer that restarts must not go back to a holder that another one had overtaken before, or a
  * later message would be accepted under a smaller fence. Approach: the whole table is one row, written with
  * the next commit after a change; a register is *safe* once it is on the disk, and a producer sends under
- * safe registers only.
+ * safe registers only. So a word of others that lets nobody send is in no hurry.
  *
  * Invariant: `isSafe(s)` implies that the register of s as it stands is durable, or differs from what is by a
  * phase in which the same token may be used alike.
  */
 import { SHARD_COUNT } from "../../core/shard-map.ts";
-import type { TokenEntry, TokenTable } from "../../core/token-table.ts";
+import { isUsable, type TokenEntry, type TokenTable } from "../../core/token-table.ts";
 import type { MeshError } from "../../errors.ts";
 import type { CommitOwner } from "../journal/commit-owner.ts";
 import type { Committer } from "../journal/committer.ts";
@@ -52,9 +52,19 @@ export class TokenRow implements CommitOwner {
     this.#table.merge(row.entries, nowMs);
   }
 
-  changed(shards: readonly number[]): void {
-    for (const shard of shards) this.#states[shard] = CHANGED;
-    this.#committer.dirty(this);
+  /**
+   * These registers are others now, by this node's own word or another's. Those of others under which nothing is
+   * sent bring no commit about: the next holder's word, which comes soon, would have to wait for its end.
+   */
+  changed(shards: readonly number[], isOwn: boolean): void {
+    let isUrgent = isOwn;
+    for (const shard of shards) {
+      this.#states[shard] = CHANGED;
+      const token = this.#table.at(shard);
+      isUrgent ||= token !== undefined && isUsable(token);
+    }
+    if (isUrgent) this.#committer.dirty(this);
+    else this.#committer.dirtyLater(this);
   }
 
   /** Only a phase changed that makes no difference to who may get messages. */
