@@ -13,6 +13,9 @@ import type { Environment } from "../environment.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Peer } from "./peer.ts";
 
+/** Of a heartbeat: how long what came while this process stood still is read before a verdict. */
+const READ_PART = 0.2;
+
 export class Leases {
   readonly #env: Environment;
   readonly #liveness: Liveness;
@@ -59,8 +62,9 @@ export class Leases {
       peer.timer = undefined;
       const { heartbeatMs } = this.#env.times;
       const isLate = clock.monotonicMs() - dueMs > heartbeatMs;
-      // This process stood still: what came meanwhile, the peer's return perhaps, is read first.
-      if (isLate && !isLast) this.#wait(peer, heartbeatMs, true);
+      // This process stood still: what came meanwhile, the peer's return perhaps, is read first. That is a few turns
+      // of the event loop and an answer of the peer; a whole heartbeat more would be a sixth of the fail-over.
+      if (isLate && !isLast) this.#wait(peer, heartbeatMs * READ_PART, true);
       else this.#over(peer);
     });
   }
