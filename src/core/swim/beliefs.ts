@@ -142,7 +142,10 @@ export class Beliefs {
   accuse(member: number, nowMs: number): void {
     const claim = this.table.claim(member, this.#id);
     if (claim.state === "suspect") this.#confirm(member, claim);
-    else if (isLive(claim.state)) this.hear({ ...claim, state: "suspect" }, "news", nowMs);
+    if (claim.state !== "alive" && claim.state !== "stalled") return;
+    // One that is stalled already fails every probe: vouching each time would use up its vouches.
+    const witnessed = this.#witnessed(member, claim, nowMs);
+    this.hear(witnessed ?? { ...claim, state: "suspect" }, "news", nowMs);
   }
 
   /** The member's process answers, and its event loop does not turn. It is stalled as soon as anybody doubts it. */

@@ -174,9 +174,10 @@ describe("beliefs", () => {
     expect(log).toEqual([]);
     beliefs.accuse(ann, 10);
     beliefs.hear(claim("ann", { state: "suspect", accuser: "bob" }), "news", 20);
-    expect(log).toEqual(["ann stalled"]);
+    expect(log).toEqual(["ann stalled", "ann stalled"]); // by itself, and against bob's word
     beliefs.hear(claim("ann", { vouch: 1, state: "dead" }), "news", 30);
-    expect(log).toEqual(["ann stalled", "ann stalled"]);
+    for (let probes = 0; probes < 300; probes++) beliefs.accuse(ann, 40);
+    expect(log).toEqual(["ann stalled", "ann stalled", "ann stalled"]);
     expect(beliefs.table.claim(ann)).toEqual(claim("ann", { vouch: 2, state: "stalled" }));
     const silentMs = TIMES.pulseMs + 1;
     beliefs.accuse(ann, silentMs);
