@@ -309,10 +309,9 @@ export class Swim {
   /** Begins every call: whoever comes late by more than an answer may take stood still meanwhile. */
   #enter(nowMs: number): void {
     const { probeMs, timeoutMs } = this.#times;
-    const before = this.#nowMs;
+    const sinceLastMs = nowMs - this.#nowMs;
     this.#nowMs = nowMs;
-    if (nowMs - before <= timeoutMs) return;
-    if (nowMs - Math.max(this.dueMs, before) <= timeoutMs) return;
+    if (sinceLastMs <= timeoutMs || nowMs - this.dueMs <= timeoutMs) return;
     this.#health.failed();
     this.#prober.stoodStill(nowMs);
     this.#beliefs.stoodStill(nowMs + probeMs + timeoutMs);

@@ -112,6 +112,17 @@ describe("a mesh of members", () => {
     expect(again.claimOf("dan")).toEqual(claim("dan", { epoch: 2, incarnation: 0 }));
   });
 
+  it("finds by comparing tables what was never said", () => {
+    const mesh = new Mesh();
+    const ann = swim("ann", ["bob"]);
+    mesh.add("ann", ann);
+    mesh.add("bob", swim("bob", ["ann", "eve"]));
+    mesh.add("eve", swim("eve", ["bob"]));
+    mesh.run(3 * TIMES.exchangeMs);
+    expect(mesh.states("eve")).toEqual(["alive", "alive"]);
+    expect(mesh.states("ann")).toEqual(["alive", "alive"]);
+  });
+
   it("keeps a member that is blocked and heard, and loses it when it is heard no more", () => {
     const { mesh, nodes } = whole();
     const ann = nodes.get("ann") as Swim;
