@@ -250,8 +250,10 @@ export class MeshNode {
   /** The other nodes this one knows. */
   peers(): PeerInfo[] {
     const peers: PeerInfo[] = [];
-    for (const { nodeId, service, epoch, state, addresses } of this.#runtime.links.peers.values()) {
-      if (nodeId !== this.id) peers.push({ nodeId, service, epoch, state, addresses });
+    for (const peer of this.#runtime.links.peers.values()) {
+      const { nodeId, service, epoch, state, addresses, link } = peer;
+      const transport = link?.scheme ?? "";
+      if (nodeId !== this.id) peers.push({ nodeId, service, epoch, state, addresses, transport });
     }
     return peers;
   }

@@ -12,6 +12,8 @@ export type PeerInfo = {
    */
   readonly state: PeerState;
   readonly addresses: readonly string[];
+  /** Scheme of the transport it is linked through: "tcp"; "" without a link. */
+  readonly transport: string;
 };
 
 export type Ledgers = Readonly<Record<string, LedgerCounts & { readonly pending: number }>>;

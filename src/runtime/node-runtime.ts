@@ -51,7 +51,13 @@ export type NodeRuntimeOptions = {
 
 /** While commits fail, they are tried again this often. */
 const RETRY_COMMIT_MS = 200;
-const ITSELF = Object.freeze({ dialled: false, target: "", address: "itself" });
+const ITSELF = Object.freeze({
+  dialled: false,
+  target: "",
+  address: "itself",
+  scheme: "itself",
+  redirect: false,
+});
 
 export class NodeRuntime implements LinkTableEvents, FrameOwner {
   readonly env: Environment;
@@ -124,7 +130,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
       });
       const port = index === 0 ? listen.port : 0;
       const listener = await transport.listen({ host: listen.host, port }, (connection) =>
-        this.links.accept(connection),
+        this.links.accept(connection, transport.scheme),
       );
       this.#listeners.push(listener);
       this.#addresses.push(advertisedAddress(listener.address, this.#options.advertiseHost));

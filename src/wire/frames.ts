@@ -33,12 +33,14 @@ import {
   type ByeFrame,
   type HelloFrame,
   type RejectFrame,
-  readFarewell,
+  readBye,
   readHello,
+  readReject,
   readWelcome,
   type WelcomeFrame,
-  writeFarewell,
+  writeBye,
   writeHello,
+  writeReject,
   writeWelcome,
 } from "./handshake.ts";
 import { type HoldFrame, readHold, writeHold } from "./hold.ts";
@@ -198,7 +200,7 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
     case FIELDS.welcome:
       return readWelcome(reader, session);
     case FIELDS.reject:
-      return readFarewell(reader, "reject", session);
+      return readReject(reader, session);
     case FIELDS.declare:
       return readDeclare(reader, session);
     case FIELDS.declared:
@@ -220,7 +222,7 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
     case FIELDS.ping:
       return readPing(reader, session);
     case FIELDS.bye:
-      return readFarewell(reader, "bye", session);
+      return readBye(reader, session);
     case FIELDS.cancel:
       return readCancel(reader, session);
     case FIELDS.ask:
@@ -239,8 +241,10 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
       writeWelcome(writer, frame);
       break;
     case "reject":
+      writeReject(writer, frame);
+      break;
     case "bye":
-      writeFarewell(writer, frame);
+      writeBye(writer, frame);
       break;
     case "declare":
       writeDeclare(writer, frame);

@@ -2,6 +2,7 @@
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import {
+  boolField,
   bytesField,
   messageField,
   textField,
@@ -47,6 +48,8 @@ export type HelloFrame = {
   /** The highest epoch of the receiver that the sender has seen, and its nonce; 0 and empty if none. */
   readonly knownEpoch: number;
   readonly knownNonce: Uint8Array;
+  /** Would rather be rejected with BETTER_ADDRESS than welcomed over a worse transport than both have. */
+  readonly redirect: boolean;
 };
 
 export type WelcomeFrame = {
@@ -63,6 +66,9 @@ export type RejectFrame = {
   readonly session: number;
   readonly code: string;
   readonly message: string;
+  /** With BETTER_ADDRESS: where to dial instead, and whom. */
+  readonly addresses: readonly string[];
+  readonly nodeId: string;
 };
 
 export type ByeFrame = {
@@ -79,6 +85,7 @@ export const writeHello = (writer: ByteWriter, hello: HelloFrame): void => {
   textField(writer, 0x12, hello.targetNodeId);
   uint32Field(writer, 0x18, hello.knownEpoch);
   bytesField(writer, 0x22, hello.knownNonce);
+  boolField(writer, 0x28, hello.redirect);
 };
 
 export const readHello = (reader: ByteReader, session: number): HelloFrame => {
@@ -86,16 +93,18 @@ export const readHello = (reader: ByteReader, session: number): HelloFrame => {
   let targetNodeId = "";
   let knownEpoch = 0;
   let knownNonce = NO_BYTES;
+  let redirect = false;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) identity = readOnlyIdentity(reader, identity);
     else if (tag === 0x12) targetNodeId = reader.string();
     else if (tag === 0x18) knownEpoch = reader.uint32();
     else if (tag === 0x22) knownNonce = reader.view();
-    else reader.skip(tag, 0x1e);
+    else if (tag === 0x28) redirect = reader.bool();
+    else reader.skip(tag, 0x3e);
   }
   if (identity === undefined) throw new WireError("hello without identity");
-  return { type: "hello", session, identity, targetNodeId, knownEpoch, knownNonce };
+  return { type: "hello", session, identity, targetNodeId, knownEpoch, knownNonce, redirect };
 };
 
 export const writeWelcome = (writer: ByteWriter, welcome: WelcomeFrame): void => {
@@ -122,17 +131,38 @@ export const readWelcome = (reader: ByteReader, session: number): WelcomeFrame =
   return { type: "welcome", session, identity, protocol, knownEpoch, knownNonce };
 };
 
-/** Reject and Bye have the same two fields. */
-export const writeFarewell = (writer: ByteWriter, frame: RejectFrame | ByeFrame): void => {
-  textField(writer, 0x0a, frame.code);
-  textField(writer, 0x12, frame.message);
+export const writeReject = (writer: ByteWriter, reject: RejectFrame): void => {
+  textField(writer, 0x0a, reject.code);
+  textField(writer, 0x12, reject.message);
+  for (const address of reject.addresses) {
+    writer.tag(0x1a);
+    writer.string(address);
+  }
+  textField(writer, 0x22, reject.nodeId);
 };
 
-export const readFarewell = <Type extends "reject" | "bye">(
-  reader: ByteReader,
-  type: Type,
-  session: number,
-): { type: Type; session: number; code: string; message: string } => {
+export const readReject = (reader: ByteReader, session: number): RejectFrame => {
+  let code = "";
+  let message = "";
+  let nodeId = "";
+  const addresses: string[] = [];
+  while (reader.position < reader.limit) {
+    const tag = reader.tag();
+    if (tag === 0x0a) code = reader.string();
+    else if (tag === 0x12) message = reader.string();
+    else if (tag === 0x1a) addresses.push(reader.string());
+    else if (tag === 0x22) nodeId = reader.string();
+    else reader.skip(tag, 0x1e);
+  }
+  return { type: "reject", session, code, message, addresses, nodeId };
+};
+
+export const writeBye = (writer: ByteWriter, bye: ByeFrame): void => {
+  textField(writer, 0x0a, bye.code);
+  textField(writer, 0x12, bye.message);
+};
+
+export const readBye = (reader: ByteReader, session: number): ByeFrame => {
   let code = "";
   let message = "";
   while (reader.position < reader.limit) {
@@ -141,7 +171,7 @@ export const readFarewell = <Type extends "reject" | "bye">(
     else if (tag === 0x12) message = reader.string();
     else reader.skip(tag, 0x06);
   }
-  return { type, session, code, message };
+  return { type: "bye", session, code, message };
 };
 
 const writeIdentity = (writer: ByteWriter, identity: Identity): void => {

@@ -13,9 +13,12 @@ import { createNode } from "../../src/mesh/create-node.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Subscription } from "../../src/mesh/subscription.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
+import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
+import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { handlerOf, replierOf } from "./node-behaviour.ts";
 import { KillingTransport } from "./node-kill-rule.ts";
+import { ClosableTransport } from "./node-listeners.ts";
 import type { ChildOptions, Command, FailedCall, Listen, Said, Say } from "./node-protocol.ts";
 
 /** Finds whom the test names. */
@@ -49,7 +52,10 @@ const say = (said: Said): void => {
   }
 };
 
+const CREATE = { zmq: zeromq, tcp: stream, grpc } as const;
+
 const told = new ToldPeers();
+const closable: ClosableTransport[] = [];
 const subscriptions = new Map<string, Subscription>();
 const requests = new Map<number, AbortController>();
 let node: MeshNode | undefined;
@@ -65,8 +71,9 @@ const create = async ({
   mdns: multicast,
   dns: names,
   kill,
+  transports: schemes = ["zmq"],
 }: ChildOptions) => {
-  const transport = zeromq();
+  closable.push(...schemes.map((scheme) => new ClosableTransport(CREATE[scheme]())));
   node = await createNode({
     ...options,
     discovery: [
@@ -77,7 +84,7 @@ const create = async ({
         ? []
         : [dns(names.name, { port: names.port, servers: [names.server] })]),
     ],
-    transports: [kill === undefined ? transport : new KillingTransport(transport, kill)],
+    transports: closable.map((one) => (kill === undefined ? one : new KillingTransport(one, kill))),
   });
   void watch(node);
   return info();
@@ -91,7 +98,7 @@ const watch = async (watched: MeshNode): Promise<void> => {
 
 const info = () => {
   const { id, addresses, dataDir } = started();
-  return { id, address: addresses[0], dataDir };
+  return { id, address: addresses[0], addresses, dataDir };
 };
 
 const listen = async (listen: Listen) => {
@@ -164,6 +171,10 @@ const run = async (id: number, given: Command): Promise<unknown> => {
       return requests.get(given.call)?.abort();
     case "connect":
       return told.found(given.address);
+    case "close-listener":
+      return closable.find(({ scheme }) => scheme === given.scheme)?.closeListener();
+    case "open-listener":
+      return closable.find(({ scheme }) => scheme === given.scheme)?.openListener();
     case "dead-list":
       return started().deadLetters.list(
         given.group === undefined ? {} : { subscription: given.group },

@@ -72,6 +72,8 @@ export type ChildOptions = {
   /** Finds peers by this name at a name server. */
   readonly dns?: { readonly name: string; readonly port: number; readonly server: string };
   readonly kill?: KillRule;
+  /** By scheme, in the order of listening; default ZeroMQ alone. */
+  readonly transports?: readonly ("zmq" | "tcp" | "grpc")[];
 };
 
 export type Say = {
@@ -91,6 +93,8 @@ export type Command =
   | { readonly op: "flood"; readonly subject: string; readonly count: number }
   | { readonly op: "abort"; readonly call: number }
   | { readonly op: "connect"; readonly address: string }
+  /** The listener of that transport closes, and what it accepted; or listens again on the same port. */
+  | { readonly op: "close-listener" | "open-listener"; readonly scheme: string }
   | { readonly op: "dead-list"; readonly group?: string }
   | { readonly op: "dead-get" | "dead-replay" | "dead-discard"; readonly letter: string }
   | { readonly op: "info" | "ledger" | "counters" | "peers" | "health" | "stop" };

@@ -52,6 +52,7 @@ export class ChildNode {
   readonly exited: Promise<NodeJS.Signals | number | null>;
   id = "";
   address = "";
+  addresses: readonly string[] = [];
   dataDir = "";
   alive = true;
   /** For the test to say: the process has stopped where it is. */
@@ -97,6 +98,7 @@ export class ChildNode {
     const info = (await this.call({ op: "create", ...options })) as {
       id: string;
       address: string;
+      addresses: string[];
       dataDir: string;
     };
     Object.assign(this, info);

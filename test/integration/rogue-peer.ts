@@ -102,4 +102,5 @@ export const helloOf = (mesh: string, change: Partial<HelloFrame["identity"]> = 
     targetNodeId: "",
     knownEpoch: 0,
     knownNonce: new Uint8Array(0),
+    redirect: false,
   });

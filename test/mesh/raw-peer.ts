@@ -55,6 +55,7 @@ export class RawPeer {
       targetNodeId: "",
       knownEpoch: 0,
       knownNonce: new Uint8Array(0),
+      redirect: false,
     });
     await clock.until(() => peer.session !== 0 || peer.closed);
     return peer;

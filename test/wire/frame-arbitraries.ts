@@ -171,9 +171,16 @@ const is = <const Type extends KnownFrame["type"]>(type: Type) => fc.constant(ty
 export const FRAME_ARBITRARIES: {
   readonly [Type in KnownFrame["type"]]: fc.Arbitrary<Extract<KnownFrame, { type: Type }>>;
 } = {
-  hello: fc.record({ type: is("hello"), session, identity, targetNodeId: text, ...known }),
+  hello: fc.record({
+    type: is("hello"),
+    session,
+    identity,
+    targetNodeId: text,
+    redirect: fc.boolean(),
+    ...known,
+  }),
   welcome: fc.record({ type: is("welcome"), session, identity, protocol: uint32, ...known }),
-  reject: fc.record({ type: is("reject"), ...farewell }),
+  reject: fc.record({ type: is("reject"), addresses: few(text), nodeId: text, ...farewell }),
   bye: fc.record({ type: is("bye"), ...farewell }),
   declare: fc.record({
     type: is("declare"),

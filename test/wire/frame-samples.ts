@@ -86,6 +86,7 @@ export const SAMPLE_FRAMES: {
     targetNodeId: "n8",
     knownEpoch: 7,
     knownNonce: bytes("aabb"),
+    redirect: true,
   },
   welcome: {
     type: "welcome",
@@ -95,7 +96,14 @@ export const SAMPLE_FRAMES: {
     knownEpoch: 7,
     knownNonce: bytes("aabb"),
   },
-  reject: { type: "reject", session: 0, code: "WRONG_MESH", message: "shop is not bank" },
+  reject: {
+    type: "reject",
+    session: 0,
+    code: "BETTER_ADDRESS",
+    message: "tcp",
+    addresses: ["tcp://[::1]:7401"],
+    nodeId: "n8",
+  },
   declare: {
     type: "declare",
     session,

@@ -4,7 +4,9 @@
  * Problem: a peer is heard of in several ways at once, moves, leaves, comes back under another id at the same
  * address, and networks part and heal. Approach: one target per thing to dial. One that is known by address
  * alone is the operator's word and never given up; one known by node id goes when the peer said goodbye, or
- * when its discovery lost it and it cannot be reached for a while.
+ * when its discovery lost it and it cannot be reached for a while. Each is dialled by the best address that
+ * answers, of those that were found and those that the node said of itself when it was linked. One that is known by
+ * a worse one only is sent on by the node that it reaches, once; if that leads nowhere, what is known will do.
  *
  * Bound: `peersMax` targets; more are ignored and counted.
  */
@@ -12,8 +14,11 @@ import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
+import type { HelloFrame } from "../../wire/handshake.ts";
 import type { Environment } from "../environment.ts";
-import type { Link } from "./link.ts";
+import { asReached, preferenceOf, type Speaker, sendOn } from "./better-addresses.ts";
+import type { Link, LinkOrigin } from "./link.ts";
+import type { Refusal } from "./link-owner.ts";
 
 type Target = {
   readonly key: string;
@@ -27,6 +32,10 @@ type Target = {
   dialingSinceMs: number;
   /** The address it was dialled at last, whatever its discovery says since. */
   through: string;
+  /** Where the node says it is, when it was linked or when it sent this one on. */
+  learned: readonly string[];
+  /** It was sent on since it was linked last: what answers now will do. */
+  insists: boolean;
   /** Its discovery does not see it any more. */
   lost: boolean;
 };
@@ -34,10 +43,12 @@ type Target = {
 export interface DiallerOwner {
   isLinked(nodeId: string): boolean;
   /** A connection was made: greet over it. */
-  dialled(connection: Connection, address: string, nodeId: string): void;
+  dialled(connection: Connection, origin: Omit<LinkOrigin, "dialled">): void;
 }
 
 const DIAL_TIMEOUT_MS = 3_000;
+/** Of an address that only the node itself gave: it may be one that its own network alone knows. */
+const LEARNED_TIMEOUT_MS = 1_000;
 const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 5_000;
 /** Tries for a peer that its discovery has lost: about half a minute. */
@@ -73,6 +84,13 @@ export class Dialler {
     return false;
   }
 
+  /** How to refuse a peer that had better dial this node elsewhere; undefined when it may stay. */
+  sendOn(own: Speaker, hello: HelloFrame, scheme: string): Refusal | undefined {
+    const refusal = sendOn(this.#transports, own, hello, scheme);
+    if (refusal !== undefined) this.#env.counters.count("link.sentOn");
+    return refusal;
+  }
+
   /** A discovery heard of a peer. */
   found(hint: PeerHint): void {
     if (this.#stopped) return;
@@ -86,6 +104,7 @@ export class Dialler {
     target.lost = false;
     if (target.addresses.join() === hint.addresses.join()) return;
     target.addresses = hint.addresses; // the peer moved: the old addresses are worth nothing
+    target.learned = [];
     target.attempts = 0;
     this.#dialSoon(target, 0);
   }
@@ -107,6 +126,8 @@ export class Dialler {
       target.nodeId = nodeId;
       target.attempts = 0;
       target.dialing = false;
+      target.insists = false;
+      target.learned = asReached(addresses, target.through || (target.addresses[0] ?? ""));
     }
   }
 
@@ -117,11 +138,18 @@ export class Dialler {
     for (const target of [...this.#targets.values()]) {
       const dialled = link.dialled && target.through === link.address;
       if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
+      if (dialled && target.dialing) this.#doubt(target, link.address);
       if (dialled) target.dialing = false;
       const isItself = code === "SELF" && dialled && target.addresses.includes(link.address);
       if (isItself) this.#remove(target);
       else if (code === "STOPPED" && target.named) this.#remove(target);
-      else this.#again(target, dialled ? code : "", peerId);
+      else if (dialled && link.better !== undefined && !target.insists) {
+        target.insists = true;
+        target.nodeId = link.better.nodeId;
+        const said = new Set([...link.better.addresses, ...target.learned]);
+        target.learned = asReached([...said], link.address);
+        this.#dialSoon(target, 0);
+      } else this.#again(target, dialled ? code : "", peerId);
     }
   }
 
@@ -148,6 +176,8 @@ export class Dialler {
       dialing: false,
       dialingSinceMs: 0,
       through: "",
+      learned: [],
+      insists: false,
       lost: false,
     };
     this.#targets.set(key, target);
@@ -183,20 +213,26 @@ export class Dialler {
 
   async #dial(target: Target): Promise<void> {
     let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
-    for (const address of this.#ranked(target.addresses)) {
+    let redirect = !target.insists;
+    for (const address of this.#ranked(new Set([...target.addresses, ...target.learned]))) {
       const transport = this.#transportOf(address);
       if (transport === undefined) continue;
+      const timeoutMs = target.addresses.includes(address) ? DIAL_TIMEOUT_MS : LEARNED_TIMEOUT_MS;
+      const sinceMs = this.#env.clock.monotonicMs();
       try {
-        const connection = await transport.dial(address, { timeoutMs: DIAL_TIMEOUT_MS });
+        const connection = await transport.dial(address, { timeoutMs });
         if (this.#targets.get(target.key) === target) {
           target.through = address;
-          this.#owner.dialled(connection, address, target.nodeId);
+          const { scheme } = transport;
+          this.#owner.dialled(connection, { address, scheme, target: target.nodeId, redirect });
         } else {
           refuse(connection); // stopped, or gone meanwhile
         }
         return;
       } catch (error) {
         failure = error;
+        // A better one is known and silent. One that refuses may be about to listen: its node knows.
+        if (this.#env.clock.monotonicMs() - sinceMs >= LEARNED_TIMEOUT_MS) redirect = false;
       }
     }
     this.#failed(target, failure);
@@ -217,9 +253,16 @@ export class Dialler {
     return capMs * (0.5 + 0.5 * this.#env.random.fraction());
   }
 
+  /** Nobody was linked with there, and no discovery said that address: it is not tried again before a link is up. */
+  #doubt(target: Target, address: string): void {
+    if (target.addresses.includes(address)) return;
+    target.learned = target.learned.filter((one) => one !== address);
+    target.insists = true;
+  }
+
   /** Addresses by the preference of their transport. */
-  #ranked(addresses: readonly string[]): readonly string[] {
-    const rank = (address: string) => this.#transportOf(address)?.preference ?? -1;
+  #ranked(addresses: Iterable<string>): readonly string[] {
+    const rank = (address: string) => preferenceOf(this.#transports, address);
     return [...addresses].sort((a, b) => rank(b) - rank(a));
   }
 

@@ -4,13 +4,16 @@ import type { StallVerdict } from "../../core/stall.ts";
 import type { MeshError } from "../../errors.ts";
 import type { PingFrame } from "../../wire/credit.ts";
 import type { KnownFrame } from "../../wire/frames.ts";
-import type { HelloFrame, WelcomeFrame } from "../../wire/handshake.ts";
+import type { HelloFrame, RejectFrame, WelcomeFrame } from "../../wire/handshake.ts";
+
+/** Why a Hello is rejected, and where else to dial. */
+export type Refusal = Rejection & Partial<Pick<RejectFrame, "addresses" | "nodeId">>;
 
 export interface LinkOwner<Link> {
   /** The dialling side's first frame. */
   hello(link: Link): HelloFrame;
   /** The accepting side judges a Hello: the Welcome to answer, or why not. */
-  greet(link: Link, hello: HelloFrame): WelcomeFrame | Rejection;
+  greet(link: Link, hello: HelloFrame): WelcomeFrame | Refusal;
   /** The dialling side judges a Welcome. */
   welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined;
   /** The session is up; frames may be sent and will come. */

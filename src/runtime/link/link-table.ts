@@ -26,8 +26,8 @@ import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
 import { KnownLives } from "./known-lives.ts";
 import { Leases } from "./leases.ts";
-import { Link } from "./link.ts";
-import type { LinkOwner } from "./link-owner.ts";
+import { Link, type LinkOrigin } from "./link.ts";
+import type { LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
 import { newPeer, type Peer } from "./peer.ts";
@@ -67,8 +67,7 @@ export class LinkTable implements LinkOwner<Link> {
     this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
     this.#dialler = new Dialler(env, transports, {
       isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
-      dialled: (connection, address, target) =>
-        this.#start(connection, { dialled: true, target, address }),
+      dialled: (connection, origin) => this.#start(connection, { dialled: true, ...origin }),
     });
     this.#liveness = liveness;
     this.#leases = new Leases(env, liveness, (nodeId) => events.dead(nodeId, "dead"));
@@ -96,13 +95,16 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   /** An incoming connection. */
-  accept(connection: Connection): void {
-    if (this.#stopped || this.#links.size >= this.#env.limits.peersMax * 2) {
-      this.#env.counters.count("link.tooMany");
+  accept(connection: Connection, scheme: string): void {
+    // Its own link is up when all its listeners are: before, it could not say where it is.
+    const isStarting = this.#peers.size === 0;
+    if (isStarting || this.#stopped || this.#links.size >= this.#env.limits.peersMax * 2) {
+      if (!isStarting) this.#env.counters.count("link.tooMany");
       refuse(connection);
       return;
     }
-    this.#start(connection, { dialled: false, target: "", address: connection.remote });
+    const address = connection.remote;
+    this.#start(connection, { dialled: false, target: "", address, scheme, redirect: false });
   }
 
   /** A discovery heard of a peer. */
@@ -138,16 +140,19 @@ export class LinkTable implements LinkOwner<Link> {
       targetNodeId: link.target,
       knownEpoch: known?.epoch ?? 0,
       knownNonce: known?.nonce ?? new Uint8Array(0),
+      redirect: link.redirect,
     };
   }
 
-  greet(link: Link, hello: HelloFrame): WelcomeFrame | Rejection {
+  greet(link: Link, hello: HelloFrame): WelcomeFrame | Refusal {
     const verdict = this.#judge(link, hello, hello.targetNodeId);
     if (isRejection(verdict)) return verdict;
     const peerId = hello.identity.nodeId;
     if (this.#events.identity().nodeId < peerId && this.#dialler.isDialing(peerId)) {
       return { code: "ALREADY_LINKED", message: "this node is dialling you" };
     }
+    const better = this.#dialler.sendOn(this.#events.identity(), hello, link.scheme);
+    if (better !== undefined) return better;
     const known = this.known.of(peerId);
     return {
       type: "welcome",
@@ -307,7 +312,7 @@ export class LinkTable implements LinkOwner<Link> {
     peer.addresses = identity.addresses;
   }
 
-  #start(connection: Connection, how: { dialled: boolean; target: string; address: string }): void {
+  #start(connection: Connection, how: LinkOrigin): void {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     link.start();

@@ -10,55 +10,66 @@
  * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
  */
 
-import type { Rejection } from "../../core/session.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection } from "../../ports/transport.ts";
 import { BatchWriter } from "../../wire/batch-writer.ts";
 import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../wire/frames.ts";
-import type { Identity, WelcomeFrame } from "../../wire/handshake.ts";
+import type { Identity, RejectFrame, WelcomeFrame } from "../../wire/handshake.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
+import { BETTER } from "./better-addresses.ts";
 import type { LinkOwner } from "./link-owner.ts";
+import { Silence } from "./silence.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
 const BUFFERED_BYTES_MAX = 512 * 1024;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
 
+/** `scheme`: of the transport. `redirect`: it may be sent on to a better address. */
+export type LinkOrigin = {
+  readonly dialled: boolean;
+  readonly target: string;
+  readonly address: string;
+  readonly scheme: string;
+  readonly redirect: boolean;
+};
+
 export class Link {
   readonly #env: Environment;
   readonly #owner: LinkOwner<Link>;
   readonly #connection: Connection;
+  readonly #silence: Silence;
   readonly dialled: boolean;
   /** The node the dialler means to reach, or "". */
   readonly target: string;
   readonly address: string;
+  readonly scheme: string;
+  readonly redirect: boolean;
+  /** Where the peer would rather be dialled. */
+  better: Pick<RejectFrame, "addresses" | "nodeId"> | undefined;
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
   #state: "new" | "greeting" | "up" | "closed" = "new";
   #session = 0;
   #peer: Identity | undefined;
   #turnAsked = false;
   #timer: Timer | undefined;
-  #heardMs = 0;
   #pingId = 0;
   #heardPing = 0;
-  #beatMs = 0;
   #local = false;
   #stalled = false;
 
-  constructor(
-    env: Environment,
-    owner: LinkOwner<Link>,
-    connection: Connection,
-    how: { dialled: boolean; target: string; address: string },
-  ) {
+  constructor(env: Environment, owner: LinkOwner<Link>, connection: Connection, how: LinkOrigin) {
     this.#env = env;
     this.#owner = owner;
     this.#connection = connection;
+    this.#silence = new Silence(env.clock);
     this.dialled = how.dialled;
     this.target = how.target;
     this.address = how.address;
+    this.scheme = how.scheme;
+    this.redirect = how.redirect;
   }
 
   get isUp(): boolean {
@@ -87,12 +98,12 @@ export class Link {
 
   /** Milliseconds since the peer was last heard. */
   silentMs(): number {
-    return this.#env.clock.monotonicMs() - this.#heardMs;
+    return this.#silence.ms;
   }
 
   start(): void {
     this.#state = "greeting";
-    this.#heardMs = this.#env.clock.monotonicMs();
+    this.#silence.end();
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
       drained: () => {
@@ -110,7 +121,7 @@ export class Link {
   startLocal(self: Identity): void {
     this.#peer = self;
     this.#local = true;
-    this.#heardMs = this.#env.clock.monotonicMs();
+    this.#silence.end();
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
       drained: () => this.#owner.drained(this),
@@ -169,7 +180,7 @@ export class Link {
       this.close("MALFORMED", error.reason);
       return;
     }
-    this.#heardMs = this.#env.clock.monotonicMs();
+    this.#silence.end();
     if (this.#state === "greeting") this.#greet(frame);
     else this.#dispatch(frame);
   }
@@ -239,7 +250,8 @@ export class Link {
       this.#rise();
       return;
     }
-    this.#connection.send(encodeFrame({ type: "reject", session: 0, ...verdict }));
+    const reject = { type: "reject", session: 0, addresses: [], nodeId: "", ...verdict } as const;
+    this.#connection.send(encodeFrame(reject));
     this.#connection.close();
     this.#ended(new MeshError("PEER_LOST", verdict.message, { details: { code: verdict.code } }));
   }
@@ -261,7 +273,8 @@ export class Link {
     this.#rise();
   }
 
-  #refused(rejection: Rejection): void {
+  #refused(rejection: RejectFrame): void {
+    if (rejection.code === BETTER && this.redirect) this.better = rejection;
     this.#connection.close();
     this.#ended(
       new MeshError("PEER_LOST", `refused: ${rejection.message}`, {
@@ -273,7 +286,7 @@ export class Link {
   #rise(): void {
     this.#stopTimer();
     this.#state = "up";
-    this.#beatMs = this.#env.clock.monotonicMs();
+    this.#silence.watch();
     this.#owner.up(this);
     this.#beat();
   }
@@ -285,8 +298,9 @@ export class Link {
     const verdict = this.#local ? "unknown" : this.#owner.judge(this);
     const stalled = verdict === "stalled";
     // It turns again: its silence counts from now, for what it sends is on its way.
-    if (this.#stalled && verdict === "turning") this.#heardMs = this.#env.clock.monotonicMs();
-    if (this.#isSilent(silenceMs, heartbeatMs) && !stalled) {
+    if (this.#stalled && verdict === "turning") this.#silence.end();
+    const isSilent = this.#silence.isLonger(silenceMs, heartbeatMs) && !this.#local;
+    if (isSilent && !stalled) {
       this.close("TIMEOUT", `nothing heard for ${silenceMs} ms`);
       return;
     }
@@ -300,18 +314,6 @@ export class Link {
     const ids = { id: ++this.#pingId, echo: this.#heardPing };
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
     this.#timer = this.#env.clock.setTimer(heartbeatMs, () => this.#beat());
-  }
-
-  /**
-   * Time in which this process itself stood still is not the peer's silence: what came meanwhile waits
-   * to be read behind this timer.
-   */
-  #isSilent(silenceMs: number, heartbeatMs: number): boolean {
-    const now = this.#env.clock.monotonicMs();
-    const lateMs = now - this.#beatMs - heartbeatMs;
-    this.#beatMs = now;
-    if (lateMs > heartbeatMs) this.#heardMs = Math.min(now, this.#heardMs + lateMs);
-    return !this.#local && this.silentMs() > silenceMs;
   }
 
   #turn(): void {

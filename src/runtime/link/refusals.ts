@@ -1,12 +1,13 @@
 /** A link that never rose: both sides count why, the side that dialled reports it. */
 import type { MeshError } from "../../errors.ts";
 import type { Environment } from "../environment.ts";
+import { BETTER } from "./better-addresses.ts";
 import type { Link } from "./link.ts";
 
 /** The end of a link whose node has something new to say of itself. */
 export const JUMPED = "EPOCH_JUMPED";
 /** Ends of dialled links that mean nothing is wrong. */
-const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED]);
+const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED, BETTER]);
 
 export const noteRefusal = (
   env: Environment,

@@ -1,0 +1,63 @@
+/**
+ * Which of a node's addresses a peer had better dial: those over a transport that both have and that is
+ * better than the one it came by.
+ *
+ * A peer that knows one address knows nothing of the others; the node it reached does, and learns from the
+ * peer's own addresses which transports it has.
+ *
+ * Bound: ADDRESSES_MAX addresses are given, and taken from a peer.
+ */
+import type { Transport } from "../../ports/transport.ts";
+import type { HelloFrame, Identity } from "../../wire/handshake.ts";
+import type { Refusal } from "./link-owner.ts";
+
+/** Why a Hello is rejected: the peer is to dial one of the addresses that come with it. */
+export const BETTER = "BETTER_ADDRESS";
+/** As many as a node may have transports. */
+const ADDRESSES_MAX = 8;
+const WILDCARD = /^(0\.0\.0\.0|\[::\]):/;
+
+export type Speaker = Pick<Identity, "nodeId" | "addresses">;
+
+/** How good the transport of an address is; -1: there is none. */
+export const preferenceOf = (transports: readonly Transport[], address: string): number => {
+  const scheme = schemeOf(address);
+  return transports.find((one) => one.scheme === scheme)?.preference ?? -1;
+};
+
+/**
+ * @param own what this node says of itself
+ * @param scheme of the transport that the peer came by
+ * @returns how to refuse a peer that is sent on; undefined when it may stay
+ */
+export const sendOn = (
+  transports: readonly Transport[],
+  own: Speaker,
+  hello: HelloFrame,
+  scheme: string,
+): Refusal | undefined => {
+  if (!hello.redirect) return undefined;
+  const schemes = new Set(hello.identity.addresses.map(schemeOf));
+  const reached = preferenceOf(transports, `${scheme}://`);
+  const addresses = own.addresses
+    .filter((one) => schemes.has(schemeOf(one)) && preferenceOf(transports, one) > reached)
+    .slice(0, ADDRESSES_MAX);
+  if (addresses.length === 0) return undefined;
+  const message = "both have a better transport";
+  return { code: BETTER, message, addresses, nodeId: own.nodeId };
+};
+
+/** What a node said of itself when it was reached at `through`: a wildcard host is the host that was dialled. */
+export const asReached = (addresses: readonly string[], through: string): readonly string[] => {
+  const host = restOf(through).slice(0, restOf(through).lastIndexOf(":"));
+  return addresses.slice(0, ADDRESSES_MAX).map((address) => {
+    const rest = restOf(address);
+    const wild = WILDCARD.exec(rest);
+    if (wild === null) return address;
+    return `${schemeOf(address)}://${host}${rest.slice(wild[1]?.length)}`;
+  });
+};
+
+const schemeOf = (address: string): string => address.slice(0, address.indexOf("://"));
+
+const restOf = (address: string): string => address.slice(address.indexOf("://") + 3);
