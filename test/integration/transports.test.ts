@@ -7,6 +7,7 @@ import { type World, worlds } from "./world.ts";
 const world = worlds(afterEach);
 
 const ALL = ["zmq", "tcp", "grpc"] as const;
+const AT_A_TIME = 10;
 const ORDERS = "event orders orders";
 
 const through = async (node: ChildNode, other: ChildNode): Promise<string> =>
@@ -37,9 +38,13 @@ const pair = async (
   return { producer, consumer };
 };
 
+/** In order, some at a time, so that there is always something under way. */
 const publishAll = async (producer: ChildNode, numbers: readonly number[]): Promise<void> => {
   const options = { key: "one" };
-  for (const n of numbers) await producer.publish("orders", n, { options });
+  for (let at = 0; at < numbers.length; at += AT_A_TIME) {
+    const some = numbers.slice(at, at + AT_A_TIME);
+    await Promise.all(some.map((n) => producer.publish("orders", n, { options })));
+  }
 };
 
 describe("a pair that knows one address", () => {

@@ -3,6 +3,7 @@ import type { MeshNode } from "../../src/index.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
 import { Link } from "../../src/runtime/link/link.ts";
 import { memoryTransport } from "../../src/transport/memory/memory-transport.ts";
+import { decodeFrame, encodeFrame } from "../../src/wire/frames.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
 
@@ -102,6 +103,39 @@ describe("a peer that said goodbye", () => {
     const next = await mesh.node("there", { discovery: [], listen });
     await mesh.clock.until(() => stateOf(a, next) === "alive");
     expect(next.id).not.toBe(first.id);
+  });
+});
+
+describe("a node that is sent on", () => {
+  it("believes it once, asks only whom it was sent to, and is in no hurry where that leads nowhere", async () => {
+    const other = await mesh.node("other", { discovery: [] });
+    const hellos: { redirect: boolean; target: string }[] = [];
+    const liar = memoryTransport(mesh.network);
+    const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+    const { clock } = mesh;
+    await liar.start({ clock, logger: quiet, frameBytesMax: 2 ** 20, count: () => {} });
+    const { address } = await liar.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+      const frame = (bytes: Uint8Array): void => {
+        const hello = decodeFrame(bytes);
+        if (hello.type !== "hello") return;
+        hellos.push({ redirect: hello.redirect, target: hello.targetNodeId });
+        const addresses = Array.from({ length: 500 }, (_, at) => `mem://127.0.0.1:${at + 1}`);
+        const better = { addresses: [...other.addresses, ...addresses], nodeId: "n0b0dy" };
+        const reject = { type: "reject", session: 0, code: "BETTER_ADDRESS", message: "" } as const;
+        connection.send(encodeFrame({ ...reject, ...better }));
+        connection.close();
+      };
+      connection.open({ frame, drained: () => {}, closed: () => {} });
+    });
+    const a = await mesh.node("a", { discovery: [at(address)] });
+    await clock.advance(60_000);
+    expect(hellos[0]).toEqual({ redirect: true, target: "" });
+    // From then on what is known must do, until there has been a link.
+    expect(new Set(hellos.slice(1).map(({ redirect }) => redirect))).toEqual(new Set([false]));
+    expect(hellos.length).toBeGreaterThan(5);
+    expect(hellos.length).toBeLessThan(40);
+    expect(stateOf(a, other)).toBeUndefined();
+    await clock.run(liar.stop());
   });
 });
 

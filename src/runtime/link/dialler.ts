@@ -138,18 +138,14 @@ export class Dialler {
     for (const target of [...this.#targets.values()]) {
       const dialled = link.dialled && target.through === link.address;
       if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
-      if (dialled && target.dialing) this.#doubt(target, link.address);
+      const isSentOn = dialled && link.better !== undefined && !target.insists;
+      if (dialled && target.dialing && !isSentOn) this.#doubt(target, link.address);
       if (dialled) target.dialing = false;
       const isItself = code === "SELF" && dialled && target.addresses.includes(link.address);
       if (isItself) this.#remove(target);
       else if (code === "STOPPED" && target.named) this.#remove(target);
-      else if (dialled && link.better !== undefined && !target.insists) {
-        target.insists = true;
-        target.nodeId = link.better.nodeId;
-        const said = new Set([...link.better.addresses, ...target.learned]);
-        target.learned = asReached([...said], link.address);
-        this.#dialSoon(target, 0);
-      } else this.#again(target, dialled ? code : "", peerId);
+      else if (isSentOn) this.#sentOn(target, link);
+      else this.#again(target, dialled ? code : "", peerId);
     }
   }
 
@@ -251,6 +247,16 @@ export class Dialler {
   #backoffMs(target: Target): number {
     const capMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(target.attempts++, 10));
     return capMs * (0.5 + 0.5 * this.#env.random.fraction());
+  }
+
+  /** The node that was reached would rather be dialled elsewhere. */
+  #sentOn(target: Target, { better, address }: Link): void {
+    if (better === undefined) return;
+    const said = new Set([...better.addresses, ...target.learned]);
+    target.learned = asReached([...said], address);
+    target.nodeId = better.nodeId;
+    target.insists = true;
+    this.#dialSoon(target, 0);
   }
 
   /** Nobody was linked with there, and no discovery said that address: it is not tried again before a link is up. */
