@@ -210,7 +210,9 @@ export class Dialler {
   async #dial(target: Target): Promise<void> {
     let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
     let redirect = !target.insists;
-    for (const address of this.#ranked(new Set([...target.addresses, ...target.learned]))) {
+    // What a node said of itself is worth nothing when it is another one that is looked for.
+    const learned = target.nodeId === "" ? [] : target.learned;
+    for (const address of this.#ranked(new Set([...target.addresses, ...learned]))) {
       const transport = this.#transportOf(address);
       if (transport === undefined) continue;
       const timeoutMs = target.addresses.includes(address) ? DIAL_TIMEOUT_MS : LEARNED_TIMEOUT_MS;
