@@ -73,7 +73,8 @@ const create = async ({
   kill,
   transports: schemes = ["zmq"],
 }: ChildOptions) => {
-  closable.push(...schemes.map((scheme) => new ClosableTransport(CREATE[scheme]())));
+  const fresh = schemes.map((scheme) => new ClosableTransport(CREATE[scheme]()));
+  closable.splice(0, closable.length, ...fresh); // an earlier create may have failed
   node = await createNode({
     ...options,
     discovery: [
