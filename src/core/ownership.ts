@@ -23,7 +23,9 @@
  * - a step changes nothing when nothing changed and no time came.
  * Source: DESIGN section 8.
  */
+import { groupBy } from "./group-by.ts";
 import type { MemberView } from "./member-view.ts";
+import { emptyStep, type Step, type StepInput } from "./ownership-step.ts";
 import { SHARD_COUNT, type ShardMember } from "./shard-map.ts";
 import { ShardTargets } from "./shard-targets.ts";
 import type { Phase, Token, TokenTable } from "./token-table.ts";
@@ -39,29 +41,8 @@ export type OwnershipOptions = {
   readonly leaseMs: number;
 };
 
-export type StepInput = {
-  readonly nowMs: number;
-  readonly wallMs: number;
-  /** This node's lease is good: somebody heard it lately. */
-  readonly leaseValid: boolean;
-  /** Since when some other node is linked; undefined when none is. */
-  readonly metSinceMs: number | undefined;
-  /** Nothing of the moving shard runs here, and every settle of it has left. */
-  readonly isDrained: (shard: number) => boolean;
-};
-
-export type Step = {
-  /** Shards whose register is another now, ascending: others are to hear of it. */
-  readonly changed: number[];
-  /** Claims that became firm, apart from `changed`. */
-  readonly confirmed: number[];
-  readonly taken: number[];
-  /** Begin to move: nothing new starts, what waits goes back. */
-  readonly moving: number[];
-  readonly released: number[];
-  /** When to ask again if nothing happens before. */
-  readonly nextMs: number;
-};
+/** How a shard may be taken. */
+type Way = "claimed" | "held" | "not";
 
 const NONE = 0;
 const CLAIMED = 1;
@@ -118,39 +99,38 @@ export class Ownership {
 
   step(input: StepInput): Step {
     const { nowMs } = input;
-    const made: Step & { nextMs: number } = {
-      changed: [],
-      confirmed: [],
-      taken: [],
-      moving: [],
-      released: [],
-      nextMs: Infinity,
-    };
+    const made = emptyStep();
     this.#targets.update(this.#view.candidates(nowMs), !this.#leaving);
     const settled = this.#view.changedMs + this.#options.debounceMs;
     const due: { at: number } = { at: settled > nowMs ? settled : Infinity };
-    const wanted: Record<"claimed" | "held" | "moves", number[]> = {
+    const wanted: Record<"claimed" | "held" | "drained" | "moves", number[]> = {
       claimed: [],
       held: [],
+      drained: [],
       moves: [],
     };
     const again = this.#options.sticky ? "claimed" : "held";
+    /** By group and target: shards of one register that the map gives to the same are taken alike. */
+    const ways: Way[] = [];
     for (let shard = 0; shard < SHARD_COUNT; shard++) {
       const mine = this.#mine[shard];
       if (mine === NONE) {
-        const how = this.#mayTake(shard, input, due);
-        if (how !== undefined) wanted[how].push(shard);
+        if (this.#leaving) continue;
+        const isFor = this.#targets.isFor(shard);
+        const at = 2 * this.#table.groupOf(shard) + (isFor ? 1 : 0);
+        const way = (ways[at] ??= this.#wayToTake(shard, isFor, input, due));
+        if (way !== "not") wanted[way].push(shard);
       } else if (mine === MOVING) {
         if (!input.isDrained(shard)) continue;
-        if (!this.#leaving && this.#isFor(shard)) wanted[again].push(shard);
-        else this.#letGo(shard, nowMs, made);
+        const stays = !this.#leaving && this.#targets.isFor(shard);
+        wanted[stays ? again : "drained"].push(shard);
       } else if (this.#shouldMove(shard, nowMs)) wanted.moves.push(shard);
     }
+    this.#letGo(wanted.drained, nowMs, made);
     this.#move(wanted.moves, nowMs, made);
     this.#strengthen(input, due, made);
     this.#take(wanted.claimed, "claimed", input, made);
     this.#take(wanted.held, "held", input, made);
-    made.changed.sort((a, b) => a - b);
     made.nextMs = Math.min(due.at, this.#view.nextDeathMs(nowMs));
     return made;
   }
@@ -199,32 +179,30 @@ export class Ownership {
 
   // --- taking --------------------------------------------------------------------------------
 
-  /** How the shard may be taken now, if at all. Notes when that may be otherwise. */
-  #mayTake(shard: number, input: StepInput, due: { at: number }): "claimed" | "held" | undefined {
-    if (this.#leaving) return undefined;
+  /** How a shard with this one's register may be taken now. Notes when that may be otherwise. */
+  #wayToTake(shard: number, isFor: boolean, input: StepInput, due: { at: number }): Way {
     const { self, sticky, debounceMs } = this.#options;
     const { nowMs } = input;
     const token = this.#table.at(shard);
     const taken = sticky ? "claimed" : "held";
     if (token === undefined) {
-      if (!this.#isFor(shard)) return undefined;
-      return this.#isSettled(nowMs) && input.leaseValid ? "claimed" : undefined;
+      return isFor && this.#isSettled(nowMs) && input.leaseValid ? "claimed" : "not";
     }
     if (token.phase === "released") {
       if (token.next === self.id) return taken;
-      if (!this.#isFor(shard)) return undefined;
+      if (!isFor) return "not";
       if (this.#view.stateOf(token.next, nowMs) === "dead") return taken;
       const atMs = this.#table.heardMs(shard) + debounceMs;
       if (atMs > nowMs) due.at = Math.min(due.at, atMs);
-      return atMs <= nowMs && this.#isSettled(nowMs) ? taken : undefined;
+      return atMs <= nowMs && this.#isSettled(nowMs) ? taken : "not";
     }
     if (token.holder === self.id) {
       return sticky && token.phase === "held" ? "held" : "claimed"; // an earlier life's
     }
-    if (sticky && token.phase === "held") return undefined;
-    if (!this.#isFor(shard) || !input.leaseValid) return undefined;
+    if (sticky && token.phase === "held") return "not";
+    if (!isFor || !input.leaseValid) return "not";
     this.#view.watch(token.holder, nowMs);
-    return this.#view.stateOf(token.holder, nowMs) === "dead" ? taken : undefined;
+    return this.#view.stateOf(token.holder, nowMs) === "dead" ? taken : "not";
   }
 
   #take(shards: readonly number[], phase: "claimed" | "held", input: StepInput, into: Step): void {
@@ -283,9 +261,9 @@ export class Ownership {
   #shouldMove(shard: number, nowMs: number): boolean {
     if (this.#options.sticky && this.#mine[shard] === HELD) return false;
     if (this.#leaving) return true;
+    if (this.#targets.isFor(shard) || !this.#isSettled(nowMs)) return false;
     const target = this.#targets.of(shard);
-    if (target === undefined || target.id === this.#options.self.id) return false;
-    return this.#isSettled(nowMs) && this.#view.isLinked(target.id);
+    return target !== undefined && this.#view.isLinked(target.id);
   }
 
   #move(shards: readonly number[], nowMs: number, into: Step): void {
@@ -299,15 +277,20 @@ export class Ownership {
     }
   }
 
-  /** A drained shard goes to whom the view names now; one that leaves alone keeps it for its next life. */
-  #letGo(shard: number, nowMs: number, into: Step): void {
+  /** Drained shards go to whom the view names now; one that leaves alone keeps them for its next life. */
+  #letGo(shards: readonly number[], nowMs: number, into: Step): void {
     const holder = this.#options.self.id;
-    const next = this.#targets.of(shard)?.id ?? holder;
-    const { term } = this.#table.at(shard) as Token;
-    this.#table.set([shard], { term, holder, phase: "released", next }, nowMs);
-    this.#become(shard, NONE);
-    into.released.push(shard);
-    into.changed.push(shard);
+    const nextOf = (shard: number): string => this.#targets.of(shard)?.id ?? holder;
+    for (const [next, theirs] of groupBy(shards, nextOf)) {
+      for (const [term, same] of groupBy(theirs, this.#termOf)) {
+        this.#table.set(same, { term, holder, phase: "released", next }, nowMs);
+      }
+    }
+    for (const shard of shards) {
+      this.#become(shard, NONE);
+      into.released.push(shard);
+      into.changed.push(shard);
+    }
   }
 
   // --- inside --------------------------------------------------------------------------------
@@ -318,15 +301,10 @@ export class Ownership {
 
   /** The tokens go on to another phase, each at its term. */
   #advance(shards: readonly number[], phase: Phase, nowMs: number): void {
-    const byTerm = new Map<number, number[]>();
-    for (const shard of shards) {
-      const { term } = this.#table.at(shard) as Token;
-      const same = byTerm.get(term);
-      if (same === undefined) byTerm.set(term, [shard]);
-      else same.push(shard);
-    }
-    for (const [term, same] of byTerm) this.#set(same, term, phase, nowMs);
+    for (const [term, same] of groupBy(shards, this.#termOf)) this.#set(same, term, phase, nowMs);
   }
+
+  readonly #termOf = (shard: number): number => (this.#table.at(shard) as Token).term;
 
   #become(shard: number, mine: number): void {
     const counts = this.#counts;
@@ -342,9 +320,5 @@ export class Ownership {
 
   #isSettled(nowMs: number): boolean {
     return nowMs >= this.#view.changedMs + this.#options.debounceMs;
-  }
-
-  #isFor(shard: number): boolean {
-    return this.#targets.of(shard)?.id === this.#options.self.id;
   }
 }

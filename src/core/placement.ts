@@ -23,15 +23,13 @@ import { entriesWith, type Member, mayGoBeside, newMember } from "./member.ts";
 import { Opening } from "./opening.ts";
 import { Ring } from "./ring.ts";
 import { ShardGate } from "./shard-gate.ts";
-import { computeShardMap, SHARD_COUNT, shardOf } from "./shard-map.ts";
+import { shardOf } from "./shard-map.ts";
+import { type HolderOf, ShardOwners } from "./shard-owners.ts";
 
 /** Ended entries that may stand in queues before they are swept out. */
 const STALE_MAX = 256;
 /** Entries put back at once for each of which its queue is searched; more are sorted in with the rest. */
 const SCANS_MAX = 16;
-
-/** Who holds a shard's token, by node id; undefined: nobody gets its messages now. */
-export type HolderOf = (shard: number) => string | undefined;
 
 export class Placement {
   readonly #tally: EntryTally;
@@ -40,8 +38,7 @@ export class Placement {
   readonly #anyQueue = new Ring<Entry>();
   readonly #unowned = new Ring<Entry>();
   readonly #gate = new ShardGate<Member>();
-  readonly #holderOf: HolderOf | undefined;
-  #owners: readonly (Member | undefined)[] = [];
+  readonly #owners: ShardOwners;
   #keyed: boolean;
   #stale = 0;
 
@@ -51,7 +48,7 @@ export class Placement {
     tally: EntryTally,
     holds: KeyHolds,
   ) {
-    this.#holderOf = how.holderOf;
+    this.#owners = new ShardOwners(this.#members, how.holderOf);
     this.#keyed = how.keyed;
     this.#tally = tally;
     this.#holds = holds;
@@ -65,7 +62,7 @@ export class Placement {
     return this.#members;
   }
 
-  get owners(): readonly (Member | undefined)[] {
+  get owners(): ShardOwners {
     return this.#owners;
   }
 
@@ -124,12 +121,9 @@ export class Placement {
     this.#remap([]);
   }
 
-  /** Tokens may be with others than before. */
-  holdersChanged(): void {
-    if (this.#holderOf === undefined) return;
-    const before = this.#owners;
-    this.#owners = this.#ownersNow();
-    if (this.#owners.some((owner, shard) => owner !== before[shard])) this.replaceAll([]);
+  /** Tokens of these shards may be with others than before. */
+  holdersChanged(shards: readonly number[]): void {
+    if (this.#owners.holdersChanged(shards)) this.replaceAll([]);
   }
 
   /** False, and nothing changed, when two members have messages of one shard in flight. */
@@ -195,7 +189,7 @@ export class Placement {
       return;
     }
     if (this.#holds.size > 0 && !this.#holds.pass(entry)) return;
-    const owner = this.#owners[shardOf(entry.keyHash)];
+    const owner = this.#owners.of(shardOf(entry.keyHash));
     if (owner === undefined) this.#unowned.push(entry);
     else if (this.#gate.admit(entry, owner)) owner.queue.push(entry);
   }
@@ -291,7 +285,7 @@ export class Placement {
     if (assume) return true;
     const { keyHash } = entry;
     if (this.#gate.holdsBack(keyHash)) return true;
-    const queue = this.#owners[shardOf(keyHash)]?.queue ?? this.#unowned;
+    const queue = this.#owners.of(shardOf(keyHash))?.queue ?? this.#unowned;
     for (let at = 0; at < queue.length; at++) if (queue.at(at)?.keyHash === keyHash) return true;
     return false;
   }
@@ -327,20 +321,8 @@ export class Placement {
   }
 
   #remap(displaced: Entry[]): void {
-    this.#owners = this.#ownersNow();
+    this.#owners.remap();
     this.replaceAll(displaced);
-  }
-
-  #ownersNow(): readonly (Member | undefined)[] {
-    const holderOf = this.#holderOf;
-    if (holderOf === undefined) {
-      const members = [...this.#members.values()].filter((member) => !member.draining);
-      return Array.from(computeShardMap(members), (index) => members[index]);
-    }
-    return Array.from({ length: SHARD_COUNT }, (_, shard) => {
-      const member = this.#members.get(holderOf(shard) ?? "");
-      return member?.draining === true ? undefined : member;
-    });
   }
 }
 

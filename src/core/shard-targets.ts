@@ -22,6 +22,11 @@ export class ShardTargets {
     this.#map = computeShardMap(this.#members);
   }
 
+  /** Whether this member should own the shard: it is the last of the members. */
+  isFor(shard: number): boolean {
+    return this.#withSelf && this.#map[shard] === this.#members.length - 1;
+  }
+
   /** The member that should own the shard; undefined when there is none. */
   of(shard: number): ShardMember | undefined {
     return this.#members[this.#map[shard] ?? -1];

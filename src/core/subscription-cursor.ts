@@ -31,9 +31,10 @@ import { EntryWindow } from "./entry-window.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { type Member, mourn } from "./member.ts";
 import type { Opening } from "./opening.ts";
-import { type HolderOf, Placement } from "./placement.ts";
+import { Placement } from "./placement.ts";
 import type { Position } from "./position.ts";
 import { RetryTimes } from "./retry-times.ts";
+import type { HolderOf, ShardOwners } from "./shard-owners.ts";
 
 export type { Member } from "./member.ts";
 
@@ -91,8 +92,8 @@ export class SubscriptionCursor {
 
   /** How many more entries may be read. */
   get room(): number {
-    if (this.parked >= this.#options.lookAheadMax) return 0;
-    return Math.max(0, this.#options.windowMax - this.#window.length);
+    const { windowMax, lookAheadMax } = this.#options;
+    return this.parked >= lookAheadMax ? 0 : Math.max(0, windowMax - this.#window.length);
   }
 
   get members(): ReadonlyMap<string, Member> {
@@ -199,12 +200,12 @@ export class SubscriptionCursor {
     return true;
   }
 
-  /** Tokens may be with others than before: what waits is placed anew. */
-  holdersChanged(): void {
-    this.#placement.holdersChanged();
+  /** Tokens of these shards may be with others than before: what waits is placed anew. */
+  holdersChanged(shards: readonly number[]): void {
+    this.#placement.holdersChanged(shards);
   }
 
-  get owners(): readonly (Member | undefined)[] {
+  get owners(): ShardOwners {
     return this.#placement.owners;
   }
 

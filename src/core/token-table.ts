@@ -34,10 +34,16 @@ export type Token = {
 /** Shards with equal registers: flat pairs of how many are skipped and how many follow. */
 export type TokenEntry = Token & { readonly shards: readonly number[] };
 
+/** Shards whose registers were equal, and are equal now, each time to something else. */
+export type TokenChange = {
+  readonly token: Token;
+  readonly formerly: Token | undefined;
+  readonly shards: number[];
+};
+
 export type Merged = {
-  /** Shards whose register is another now, with what it was before. */
-  readonly changed: number[];
-  readonly formerly: (Token | undefined)[];
+  /** What was overridden, and by what. */
+  readonly changes: TokenChange[];
   /** Shards of which this table knows something later than what was said. */
   readonly stale: number[];
   /** Entries without sense: a term or name out of bounds. */
@@ -61,9 +67,9 @@ export const wallTerm = (wallMs: number): number => {
 };
 
 export class TokenTable {
-  /** Index into `#groups` plus one; 0: nobody has held it. */
+  /** Index into `#groups`; 0: nobody has held it. */
   readonly #groupOf = new Uint16Array(SHARD_COUNT);
-  readonly #groups: (Group | undefined)[] = [];
+  readonly #groups: (Group | undefined)[] = [undefined];
   readonly #byName = new Map<string, number>();
   readonly #free: number[] = [];
   #highest = 0;
@@ -75,6 +81,11 @@ export class TokenTable {
 
   at(shard: number): Token | undefined {
     return this.#groupAt(shard)?.token;
+  }
+
+  /** Shards of one group have equal registers; 0: they have none. Groups last until the next change. */
+  groupOf(shard: number): number {
+    return this.#groupOf[shard] as number;
   }
 
   /** When this node first heard of the shard's register; -Infinity when there is none. */
@@ -94,12 +105,7 @@ export class TokenTable {
 
   /** Takes over what wins against what is known. */
   merge(entries: readonly TokenEntry[], nowMs: number): Merged {
-    const merged: Merged & { ignored: number } = {
-      changed: [],
-      formerly: [],
-      stale: [],
-      ignored: 0,
-    };
+    const merged: Merged & { ignored: number } = { changes: [], stale: [], ignored: 0 };
     for (const entry of entries) {
       const token = tokenOf(entry);
       if (token === undefined) merged.ignored++;
@@ -117,51 +123,64 @@ export class TokenTable {
 
   /** The registers of these shards, or of all. */
   entries(shards?: readonly number[]): TokenEntry[] {
-    const found = new Map<number, number[]>();
-    const ends = new Map<number, number>();
+    const found: TokenEntry[] = [];
+    const rangesOf: (number[] | undefined)[] = [];
+    const ends = new Uint16Array(this.#groups.length);
     const visit = (shard: number): void => {
-      const group = this.#groupOf[shard] as number;
-      if (group === 0) return;
-      const ranges = found.get(group);
-      const end = ends.get(group) ?? 0;
-      if (ranges === undefined) found.set(group, [shard, 1]);
-      else if (shard === end) ranges[ranges.length - 1] = (ranges.at(-1) as number) + 1;
+      const index = this.#groupOf[shard] as number;
+      if (index === 0) return;
+      const ranges = rangesOf[index];
+      const end = ends[index] as number;
+      ends[index] = shard + 1;
+      if (ranges === undefined) {
+        const made = [shard, 1];
+        rangesOf[index] = made;
+        found.push({ ...(this.#groups[index] as Group).token, shards: made });
+      } else if (shard === end) (ranges[ranges.length - 1] as number)++;
       else ranges.push(shard - end, 1);
-      ends.set(group, shard + 1);
     };
-    if (shards !== undefined) for (const shard of shards.toSorted((a, b) => a - b)) visit(shard);
-    else for (let shard = 0; shard < SHARD_COUNT; shard++) visit(shard);
-    return [...found].map(([group, ranges]) => ({
-      ...(this.#groups[group - 1] as Group).token,
-      shards: ranges,
-    }));
+    if (shards === undefined) for (let shard = 0; shard < SHARD_COUNT; shard++) visit(shard);
+    else for (const shard of ascending(shards)) visit(shard);
+    return found;
   }
 
   #groupAt(shard: number): Group | undefined {
-    const index = this.#groupOf[shard] as number;
-    return index === 0 ? undefined : this.#groups[index - 1];
+    return this.#groups[this.#groupOf[shard] as number];
   }
 
   #mergeOne(ranges: readonly number[], token: Token, nowMs: number, into: Merged): void {
-    let index = -1;
+    let index = 0;
+    /** By group: what becomes of shards that are of it; undefined, nothing. */
+    const verdicts = new Map<number, number[] | undefined>();
     eachShard(ranges, (shard) => {
-      const known = this.at(shard);
-      const order = known === undefined ? 1 : compareTokens(token, known);
-      if (order < 0) into.stale.push(shard);
-      if (order <= 0) return;
-      if (index < 0) index = this.#groupFor(token, nowMs);
-      into.changed.push(shard);
-      into.formerly.push(known);
+      const group = this.#groupOf[shard] as number;
+      if (!verdicts.has(group)) verdicts.set(group, this.#verdict(group, token, into));
+      const shards = verdicts.get(group);
+      if (shards === undefined) return;
+      shards.push(shard);
+      if (shards === into.stale) return;
+      if (index === 0) index = this.#groupFor(token, nowMs);
       this.#put(shard, index);
     });
   }
 
+  /** Where a shard of the group belongs when the token is said of it. */
+  #verdict(group: number, token: Token, into: Merged): number[] | undefined {
+    const formerly = this.#groups[group]?.token;
+    const order = formerly === undefined ? 1 : compareTokens(token, formerly);
+    if (order === 0) return undefined;
+    if (order < 0) return into.stale;
+    const shards: number[] = [];
+    into.changes.push({ token, formerly, shards });
+    return shards;
+  }
+
   #put(shard: number, index: number): void {
     const before = this.#groupOf[shard] as number;
-    if (before === index + 1) return;
+    if (before === index) return;
     (this.#groups[index] as Group).shards++;
-    this.#groupOf[shard] = index + 1;
-    if (before > 0) this.#leave(before - 1);
+    this.#groupOf[shard] = index;
+    if (before > 0) this.#leave(before);
   }
 
   #groupFor(token: Token, nowMs: number): number {
@@ -213,6 +232,14 @@ export const eachShard = (ranges: readonly number[], visit: (shard: number) => v
     const end = Math.min(SHARD_COUNT, at + (ranges[pair + 1] as number));
     for (; at < end; at++) visit(at);
   }
+};
+
+const ascending = (shards: readonly number[]): readonly number[] => {
+  for (let at = 1; at < shards.length; at++) {
+    if ((shards[at - 1] as number) > (shards[at] as number))
+      return shards.toSorted((a, b) => a - b);
+  }
+  return shards;
 };
 
 /** The register that a peer states, or undefined when no node would state it. */

@@ -303,10 +303,11 @@ export class OwnershipWorld {
   #heard(from: Member, to: Member, { entries, linked }: Word): void {
     const { nowMs } = this;
     if (linked !== undefined) to.view.reported(from.id, linked, nowMs);
-    const { changed, formerly, stale } = to.table.merge(entries, nowMs);
+    const { changes, stale } = to.table.merge(entries, nowMs);
+    const changed = changes.flatMap(({ shards }) => shards);
     if (stale.length > 0) this.#say(to, [from], to.table.entries(stale));
     for (const shard of changed) to.view.heardOf((to.table.at(shard) as Token).holder, nowMs);
-    const concerned = new Set(formerly.map((token) => token?.holder));
+    const concerned = new Set(changes.map(({ formerly }) => formerly?.holder));
     const { retaken } = to.ownership.overridden(changed, nowMs, 1_800_000_000_000 + nowMs);
     for (const other of to.links) {
       if (concerned.has(other.id) && other !== from) {

@@ -70,11 +70,12 @@ describe("a table of tokens", () => {
         const table = new TokenTable();
         table.merge(entries, 0);
         const other = new TokenTable();
-        const { changed, stale } = other.merge(table.entries(), 0);
+        const { changes, stale } = other.merge(table.entries(), 0);
         expect(registers(other)).toEqual(registers(table));
         expect(stale).toEqual([]);
+        const changed = changes.flatMap(({ shards }) => shards);
         expect(changed.length).toBe(registers(table).filter(Boolean).length);
-        expect(other.merge(table.entries(), 0).changed).toEqual([]);
+        expect(other.merge(table.entries(), 0).changes).toEqual([]);
       }),
       { numRuns: 60 },
     );
@@ -94,8 +95,10 @@ describe("a table of tokens", () => {
       20,
     );
     expect(merged).toEqual({
-      changed: [1, 4, 5],
-      formerly: [held, undefined, undefined],
+      changes: [
+        { token: later, formerly: held, shards: [1] },
+        { token: earlier, formerly: undefined, shards: [4, 5] },
+      ],
       stale: [2, 3],
       ignored: 0,
     });
@@ -111,7 +114,7 @@ describe("a table of tokens", () => {
   it("ignores what no node would say, and ranges beyond the last shard", () => {
     const table = new TokenTable();
     const good = { term: 1, holder: "a", phase: "held", next: "", shards: [0, 1] } as const;
-    const { ignored, changed } = table.merge(
+    const { ignored, changes } = table.merge(
       [
         { ...good, term: 0 },
         { ...good, term: 1.5 },
@@ -124,7 +127,7 @@ describe("a table of tokens", () => {
       0,
     );
     expect(ignored).toBe(6);
-    expect(changed).toEqual([SHARD_COUNT - 1]);
+    expect(changes.map(({ shards }) => shards)).toEqual([[SHARD_COUNT - 1]]);
   });
 
   it("gives terms above all it has heard, and above the wall clock's, in range whatever that shows", () => {

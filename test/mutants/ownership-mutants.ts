@@ -7,7 +7,7 @@ export const OWNERSHIP_MUTANTS: readonly Mutant[] = [
     promise: "G3",
     does: "takes a shard from a holder whose lease has not run out",
     file: "src/core/ownership.ts",
-    anchor: 'return this.#view.stateOf(token.holder, nowMs) === "dead" ? taken : undefined;',
+    anchor: 'return this.#view.stateOf(token.holder, nowMs) === "dead" ? taken : "not";',
     replacement: "return taken;",
     caughtBy: { by: "simulation", checks: ["C5", "C8"], ground: "crowd" },
   },

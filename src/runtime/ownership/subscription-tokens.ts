@@ -10,7 +10,13 @@
  */
 import { MemberView } from "../../core/member-view.ts";
 import type { ShardMember } from "../../core/shard-map.ts";
-import { isConfirmed, isUsable, type Token, TokenTable, wallTerm } from "../../core/token-table.ts";
+import {
+  isConfirmed,
+  isUsable,
+  type TokenChange,
+  TokenTable,
+  wallTerm,
+} from "../../core/token-table.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { HoldEntry, HoldFrame } from "../../wire/hold.ts";
 import type { Link } from "../link/link.ts";
@@ -28,8 +34,8 @@ export class SubscriptionTokens {
   readonly view: MemberView;
   readonly #host: TokensHost;
   readonly #row: TokenRow;
-  /** Told when holders as a producer sees them may be others. */
-  onHolders: () => void = () => {};
+  /** Told of shards whose holders, as a producer sees them, may be others. */
+  onHolders: (shards: readonly number[]) => void = () => {};
   #own: OwnPart | undefined;
   #linkedTold = "";
   #scheduled = false;
@@ -43,7 +49,7 @@ export class SubscriptionTokens {
     const { leaseMs, rebalanceMs } = env.times;
     const nowMs = env.clock.monotonicMs();
     this.view = new MemberView({ leaseMs, debounceMs: rebalanceMs }, nowMs);
-    this.#row = new TokenRow(id, this.table, committer, () => this.onHolders());
+    this.#row = new TokenRow(id, this.table, committer, (shards) => this.onHolders(shards));
     try {
       this.#row.restore(store, nowMs);
     } catch (error) {
@@ -138,20 +144,19 @@ export class SubscriptionTokens {
     const from = link.peer.nodeId;
     const nowMs = this.nowMs;
     this.view.reported(from, frame.linked, nowMs);
-    const { changed, formerly, stale, ignored } = this.table.merge(frame.entries, nowMs);
+    const { changes, stale, ignored } = this.table.merge(frame.entries, nowMs);
     if (ignored > 0) counters.count("ownership.ignored", ignored);
     const limit = wallTerm(clock.wallMs()) + FAR_AHEAD_TERMS;
     if (frame.entries.some(({ term }) => term > limit)) counters.count("ownership.termFarAhead");
     this.tell(link, stale);
-    if (changed.length > 0) {
-      this.#tellConcerned(from, changed, formerly);
-      for (const holder of this.#holdersOf(changed)) this.view.heardOf(holder, nowMs);
-      const retaken = this.#own?.overridden(changed) ?? [];
-      const isNew = (shard: number, at: number): boolean =>
-        !isConfirmed(this.table.at(shard) as Token, formerly[at]);
-      const fresh = changed.filter(isNew);
-      if (fresh.length < changed.length) this.#row.touched();
-      this.#changedHere(fresh, false);
+    if (changes.length > 0) {
+      this.#tellConcerned(from, changes);
+      for (const { token } of changes) this.view.heardOf(token.holder, nowMs);
+      const retaken = this.#own?.overridden(changes.flatMap(({ shards }) => shards)) ?? [];
+      const news = changes.filter(({ token, formerly }) => !isConfirmed(token, formerly));
+      if (news.length < changes.length) this.#row.touched();
+      const shards = [...news.flatMap(({ shards }) => shards), ...retaken];
+      this.#changedHere(shards, retaken.length > 0);
       if (retaken.length > 0) this.#announce(retaken);
     }
     this.schedule();
@@ -210,7 +215,7 @@ export class SubscriptionTokens {
   #changedHere(shards: readonly number[], isOwn: boolean): void {
     if (shards.length === 0) return;
     this.#row.changed(shards, isOwn);
-    this.onHolders();
+    this.onHolders(shards);
   }
 
   #announce(shards: readonly number[]): void {
@@ -231,33 +236,19 @@ export class SubscriptionTokens {
   }
 
   /** Whoever was overridden hears of it here, although it may not reach who did that; so does who is next. */
-  #tellConcerned(
-    from: string,
-    changed: readonly number[],
-    formerly: readonly (Token | undefined)[],
-  ): void {
+  #tellConcerned(from: string, changes: readonly TokenChange[]): void {
     const told = new Map<string, number[]>();
-    const add = (nodeId: string, shard: number): void => {
-      const shards = told.get(nodeId);
-      if (shards === undefined) told.set(nodeId, [shard]);
-      else if (shards.at(-1) !== shard) shards.push(shard);
-    };
-    for (const [at, shard] of changed.entries()) {
-      const { holder, next } = this.table.at(shard) as Token;
-      for (const nodeId of [formerly[at]?.holder ?? "", next]) {
-        if (nodeId !== "" && nodeId !== from && nodeId !== holder) add(nodeId, shard);
+    for (const { token, formerly, shards } of changes) {
+      const { holder, next } = token;
+      for (const nodeId of new Set([formerly?.holder ?? "", next])) {
+        if (nodeId === "" || nodeId === from || nodeId === holder) continue;
+        told.set(nodeId, [...(told.get(nodeId) ?? []), ...shards]);
       }
     }
     for (const [nodeId, shards] of told) {
       const link = this.#host.linkWith(nodeId);
       if (link !== undefined) this.tell(link, shards);
     }
-  }
-
-  #holdersOf(shards: readonly number[]): Set<string> {
-    const holders = new Set<string>();
-    for (const shard of shards) holders.add((this.table.at(shard) as Token).holder);
-    return holders;
   }
 
   #send(link: Link, entries: readonly HoldEntry[]): void {

@@ -27,12 +27,17 @@ export class TokenRow implements CommitOwner {
   readonly #key: Uint8Array;
   readonly #table: TokenTable;
   readonly #committer: Committer;
-  readonly #onSafe: () => void;
+  readonly #onSafe: (shards: readonly number[]) => void;
   readonly #states = new Uint8Array(SHARD_COUNT);
   #ended = false;
 
-  /** `onSafe`: registers that had changed are on the disk. */
-  constructor(id: string, table: TokenTable, committer: Committer, onSafe: () => void) {
+  /** `onSafe`: registers of these shards, which had changed, are on the disk. */
+  constructor(
+    id: string,
+    table: TokenTable,
+    committer: Committer,
+    onSafe: (shards: readonly number[]) => void,
+  ) {
     this.#key = compositeKey("t", id);
     this.#table = table;
     this.#committer = committer;
@@ -90,16 +95,17 @@ export class TokenRow implements CommitOwner {
 
   committed(error: MeshError | undefined): void {
     if (this.#ended) return;
-    const found = this.#replace(WRITING, error === undefined ? SAFE : CHANGED);
-    if (error === undefined && found) this.#onSafe();
+    const written = this.#replace(WRITING, error === undefined ? SAFE : CHANGED);
+    if (error === undefined && written.length > 0) this.#onSafe(written);
   }
 
-  #replace(from: number, to: number): boolean {
+  /** Shards of the one state are of the other from now on; which they were. */
+  #replace(from: number, to: number): number[] {
     const states = this.#states;
-    let found = false;
+    const found: number[] = [];
     for (let shard = states.indexOf(from); shard >= 0; shard = states.indexOf(from, shard + 1)) {
       states[shard] = to;
-      found = true;
+      found.push(shard);
     }
     return found;
   }

@@ -88,7 +88,7 @@ const outletFor = (
   const { outlets } = state;
   if (outlets.size === 0) return undefined;
   if (state.isKeyed && keyHash >= 0) {
-    const owner = state.cursor.owners[shardOf(keyHash)];
+    const owner = state.cursor.owners.of(shardOf(keyHash));
     const outlet = owner === undefined ? undefined : outlets.get(owner.id);
     if (outlet !== undefined) return outlet;
   }

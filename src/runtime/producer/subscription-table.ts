@@ -154,8 +154,8 @@ export class SubscriptionTable {
     const tokens = isShared(definition.group) ? this.#ownerships.of(definition.id) : undefined;
     const state = new SubscriptionState(this.#env, committer, definition, start, tokens);
     if (tokens !== undefined) {
-      tokens.onHolders = () => {
-        state.cursor.holdersChanged();
+      tokens.onHolders = (shards) => {
+        state.cursor.holdersChanged(shards);
         this.#pump(state);
       };
     }
