@@ -42,6 +42,7 @@ export class MemberView {
   #candidates: readonly ShardMember[] = [];
   #names = "";
   #changedMs: number;
+  #version = 0;
 
   constructor(times: { readonly leaseMs: number; readonly debounceMs: number }, nowMs: number) {
     this.#waitMs = times.leaseMs * LEASE_MARGIN;
@@ -54,10 +55,16 @@ export class MemberView {
     return this.#changedMs;
   }
 
+  /** Another one whenever something was heard; without that only time changes what this view says. */
+  get version(): number {
+    return this.#version;
+  }
+
   // --- what happens --------------------------------------------------------------------------
 
   /** A session with it is up, and it declared the subscription. */
   joined(id: string, hash: number, weight: number, nowMs: number): void {
+    this.#version++;
     const seen = this.#of(id, nowMs);
     const before = { joined: true, linked: true, draining: false, missed: false, overMs: Infinity };
     Object.assign(seen, { ...before, hash, weight, evidenceMs: nowMs });
@@ -67,19 +74,24 @@ export class MemberView {
   lost(id: string, nowMs: number): void {
     const seen = this.#seen.get(id);
     if (seen?.linked !== true) return;
+    this.#version++;
     Object.assign(seen, { linked: false, missed: true, evidenceMs: nowMs });
   }
 
   /** This node has given it up: its lease has run out here. */
   died(id: string): void {
     const seen = this.#seen.get(id);
-    if (seen !== undefined) seen.missed = false;
+    if (seen === undefined) return;
+    this.#version++;
+    seen.missed = false;
   }
 
   /** It takes nothing new. */
   drains(id: string): void {
     const seen = this.#seen.get(id);
-    if (seen !== undefined) seen.draining = true;
+    if (seen === undefined) return;
+    this.#version++;
+    seen.draining = true;
   }
 
   /** It said goodbye. */
@@ -94,6 +106,7 @@ export class MemberView {
 
   /** Somebody states a register of it that is news: it lived not long ago. */
   heardOf(id: string, nowMs: number): void {
+    this.#version++;
     const seen = this.#of(id, nowMs);
     seen.evidenceMs = nowMs;
     seen.overMs = Infinity;
@@ -186,6 +199,7 @@ export class MemberView {
     if (seen === undefined) {
       if (this.#seen.size >= ENTRIES_MAX) this.#forgetDead(nowMs);
       const flags = { joined: false, linked: false, draining: false, missed: false };
+      this.#version++;
       seen = { hash: 0, weight: 0, ...flags, evidenceMs: nowMs, overMs: Infinity };
       this.#seen.set(id, seen);
     }
@@ -195,6 +209,7 @@ export class MemberView {
   #over(id: string, atMs: number): void {
     const seen = this.#seen.get(id);
     if (seen === undefined) return;
+    this.#version++;
     Object.assign(seen, { linked: false, joined: false, missed: false, overMs: atMs });
     // What peers said before they heard of it counts no longer.
     for (const [reporter, ids] of this.#reports) {
@@ -203,11 +218,13 @@ export class MemberView {
   }
 
   #revive(id: string): void {
+    this.#version++;
     const seen = this.#seen.get(id);
     if (seen !== undefined) seen.overMs = Infinity;
   }
 
   #noteLast(id: string, nowMs: number): void {
+    this.#version++;
     const seen = this.#seen.get(id);
     if (seen !== undefined) seen.evidenceMs = Math.max(seen.evidenceMs, nowMs);
   }

@@ -59,6 +59,9 @@ export class Ownership {
   /** How many shards are in which of these states. */
   readonly #counts = new Uint16Array(MOVING + 1);
   #leaving = false;
+  /** What the last step began with, and when time alone gives the next one something to do. */
+  #began = "";
+  #nextMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: OwnershipOptions, table: TokenTable, view: MemberView) {
     this.#options = options;
@@ -100,6 +103,12 @@ export class Ownership {
   step(input: StepInput): Step {
     const { nowMs } = input;
     const made = emptyStep();
+    const begins = this.#stateOf(input);
+    if (begins === this.#began && nowMs < this.#nextMs && this.#count(MOVING) === 0) {
+      made.nextMs = this.#nextMs;
+      return made;
+    }
+    this.#began = begins;
     this.#targets.update(this.#view.candidates(nowMs), !this.#leaving);
     const settled = this.#view.changedMs + this.#options.debounceMs;
     const due: { at: number } = { at: settled > nowMs ? settled : Infinity };
@@ -118,7 +127,8 @@ export class Ownership {
         if (this.#leaving) continue;
         const isFor = this.#targets.isFor(shard);
         const at = 2 * this.#table.groupOf(shard) + (isFor ? 1 : 0);
-        const way = (ways[at] ??= this.#wayToTake(shard, isFor, input, due));
+        const way = ways[at] ?? this.#wayToTake(shard, isFor, input, due);
+        ways[at] = way;
         if (way !== "not") wanted[way].push(shard);
       } else if (mine === MOVING) {
         if (!input.isDrained(shard)) continue;
@@ -131,7 +141,8 @@ export class Ownership {
     this.#strengthen(input, due, made);
     this.#take(wanted.claimed, "claimed", input, made);
     this.#take(wanted.held, "held", input, made);
-    made.nextMs = Math.min(due.at, this.#view.nextDeathMs(nowMs));
+    this.#nextMs = Math.min(due.at, this.#view.nextDeathMs(nowMs));
+    made.nextMs = this.#nextMs;
     return made;
   }
 
@@ -302,6 +313,12 @@ export class Ownership {
   /** The tokens go on to another phase, each at its term. */
   #advance(shards: readonly number[], phase: Phase, nowMs: number): void {
     for (const [term, same] of groupBy(shards, this.#termOf)) this.#set(same, term, phase, nowMs);
+  }
+
+  /** Equal ones, and no time that came, leave a step nothing to do; but for shards that drain. */
+  #stateOf({ leaseValid, metSinceMs }: StepInput): string {
+    const { version } = this.#table;
+    return `${version} ${this.#view.version} ${leaseValid} ${metSinceMs} ${this.#leaving}`;
   }
 
   readonly #termOf = (shard: number): number => (this.#table.at(shard) as Token).term;

@@ -73,6 +73,12 @@ export class TokenTable {
   readonly #byName = new Map<string, number>();
   readonly #free: number[] = [];
   #highest = 0;
+  #version = 0;
+
+  /** Another one whenever a register changed. */
+  get version(): number {
+    return this.#version;
+  }
 
   /** The highest term heard of any shard. */
   get highest(): number {
@@ -178,6 +184,7 @@ export class TokenTable {
   #put(shard: number, index: number): void {
     const before = this.#groupOf[shard] as number;
     if (before === index) return;
+    this.#version++;
     (this.#groups[index] as Group).shards++;
     this.#groupOf[shard] = index;
     if (before > 0) this.#leave(before);

@@ -25,7 +25,8 @@ export class SortedRows {
     if (isThere) this.bytes -= before.value.length;
     else this.bytes += key.length;
     this.bytes += value.length;
-    this.#rows.splice(at, isThere ? 1 : 0, { name, key, value });
+    if (isThere) this.#rows[at] = { name, key, value };
+    else this.#rows.splice(at, 0, { name, key, value });
   }
 
   remove(key: Uint8Array): void {

@@ -43,7 +43,7 @@ export const OWNERSHIP_MUTANTS: readonly Mutant[] = [
     promise: "G3",
     does: "does not stop handlers whose shard was taken over",
     file: "src/runtime/ownership/member-shards.ts",
-    anchor: "this.#work.lose(new Set(lost));",
+    anchor: "this.#work.lose(lost);",
     replacement: "void lost;",
     caughtBy: {
       by: "test",

@@ -83,12 +83,12 @@ export class OwnedWork implements ShardWork, StartGate {
 
   // --- ShardWork -----------------------------------------------------------------------------
 
-  yield(shards: ReadonlySet<number>): void {
-    this.#owner.yieldJobs((job) => job.isCounted && shards.has(shardOf(job.keyHash)));
+  yield(shards: readonly number[]): void {
+    this.#owner.yieldJobs(belongsTo(shards));
   }
 
-  lose(shards: ReadonlySet<number>): void {
-    this.#owner.loseJobs((job) => job.isCounted && shards.has(shardOf(job.keyHash)));
+  lose(shards: readonly number[]): void {
+    this.#owner.loseJobs(belongsTo(shards));
   }
 
   isIdle(shard: number): boolean {
@@ -99,3 +99,9 @@ export class OwnedWork implements ShardWork, StartGate {
     this.#owner.dispatch();
   }
 }
+
+const belongsTo = (shards: readonly number[]): ((job: Job) => boolean) => {
+  const named = new Uint8Array(SHARD_COUNT);
+  for (const shard of shards) named[shard] = 1;
+  return (job) => job.isCounted && named[shardOf(job.keyHash)] === 1;
+};

@@ -9,7 +9,7 @@
  * Invariant: of a shard no handler starts unless its token is this node's, is not moving, and the lease is good.
  */
 import { Ownership } from "../../core/ownership.ts";
-import type { ShardMember } from "../../core/shard-map.ts";
+import { SHARD_COUNT, type ShardMember } from "../../core/shard-map.ts";
 import { isUsable } from "../../core/token-table.ts";
 import type { Link } from "../link/link.ts";
 import type { OwnPart, TokensHost } from "./own-part.ts";
@@ -18,9 +18,9 @@ import type { SubscriptionTokens } from "./subscription-tokens.ts";
 /** The consumer's side. */
 export interface ShardWork {
   /** Shards that move: what waits goes back, nothing new is taken. */
-  yield(shards: ReadonlySet<number>): void;
+  yield(shards: readonly number[]): void;
   /** Shards that are another's now: what runs is told to stop, and goes back as well. */
-  lose(shards: ReadonlySet<number>): void;
+  lose(shards: readonly number[]): void;
   /** Nothing of the shard waits or runs. */
   isIdle(shard: number): boolean;
   /** What waits may start. */
@@ -41,15 +41,19 @@ const AT_ONCE_MS = 1;
 /** Settles that a failing journal holds back are waited for again after so long. */
 const AGAIN_MS = 100;
 
+const MOVING = 1;
+/** The sync that covers its last settles is under way. */
+const SETTLING = 2;
+/** Moving, and nothing of it is left here. */
+const DRAINED = 4;
+
 export class MemberShards implements OwnPart {
   readonly #tokens: SubscriptionTokens;
   readonly #host: TokensHost;
   readonly #work: ShardWork;
   readonly #ownership: Ownership;
-  readonly #moving = new Set<number>();
-  /** Without work, and the sync that covers the last settles is under way. */
-  readonly #settling = new Set<number>();
-  readonly #drained = new Set<number>();
+  /** Of each shard the flags that hold: MOVING, SETTLING, DRAINED. */
+  readonly #flags = new Uint8Array(SHARD_COUNT);
   /** What producers are to hear before the messages they sent in vain come back. */
   readonly #news = new Map<Link, Set<number>>();
   readonly #leftWaiters: (() => void)[] = [];
@@ -107,7 +111,7 @@ export class MemberShards implements OwnPart {
 
   /** Nothing of the shard waits or runs any more. */
   idle(shard: number): void {
-    if (this.#moving.has(shard)) this.#tokens.schedule();
+    if (this.#is(shard, MOVING)) this.#tokens.schedule();
   }
 
   /** A message of the shard is about to start here. */
@@ -154,15 +158,16 @@ export class MemberShards implements OwnPart {
       wallMs: env.clock.wallMs(),
       leaseValid: this.leaseValid(nowMs),
       metSinceMs,
-      isDrained: (shard) => this.#drained.has(shard),
+      isDrained: (shard) => this.#is(shard, DRAINED),
     });
-    for (const shard of step.moving) this.#moving.add(shard);
-    for (const shard of [...step.released, ...step.taken]) this.#forget(shard);
+    for (const shard of step.moving) this.#set(shard, MOVING);
+    for (const shard of step.released) this.#clear(shard, MOVING | DRAINED);
+    for (const shard of step.taken) this.#clear(shard, MOVING | DRAINED);
     if (step.changed.length > 0) this.#tokens.changed(step.changed);
     if (step.confirmed.length > 0) this.#tokens.confirmed(step.confirmed);
     if (step.taken.length > 0) counters.count("ownership.taken", step.taken.length);
     if (step.released.length > 0) counters.count("ownership.released", step.released.length);
-    if (step.moving.length > 0) this.#work.yield(new Set(step.moving));
+    if (step.moving.length > 0) this.#work.yield(step.moving);
     this.#drain();
     this.leaseHeard();
     if (this.#ownership.hasLeft) this.stopped();
@@ -176,8 +181,8 @@ export class MemberShards implements OwnPart {
     const { lost, retaken } = this.#ownership.overridden(shards, now, clock.wallMs());
     if (lost.length > 0) {
       counters.count("ownership.lost", lost.length);
-      for (const shard of lost) this.#forget(shard);
-      this.#work.lose(new Set(lost));
+      for (const shard of lost) this.#clear(shard, MOVING | DRAINED);
+      this.#work.lose(lost);
     }
     return retaken;
   }
@@ -197,27 +202,33 @@ export class MemberShards implements OwnPart {
 
   // --- inside --------------------------------------------------------------------------------
 
-  #forget(shard: number): void {
-    this.#moving.delete(shard);
-    this.#drained.delete(shard);
+  #is(shard: number, flag: number): boolean {
+    return ((this.#flags[shard] as number) & flag) !== 0;
+  }
+
+  #set(shard: number, flag: number): void {
+    this.#flags[shard] = (this.#flags[shard] as number) | flag;
+  }
+
+  #clear(shard: number, flags: number): void {
+    this.#flags[shard] = (this.#flags[shard] as number) & ~flags;
   }
 
   /** Moving shards without work are drained once their last settles have left. */
   #drain(): void {
     const idle: number[] = [];
-    for (const shard of this.#moving) {
-      if (this.#settling.has(shard) || this.#drained.has(shard)) continue;
-      if (this.#work.isIdle(shard)) idle.push(shard);
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      if (this.#flags[shard] === MOVING && this.#work.isIdle(shard)) idle.push(shard);
     }
     if (idle.length === 0) return;
     const { committer, env } = this.#host;
-    for (const shard of idle) this.#settling.add(shard);
+    for (const shard of idle) this.#set(shard, SETTLING);
     committer.onDurable((error) => {
       env.clock.setTimer(error === undefined ? 0 : AGAIN_MS, () => {
         for (const shard of idle) {
-          this.#settling.delete(shard);
+          this.#clear(shard, SETTLING);
           const isDone = error === undefined && this.#work.isIdle(shard);
-          if (isDone && this.#moving.has(shard)) this.#drained.add(shard);
+          if (isDone && this.#is(shard, MOVING)) this.#set(shard, DRAINED);
         }
         this.#tokens.schedule();
       });

@@ -1,5 +1,6 @@
 /** Who holds how many shards of a subscription, as this node has heard it. */
 import { SHARD_COUNT } from "../../core/shard-map.ts";
+import type { Token } from "../../core/token-table.ts";
 import type { SubscriptionTokens } from "./subscription-tokens.ts";
 
 export type ShardHolding = {
@@ -33,22 +34,23 @@ type Found = {
 export const shardReport = ({ table, view }: SubscriptionTokens): ShardReport => {
   const found = new Map<string, Found>();
   let unowned = 0;
+  /** By group of equal registers; none for shards that nobody holds. */
+  const holdings: (Found | undefined)[] = [];
+  const moves: boolean[] = [];
   for (let shard = 0; shard < SHARD_COUNT; shard++) {
-    const token = table.at(shard);
-    if (token === undefined || token.phase === "released") {
+    const group = table.groupOf(shard);
+    if (!(group in moves)) {
+      const token = table.at(shard);
+      holdings[group] = holdingOf(token, found);
+      moves[group] = token?.phase === "moving";
+    }
+    const holding = holdings[group];
+    if (holding === undefined) {
       unowned++;
       continue;
     }
-    const { holder, term, phase } = token;
-    let holding = found.get(holder);
-    if (holding === undefined) {
-      holding = { shards: 0, moving: 0, termMin: term, termMax: term, ranges: [] };
-      found.set(holder, holding);
-    }
     holding.shards++;
-    if (phase === "moving") holding.moving++;
-    holding.termMin = Math.min(holding.termMin, term);
-    holding.termMax = Math.max(holding.termMax, term);
+    if (moves[group] === true) holding.moving++;
     const last = holding.ranges.at(-1);
     if (last?.[1] === shard - 1) last[1] = shard;
     else holding.ranges.push([shard, shard]);
@@ -61,4 +63,18 @@ export const shardReport = ({ table, view }: SubscriptionTokens): ShardReport =>
     reachable: view.isLinked(nodeId),
   }));
   return { holders, unowned };
+};
+
+/** Where the register counts, with its term noted; undefined when nobody holds it. */
+const holdingOf = (token: Token | undefined, found: Map<string, Found>): Found | undefined => {
+  if (token === undefined || token.phase === "released") return undefined;
+  const { holder, term } = token;
+  let holding = found.get(holder);
+  if (holding === undefined) {
+    holding = { shards: 0, moving: 0, termMin: term, termMax: term, ranges: [] };
+    found.set(holder, holding);
+  }
+  holding.termMin = Math.min(holding.termMin, term);
+  holding.termMax = Math.max(holding.termMax, term);
+  return holding;
 };

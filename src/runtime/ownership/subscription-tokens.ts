@@ -152,11 +152,10 @@ export class SubscriptionTokens {
     if (changes.length > 0) {
       this.#tellConcerned(from, changes);
       for (const { token } of changes) this.view.heardOf(token.holder, nowMs);
-      const retaken = this.#own?.overridden(changes.flatMap(({ shards }) => shards)) ?? [];
+      const retaken = this.#own?.overridden(shardsOf(changes)) ?? [];
       const news = changes.filter(({ token, formerly }) => !isConfirmed(token, formerly));
       if (news.length < changes.length) this.#row.touched();
-      const shards = [...news.flatMap(({ shards }) => shards), ...retaken];
-      this.#changedHere(shards, retaken.length > 0);
+      this.#changedHere(shardsOf(news).concat(retaken), retaken.length > 0);
       if (retaken.length > 0) this.#announce(retaken);
     }
     this.schedule();
@@ -242,7 +241,7 @@ export class SubscriptionTokens {
       const { holder, next } = token;
       for (const nodeId of new Set([formerly?.holder ?? "", next])) {
         if (nodeId === "" || nodeId === from || nodeId === holder) continue;
-        told.set(nodeId, [...(told.get(nodeId) ?? []), ...shards]);
+        told.set(nodeId, (told.get(nodeId) ?? []).concat(shards));
       }
     }
     for (const [nodeId, shards] of told) {
@@ -266,3 +265,9 @@ export class SubscriptionTokens {
     } while (at < entries.length);
   }
 }
+
+const shardsOf = (changes: readonly TokenChange[]): number[] => {
+  const all: number[] = [];
+  for (const { shards } of changes) for (const shard of shards) all.push(shard);
+  return all;
+};

@@ -103,7 +103,8 @@ export class TokenRow implements CommitOwner {
   #replace(from: number, to: number): number[] {
     const states = this.#states;
     const found: number[] = [];
-    for (let shard = states.indexOf(from); shard >= 0; shard = states.indexOf(from, shard + 1)) {
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      if (states[shard] !== from) continue;
       states[shard] = to;
       found.push(shard);
     }
