@@ -121,18 +121,20 @@ export class Ownership {
     const again = this.#options.sticky ? "claimed" : "held";
     /** By group and target: shards of one register that the map gives to the same are taken alike. */
     const ways: Way[] = [];
+    const table = this.#table;
+    const targets = this.#targets;
     for (let shard = 0; shard < SHARD_COUNT; shard++) {
       const mine = this.#mine[shard];
       if (mine === NONE) {
         if (this.#leaving) continue;
-        const isFor = this.#targets.isFor(shard);
-        const at = 2 * this.#table.groupOf(shard) + (isFor ? 1 : 0);
+        const isFor = targets.isFor(shard);
+        const at = 2 * table.groupOf(shard) + (isFor ? 1 : 0);
         const way = ways[at] ?? this.#wayToTake(shard, isFor, input, due);
         ways[at] = way;
         if (way !== "not") wanted[way].push(shard);
       } else if (mine === MOVING) {
         if (!input.isDrained(shard)) continue;
-        const stays = !this.#leaving && this.#targets.isFor(shard);
+        const stays = !this.#leaving && targets.isFor(shard);
         wanted[stays ? again : "drained"].push(shard);
       } else if (this.#shouldMove(shard, nowMs)) wanted.moves.push(shard);
     }

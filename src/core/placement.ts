@@ -79,7 +79,8 @@ export class Placement {
     member.weight = weight;
     member.draining = false;
     this.#members.set(id, member);
-    this.#remap([]);
+    this.#owners.joined();
+    this.replaceAll([]);
     return member;
   }
 
@@ -112,13 +113,15 @@ export class Placement {
     }
     member.opening = undefined;
     this.#members.delete(member.id);
-    this.#remap(displaced);
+    this.#owners.left(member);
+    this.replaceAll(displaced);
   }
 
   drain(member: Member): void {
     if (member.draining) return;
     member.draining = true;
-    this.#remap([]);
+    this.#owners.left(member);
+    this.replaceAll([]);
   }
 
   /** Tokens of these shards may be with others than before. */
@@ -318,11 +321,6 @@ export class Placement {
     if (entry.pinnedTo === "") return;
     entry.pinnedTo = "";
     if (this.hasOwner(entry)) append(opened, this.#gate.ended(entry));
-  }
-
-  #remap(displaced: Entry[]): void {
-    this.#owners.remap();
-    this.replaceAll(displaced);
   }
 }
 

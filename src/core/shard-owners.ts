@@ -2,7 +2,7 @@
  * Which member gets the messages of each shard, as a producer sees it.
  *
  * Problem: asked for every message, while tokens change by the thousand. Approach: an array, in which only the
- * shards whose tokens changed are looked up again; all of them when members join, drain or leave.
+ * shards whose tokens changed are looked up again, and those without an owner when a member joins.
  * Invariant: a member that drains, or is gone, owns nothing.
  */
 import type { Member } from "./member.ts";
@@ -26,17 +26,19 @@ export class ShardOwners {
     return this.#owners[shard];
   }
 
-  /** The members are others, or some began to drain. */
-  remap(): void {
+  /** A member is new, has another weight, or drains no longer. */
+  joined(): void {
+    if (this.#holderOf === undefined) this.#remap();
     const owners = this.#owners;
-    const members = [...this.#members.values()].filter(({ draining }) => !draining);
-    if (members.length === 0) owners.fill(undefined);
-    else if (this.#holderOf === undefined) {
-      const map = computeShardMap(members);
-      for (let shard = 0; shard < SHARD_COUNT; shard++)
-        owners[shard] = members[map[shard] as number];
-    } else {
-      for (let shard = 0; shard < SHARD_COUNT; shard++) owners[shard] = this.#holderAt(shard);
+    for (let shard = 0; shard < SHARD_COUNT; shard++) owners[shard] ??= this.#holderAt(shard);
+  }
+
+  /** The member is gone, or began to drain. */
+  left(member: Member): void {
+    if (this.#holderOf === undefined) this.#remap();
+    const owners = this.#owners;
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      if (owners[shard] === member) owners[shard] = undefined;
     }
   }
 
@@ -51,6 +53,14 @@ export class ShardOwners {
       isOther = true;
     }
     return isOther;
+  }
+
+  #remap(): void {
+    const members = [...this.#members.values()].filter(({ draining }) => !draining);
+    const map = computeShardMap(members);
+    for (let shard = 0; shard < SHARD_COUNT; shard++) {
+      this.#owners[shard] = members[map[shard] as number];
+    }
   }
 
   #holderAt(shard: number): Member | undefined {

@@ -1,7 +1,7 @@
 /** One table of the simulated disk: rows in the order of their keys. */
 import type { ScanOptions, StoreEntry } from "../ports/journal-store.ts";
 
-type Row = { readonly name: string; readonly key: Uint8Array; readonly value: Uint8Array };
+export type Row = { readonly name: string; readonly key: Uint8Array; readonly value: Uint8Array };
 
 export class SortedRows {
   #rows: Row[] = [];
@@ -18,15 +18,19 @@ export class SortedRows {
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    const name = nameOf(key);
+    this.putRow({ name: nameOf(key), key, value });
+  }
+
+  putRow(row: Row): void {
+    const { name, key, value } = row;
     const at = this.#find(name);
     const before = this.#rows[at];
     const isThere = before?.name === name;
     if (isThere) this.bytes -= before.value.length;
     else this.bytes += key.length;
     this.bytes += value.length;
-    if (isThere) this.#rows[at] = { name, key, value };
-    else this.#rows.splice(at, 0, { name, key, value });
+    if (isThere) this.#rows[at] = row;
+    else this.#rows.splice(at, 0, row);
   }
 
   remove(key: Uint8Array): void {
@@ -67,5 +71,5 @@ export class SortedRows {
 }
 
 /** One character a byte: compares as the bytes do. */
-const nameOf = (key: Uint8Array): string =>
+export const nameOf = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");

@@ -196,15 +196,17 @@ export class Worker {
   /** C10: accepted means synced, at this very moment. */
   #checkStored(said: Said): void {
     const { position } = said;
-    const isStored = this.#world.history.stored.some(
-      (record) =>
-        record.node === this.#index &&
-        record.seq === position?.seq &&
-        record.epoch === position.epoch &&
-        record.state !== "unknown" &&
-        record.state !== "burnt",
+    // From the end: it is among the newest.
+    const record = this.#world.history.stored.findLast(
+      ({ node, seq, epoch, state }) =>
+        node === this.#index &&
+        seq === position?.seq &&
+        epoch === position.epoch &&
+        state !== "unknown" &&
+        state !== "burnt",
     );
-    if (!isStored) this.#world.found("C10", `${said.id} was accepted and is not on the disk`);
+    if (record === undefined)
+      this.#world.found("C10", `${said.id} was accepted and is not on the disk`);
   }
 
   #refused(said: Said, error: unknown): void {

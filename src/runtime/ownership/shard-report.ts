@@ -34,23 +34,24 @@ type Found = {
 export const shardReport = ({ table, view }: SubscriptionTokens): ShardReport => {
   const found = new Map<string, Found>();
   let unowned = 0;
-  /** By group of equal registers; none for shards that nobody holds. */
-  const holdings: (Found | undefined)[] = [];
-  const moves: boolean[] = [];
+  /** By group of equal registers; null for shards that nobody holds. */
+  const holdings: ({ readonly holding: Found; readonly moves: boolean } | null)[] = [];
   for (let shard = 0; shard < SHARD_COUNT; shard++) {
     const group = table.groupOf(shard);
-    if (!(group in moves)) {
+    let known = holdings[group];
+    if (known === undefined) {
       const token = table.at(shard);
-      holdings[group] = holdingOf(token, found);
-      moves[group] = token?.phase === "moving";
+      const holding = holdingOf(token, found);
+      known = holding === undefined ? null : { holding, moves: token?.phase === "moving" };
+      holdings[group] = known;
     }
-    const holding = holdings[group];
-    if (holding === undefined) {
+    if (known === null) {
       unowned++;
       continue;
     }
+    const { holding, moves } = known;
     holding.shards++;
-    if (moves[group] === true) holding.moving++;
+    if (moves) holding.moving++;
     const last = holding.ranges.at(-1);
     if (last?.[1] === shard - 1) last[1] = shard;
     else holding.ranges.push([shard, shard]);

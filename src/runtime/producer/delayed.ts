@@ -98,7 +98,10 @@ export class Delayed {
 
   #wake(): void {
     const now = this.#host.env.clock.wallMs();
-    const rows = this.#store.scan("delayed", { limit: DUE_MAX });
+    const notYet = compositeKey(now + 1);
+    const due = this.#store.scan("delayed", { to: notYet, limit: DUE_MAX });
+    const next = due.length < DUE_MAX ? { from: notYet, limit: 1 } : { limit: 0 };
+    const rows = [...due, ...this.#store.scan("delayed", next)];
     let nextMs = TIMER_MS_MAX;
     for (const { key, value } of rows) {
       const dueMs = readUint53(key);
