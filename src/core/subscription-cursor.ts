@@ -36,8 +36,6 @@ import type { Position } from "./position.ts";
 import { RetryTimes } from "./retry-times.ts";
 import type { HolderOf, ShardOwners } from "./shard-owners.ts";
 
-export type { Member } from "./member.ts";
-
 export type CursorOptions = {
   /** True: keys have owners and order; false: any member takes any message. */
   readonly keyed: boolean;

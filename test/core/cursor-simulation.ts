@@ -8,8 +8,9 @@
  */
 import { type Entry, IN_FLIGHT, PARKED, READY, STOPPED } from "../../src/core/entry.ts";
 import { Lanes } from "../../src/core/lanes.ts";
+import type { Member } from "../../src/core/member.ts";
 import type { Opening } from "../../src/core/opening.ts";
-import { type Member, SubscriptionCursor } from "../../src/core/subscription-cursor.ts";
+import { SubscriptionCursor } from "../../src/core/subscription-cursor.ts";
 
 export type Random = () => number;
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Entry, IN_FLIGHT, newEntry, PARKED, READY, STOPPED } from "../../src/core/entry.ts";
-import { type Member, SubscriptionCursor } from "../../src/core/subscription-cursor.ts";
+import type { Member } from "../../src/core/member.ts";
+import { SubscriptionCursor } from "../../src/core/subscription-cursor.ts";
 import { CursorSimulation, type Settings } from "./cursor-simulation.ts";
 
 const simulate = (seeds: number, settings: Settings, steps = 250): CursorSimulation[] =>

@@ -4,9 +4,10 @@
  * A declaration is confirmed when the cursor it gives rise to is on disk. A command has one group: the older
  * claim holds, the other is refused. A member whose session is lost keeps what it has until it dies or is back.
  */
+
+import type { Member } from "../../core/member.ts";
 import { ZERO } from "../../core/position.ts";
 import { assertPattern } from "../../core/subject.ts";
-import type { Member } from "../../core/subscription-cursor.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
 import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Link } from "../link/link.ts";

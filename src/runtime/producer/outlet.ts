@@ -1,7 +1,8 @@
 /** A subscription at one member over one session, as its producer sends to it. */
+
+import type { Member } from "../../core/member.ts";
 import type { Opening } from "../../core/opening.ts";
 import type { Position } from "../../core/position.ts";
-import type { Member } from "../../core/subscription-cursor.ts";
 import type { Link } from "../link/link.ts";
 
 export type OutletSubscription = { readonly durableFloor: Position };
