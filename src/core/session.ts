@@ -60,45 +60,72 @@ export const negotiate = (
 
 export const isRejection = (verdict: object): verdict is Rejection => "code" in verdict;
 
-export type Rival = {
-  readonly epoch: number;
-  readonly nonce: Uint8Array;
+/** One start of a node. */
+export type Life = { readonly epoch: number; readonly nonce: Uint8Array };
+
+export type Rival = Life & {
   /** True when the existing connection was dialled from here. */
   readonly dialled: boolean;
 };
 
 /**
  * A second connection with a peer that already has one.
- * @returns "replace" the existing one, "keep" it and refuse the new one, or "duplicate": two processes
- *   live under one node id.
+ * @returns "replace" the existing one, "keep" it and refuse the new one, or "probe": it comes from another
+ *   start of the peer, and may only replace the existing one when that is found dead.
  */
 export const judgeRival = (
   localId: string,
   peerId: string,
   existing: Rival,
   fresh: Rival,
-): "replace" | "keep" | "duplicate" => {
+): "replace" | "keep" | "probe" => {
+  if (!sameBytes(fresh.nonce, existing.nonce)) return "probe";
   if (fresh.epoch !== existing.epoch) return fresh.epoch > existing.epoch ? "replace" : "keep";
-  if (!sameBytes(fresh.nonce, existing.nonce)) return "duplicate";
   if (fresh.dialled === existing.dialled) return "replace"; // the older one is a leftover
   const smallerDials = localId < peerId;
   return fresh.dialled === smallerDials ? "replace" : "keep";
 };
 
 /**
- * Whether a peer knows more of this node than the node itself: its folder was restored or copied.
+ * Whether the start that has the link is dead, asked since another start of its node knocked.
+ *
+ * It is "alive" when it has answered a heartbeat that was sent after the knock: then both live at once. It is
+ * "dead" when nothing was heard of it for `patienceMs` of the time since. A stalled one is waited for.
+ */
+export const judgeProbe = (
+  asked: { readonly heartbeat: number; readonly sinceMs: number },
+  heard: { readonly answered: number; readonly silentMs: number; readonly isStalled: boolean },
+  nowMs: number,
+  patienceMs: number,
+): "alive" | "dead" | "open" => {
+  if (heard.answered >= asked.heartbeat) return "alive";
+  if (heard.isStalled) return "open";
+  return Math.min(heard.silentMs, nowMs - asked.sinceMs) >= patienceMs ? "dead" : "open";
+};
+
+/**
+ * Whether a peer met a life of this node that is none of its own: its folder was restored or copied. What that
+ * other life said to the peer, its floors above all, may be untrue of what this one holds.
+ *
+ * `earlier` are the latest starts of this node, in order; of what is older nothing is known, and it is taken
+ * for its own. A life below one that was jumped above needs no other jump: the peer hears of that one.
  * @returns the epoch to jump above, or undefined; the highest epoch there is leaves nothing above it, and a
  *   peer that claims to have seen it is not believed
  */
 export const epochToJump = (
-  local: { readonly epoch: number; readonly nonce: Uint8Array },
-  known: { readonly epoch: number; readonly nonce: Uint8Array },
+  local: Life & { readonly jumped: number; readonly earlier: readonly Life[] },
+  known: Life,
 ): number | undefined => {
   if (known.epoch >= EPOCH_MAX) return undefined;
   if (known.epoch > local.epoch) return known.epoch;
-  if (known.epoch === local.epoch && known.nonce.length > 0 && !sameBytes(known.nonce, local.nonce))
-    return known.epoch;
-  return undefined;
+  if (known.nonce.length === 0 || sameBytes(known.nonce, local.nonce)) return undefined;
+  if (known.epoch === local.epoch) return known.epoch;
+  const oldest = local.earlier[0];
+  if (known.epoch <= local.jumped || oldest === undefined || known.epoch < oldest.epoch) {
+    return undefined;
+  }
+  const isOwn = local.earlier.some(({ nonce }) => sameBytes(nonce, known.nonce));
+  return isOwn ? undefined : known.epoch;
 };
 
 /** The number of a session from four random bytes: 1 to 2^31-1. */

@@ -3,6 +3,7 @@
  * Everything below is synchronous and reacts to events; this file connects the parts, and is the only place
  * that knows them all. Users hold mesh/mesh-node.ts.
  */
+import type { Life } from "../core/session.ts";
 import { SHARD_COUNT } from "../core/shard-map.ts";
 import type { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
@@ -186,6 +187,10 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
     };
   }
 
+  earlierLives(): readonly Life[] {
+    return this.journal.earlier;
+  }
+
   up(link: Link, peer: Peer): void {
     if (peer.nodeId !== this.journal.nodeId) this.#met = true;
     this.producer.linkUp(link);
@@ -215,7 +220,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner {
   jumpEpoch(above: number): boolean {
     if (!this.journal.raiseEpoch(above)) return false;
     this.#epoch = this.journal.epoch;
-    this.env.logger.warn("a peer knows a later life of this node", { epoch: this.#epoch });
+    this.env.logger.warn("a peer knows another life of this node", { epoch: this.#epoch });
     this.env.counters.count("epoch.jumped");
     return true;
   }

@@ -182,6 +182,8 @@ export class History {
   bitFlips = 0;
   /** Nodes whose messages may be handled again, and whose handlers may run again: they, or others, were made to forget. */
   readonly mayRepeat = new Set<number>();
+  /** Nodes on copies of others' folders: a copy, and whose. Runs of what came with it count as the owner's. */
+  readonly copies = new Map<number, number>();
   /** Nodes that never run again: what waits on their disks waits for ever. */
   readonly retired = new Set<number>();
 

@@ -4,6 +4,7 @@ import { EPOCH_MAX } from "../../src/core/position.ts";
 import {
   epochToJump,
   isRejection,
+  judgeProbe,
   judgeRival,
   negotiate,
   type SessionIdentity,
@@ -67,9 +68,16 @@ describe("judgeRival", () => {
     dialled,
   });
   it.each([
-    ["replaces the link of an earlier life", rival(5, 1, true), rival(6, 2, false), "replace"],
-    ["keeps the link of the later life", rival(6, 1, true), rival(5, 2, false), "keep"],
-    ["finds two lives of one epoch", rival(5, 1, true), rival(5, 2, true), "duplicate"],
+    ["asks after an earlier start", rival(5, 1, true), rival(6, 2, false), "probe"],
+    ["asks after a later start", rival(6, 1, true), rival(5, 2, false), "probe"],
+    ["asks after another start of one epoch", rival(5, 1, true), rival(5, 2, true), "probe"],
+    [
+      "replaces the link of a start that jumped since",
+      rival(5, 1, true),
+      rival(6, 1, true),
+      "replace",
+    ],
+    ["keeps the link of a start that jumped since", rival(6, 1, true), rival(5, 1, true), "keep"],
     [
       "takes an older link of one dialler for dead",
       rival(5, 1, true),
@@ -98,6 +106,24 @@ describe("judgeRival", () => {
   });
 });
 
+describe("judgeProbe", () => {
+  const asked = { heartbeat: 7, sinceMs: 1_000 };
+  it.each([
+    ["finds it alive when it answered a later heartbeat", 7, 0, 1_010, "alive"],
+    ["waits when it answered an earlier one only", 6, 0, 9_000, "open"],
+    ["finds it dead when nothing was heard for long enough", 6, 500, 1_500, "dead"],
+    ["waits for its silence to last", 6, 499, 1_500, "open"],
+    ["counts no silence from before the question", 6, 5_000, 1_499, "open"],
+  ])("%s", (_, answered, silentMs, nowMs, verdict) => {
+    expect(judgeProbe(asked, { answered, silentMs, isStalled: false }, nowMs, 500)).toBe(verdict);
+  });
+
+  it("waits for one whose event loop is blocked", () => {
+    const heard = { answered: 6, silentMs: 9_000, isStalled: true };
+    expect(judgeProbe(asked, heard, 10_000, 500)).toBe("open");
+  });
+});
+
 describe("epochToJump", () => {
   const nonce = Uint8Array.of(1);
   const other = Uint8Array.of(2);
@@ -105,11 +131,22 @@ describe("epochToJump", () => {
     ["jumps above a later life", 6, other, 6],
     ["jumps above another life of the same epoch", 5, other, 5],
     ["stays in the life that is known", 5, nonce, undefined],
-    ["stays when only earlier lives are known", 4, other, undefined],
+    ["stays when an earlier life of its own is known", 4, Uint8Array.of(4), undefined],
+    ["jumps when an earlier life is known that is not its own", 4, other, 4],
+    ["takes what is older than all it remembers for its own", 2, other, undefined],
     ["stays when nothing is known", 0, new Uint8Array(0), undefined],
     ["stays when the epoch is known without a nonce", 5, new Uint8Array(0), undefined],
     ["does not believe in an epoch nothing is above", EPOCH_MAX, other, undefined],
   ])("%s", (_, epoch, known, jump) => {
-    expect(epochToJump({ epoch: 5, nonce }, { epoch, nonce: known })).toBe(jump);
+    const earlier = [3, 4].map((start) => ({ epoch: start, nonce: Uint8Array.of(start) }));
+    const local = { epoch: 5, nonce, jumped: 0, earlier };
+    expect(epochToJump(local, { epoch, nonce: known })).toBe(jump);
+  });
+
+  it("stays when it has jumped above that life already: the peer hears of it", () => {
+    const earlier = [{ epoch: 3, nonce: Uint8Array.of(3) }];
+    const known = { epoch: 7, nonce: other };
+    expect(epochToJump({ epoch: 9, nonce, jumped: 7, earlier }, known)).toBeUndefined();
+    expect(epochToJump({ epoch: 9, nonce, jumped: 6, earlier }, known)).toBe(7);
   });
 });

@@ -7,6 +7,7 @@ import {
   StoreError,
   type StoreFailure,
   type StoreWrite,
+  TABLES,
   type Table,
 } from "../../src/ports/journal-store.ts";
 
@@ -47,6 +48,15 @@ export class TestStore implements JournalStore {
     this.#dead = true;
     this.letGo();
     return new TestStore(this.#inner);
+  }
+
+  /** A copy of the folder, for another node. */
+  async copy(): Promise<TestStore> {
+    const copy = await TestStore.open();
+    for (const table of TABLES) {
+      await copy.commit(this.rows(table).map(({ key, value }) => ({ table, key, value })));
+    }
+    return copy;
   }
 
   async commit(writes: readonly StoreWrite[]): Promise<void> {

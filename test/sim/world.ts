@@ -182,6 +182,7 @@ export class World {
     this.workers[index] = new Worker(this, index, random.fork("work"));
     this.history.mayRepeat.add(of.index).add(index);
     this.history.retired.add(index);
+    this.history.copies.set(index, of.index);
     this.fault("clone");
     return clone;
   }

@@ -507,6 +507,24 @@ describe("the checkers", () => {
     });
   });
 
+  it("count the attempts at what came with a copied folder, and no others", () => {
+    const withLetter = (copyOf: number): string[] =>
+      brokenBy((history) => {
+        history.copies.set(3, copyOf);
+        history.dead.push({ ...dead(2), node: 3 });
+      });
+    expect(withLetter(0)).toEqual([]);
+    expect(withLetter(1)).toEqual(["C8"]);
+    const withOwn = brokenBy((history) => {
+      history.copies.set(3, 0);
+      history.retired.add(3);
+      history.saidById.set("m9", said(2, { node: 3, id: "m9" }));
+      history.stored.push(stored(2, { node: 3, id: "m9" }));
+      history.dead.push({ ...dead(2), node: 3 });
+    });
+    expect(withOwn).toEqual(["C8"]);
+  });
+
   it("accept what waits for ever on the disk of a node that never runs again, and no other", () => {
     const withUnhandled = (retired: number): string[] =>
       brokenBy((history) => {

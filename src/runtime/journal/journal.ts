@@ -17,6 +17,7 @@
  * then the callbacks of `onDurable` in order of registration. Source: DESIGN section 5.
  */
 import { comparePositions, type Position } from "../../core/position.ts";
+import type { Life } from "../../core/session.ts";
 import { MeshError } from "../../errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { JournalStore, ScanOptions, StoreEntry, Table } from "../../ports/journal-store.ts";
@@ -38,6 +39,8 @@ export class Journal {
   readonly nodeId: string;
   /** 16 random bytes of this start. */
   readonly nonce: Uint8Array;
+  /** The latest starts before this one, in order. */
+  readonly earlier: readonly Life[];
   readonly committer: Committer;
   readonly #store: JournalStore;
   readonly #clock: Clock;
@@ -58,6 +61,7 @@ export class Journal {
     const { store, crc32, limits } = options;
     this.nodeId = recovered.nodeId;
     this.nonce = recovered.nonce;
+    this.earlier = recovered.earlier;
     this.#store = store;
     this.#clock = options.clock;
     this.#logger = options.logger;
@@ -65,7 +69,7 @@ export class Journal {
     this.#readableListeners = new Listeners(options.logger);
     this.#limits = limits;
     this.#userBytesMax = limits.bytesMax - Math.floor(limits.bytesMax / 10);
-    const head = recovered.head;
+    const { head } = recovered;
     this.#writer = new LogWriter(recovered.epoch, limits, crc32);
     this.#room = new RoomQueue((bytes) => this.#fits(bytes, false), limits.waitersMax);
     this.#trim = new LogTrim(store, crc32, head);
@@ -84,13 +88,8 @@ export class Journal {
       this.committer.dirty(this.#commit);
       options.onDamage?.(info);
     };
-    this.#reader = new LogReader({
-      store,
-      crc32,
-      head,
-      onDamage,
-      cacheBytesMax: limits.cacheBytesMax,
-    });
+    const { cacheBytesMax } = limits;
+    this.#reader = new LogReader({ store, crc32, head, onDamage, cacheBytesMax });
     this.#commit = new LogCommit({
       committer: this.committer,
       writer: this.#writer,

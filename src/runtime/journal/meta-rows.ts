@@ -1,10 +1,11 @@
 /**
- * The journal's rows in table "meta": who the node is, its epoch, and what the log holds.
+ * The journal's rows in table "meta": who the node is, its epoch, its latest starts, and what the log holds.
  *
  * Each row is u32 CRC-32 of the rest, u8 version, body; big endian. A damaged identity cannot be guessed:
  * opening fails with JOURNAL_DAMAGED. Damaged counters are counted anew.
  */
 import { EPOCH_MAX, type Position } from "../../core/position.ts";
+import type { Life } from "../../core/session.ts";
 import { MeshError } from "../../errors.ts";
 import type { Crc32 } from "./block-format.ts";
 
@@ -12,6 +13,7 @@ export const META = {
   node: new TextEncoder().encode("node"),
   epoch: new TextEncoder().encode("epoch"),
   log: new TextEncoder().encode("log"),
+  lives: new TextEncoder().encode("lives"),
 } as const;
 
 export const NONCE_BYTES = 16;
@@ -19,7 +21,8 @@ const VERSION = 1;
 const HEAD_BYTES = 5;
 /** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
 const EPOCH_AHEAD_MAX = 2 ** 28;
-const EPOCH_ROW_BYTES = 4 + NONCE_BYTES + 4;
+const LIFE_BYTES = 4 + NONCE_BYTES;
+const EPOCH_ROW_BYTES = LIFE_BYTES + 4;
 const TWO_32 = 0x1_0000_0000;
 
 export type EpochRow = {
@@ -78,6 +81,31 @@ export const decodeLogRow = (row: Uint8Array, crc32: Crc32): LogRow | undefined 
     if (body.length !== 20) return undefined;
     const head = { epoch: body.readUInt32BE(8), seq: getUint53(body, 12) };
     return { bytes: getUint53(body, 0), head: head.seq === 0 ? undefined : head };
+  } catch {
+    return undefined;
+  }
+};
+
+/** The latest starts of the node, in order. */
+export const encodeLivesRow = (lives: readonly Life[], crc32: Crc32): Uint8Array => {
+  const body = Buffer.alloc(lives.length * LIFE_BYTES);
+  for (const [index, { epoch, nonce }] of lives.entries()) {
+    body.writeUInt32BE(epoch, index * LIFE_BYTES);
+    body.set(nonce, index * LIFE_BYTES + 4);
+  }
+  return seal(body, crc32);
+};
+
+/** Undefined when the row is damaged. */
+export const decodeLivesRow = (row: Uint8Array, crc32: Crc32): readonly Life[] | undefined => {
+  try {
+    const body = bodyOf(row, crc32, "list of starts");
+    const lives: Life[] = [];
+    for (let at = 0; at + LIFE_BYTES <= body.length; at += LIFE_BYTES) {
+      const nonce = Uint8Array.from(body.subarray(at + 4, at + LIFE_BYTES));
+      lives.push({ epoch: body.readUInt32BE(at), nonce });
+    }
+    return lives;
   } catch {
     return undefined;
   }

@@ -1,11 +1,12 @@
 /**
  * What a journal begins with: who the node is, a new epoch, and what the log holds.
  *
- * Invariant: when `recover` resolves, node id, epoch and nonce are synced; the epoch is above every epoch
+ * Invariant: when `recover` resolves, node id, epoch, nonce and list of starts are synced; the epoch is above every epoch
  * the store knows of, in its rows or in the log. Source: DESIGN section 1, "node".
  */
 import { NODE_ID_RANDOM_BYTES, nodeIdFrom } from "../../core/ids.ts";
 import type { Position } from "../../core/position.ts";
+import type { Life } from "../../core/session.ts";
 import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
 import { Block } from "./block.ts";
 import type { Crc32 } from "./block-format.ts";
@@ -14,9 +15,11 @@ import type { JournalOptions } from "./journal-options.ts";
 import { positionKey, positionOfKey } from "./keys.ts";
 import {
   decodeEpochRow,
+  decodeLivesRow,
   decodeLogRow,
   decodeNodeRow,
   encodeEpochRow,
+  encodeLivesRow,
   encodeLogRow,
   encodeNodeRow,
   type LogRow,
@@ -30,11 +33,15 @@ export type Recovered = {
   readonly epoch: number;
   readonly nonce: Uint8Array;
   readonly jumped: number;
+  /** The latest starts before this one, in order. */
+  readonly earlier: readonly Life[];
   readonly logBytes: number;
   readonly head: Position | undefined;
 };
 
 const SCAN_MAX = 16;
+/** Starts remembered: a peer that was away for more of them cannot tell a copy's from one of the node's own. */
+const LIVES_MAX = 256;
 
 /** @throws MeshError JOURNAL_DAMAGED, DISK_FULL, OUTCOME_UNKNOWN */
 export const recover = async (
@@ -49,10 +56,14 @@ export const recover = async (
       : decodeNodeRow(nodeRow, crc32);
   const before = epochRow === undefined ? undefined : decodeEpochRow(epochRow, crc32);
   const jumped = before?.jumped ?? 0;
+  const livesRow = store.get("meta", META.lives);
+  const earlier =
+    (livesRow && decodeLivesRow(livesRow, crc32)) ?? (before === undefined ? [] : [before]);
   const last = store.scan("log", { limit: 1, reverse: true })[0];
   const logged = last === undefined ? 0 : positionOfKey(last.key).epoch;
   const epoch = nextEpoch(Math.max(before?.epoch ?? 0, logged), clock.wallMs());
   const nonce = random.bytes(NONCE_BYTES);
+  const lives = [...earlier, { epoch, nonce }].slice(-LIVES_MAX);
 
   const logRow = store.get("meta", META.log);
   let log = logRow === undefined ? undefined : decodeLogRow(logRow, crc32);
@@ -64,6 +75,7 @@ export const recover = async (
   const writes: StoreWrite[] = [
     { table: "meta", key: META.epoch, value: encodeEpochRow({ epoch, nonce, jumped }, crc32) },
     { table: "meta", key: META.log, value: encodeLogRow(log, crc32) },
+    { table: "meta", key: META.lives, value: encodeLivesRow(lives, crc32) },
   ];
   if (nodeRow === undefined) {
     writes.push({ table: "meta", key: META.node, value: encodeNodeRow(nodeId, crc32) });
@@ -73,7 +85,7 @@ export const recover = async (
   } catch (error) {
     throw commitError(error);
   }
-  return { nodeId, epoch, nonce, jumped, logBytes: log.bytes, head: log.head };
+  return { nodeId, epoch, nonce, jumped, earlier, logBytes: log.bytes, head: log.head };
 };
 
 /** Reads the whole log; only when its row is lost. */

@@ -1,8 +1,7 @@
 /**
  * The latest life this node has seen of every peer: how a restored or copied folder is noticed, by both sides.
  *
- * A peer that comes with a lower epoch, or with the same and another nonce, is told what is known here, and
- * jumps above it. From then on it says for ever which epoch it jumped above; who hears that for the first time
+ * A peer is told what is known of it here. When that is none of its own lives, it jumps above it. From then on it says for ever which epoch it jumped above; who hears that for the first time
  * must forget what it handled of the peer's messages, because their positions may have been given twice.
  *
  * Bound: `max` peers, of which the one that changed longest ago goes first. Source: DESIGN section 5.
@@ -28,19 +27,22 @@ export class KnownLives {
     return this.#lives.get(nodeId);
   }
 
-  /** A session with the peer is up. `isAstray`: its positions may name other messages than they did. */
-  met({ nodeId, epoch, nonce, jumped }: Identity): { isNewer: boolean; isAstray: boolean } {
+  /** It jumped since it was met: its positions may name other messages than they did. */
+  isAstray({ nodeId, jumped }: Identity): boolean {
+    return jumped > (this.#lives.get(nodeId)?.jumped ?? 0);
+  }
+
+  /** The peer has heard what is known of it, and has a session. True when that is new. */
+  met(identity: Identity): boolean {
+    const { nodeId, epoch, nonce, jumped } = identity;
     const known = this.#lives.get(nodeId);
-    const isAstray = jumped > (known?.jumped ?? 0);
-    if (known !== undefined && known.epoch >= epoch && !isAstray) {
-      return { isNewer: false, isAstray };
-    }
+    if (known !== undefined && known.epoch >= epoch && !this.isAstray(identity)) return false;
     this.#lives.delete(nodeId);
     for (const oldest of this.#lives.keys()) {
       if (this.#lives.size < this.#max) break;
       this.#lives.delete(oldest);
     }
     this.#lives.set(nodeId, { epoch, nonce, jumped });
-    return { isNewer: true, isAstray };
+    return true;
   }
 }

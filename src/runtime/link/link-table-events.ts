@@ -1,3 +1,4 @@
+import type { Life } from "../../core/session.ts";
 import type { MeshError } from "../../errors.ts";
 import type { Identity } from "../../wire/handshake.ts";
 import type { KnownLife } from "./known-lives.ts";
@@ -8,12 +9,14 @@ import type { Peer } from "./peer.ts";
 export interface LinkTableEvents {
   /** What this node says of itself. */
   identity(): Omit<Identity, "time">;
+  /** The latest starts of this node before the present one, in order. */
+  earlierLives(): readonly Life[];
   up(link: Link, peer: Peer): void;
   /** The link is gone. `restarted`: a new life of the peer is already known. */
   down(link: Link, peer: Peer, reason: MeshError): void;
   /** The peer's lease has run out, or it came back with a new epoch: what it ran is over. */
   dead(nodeId: string, state: "dead" | "left" | "restarted"): void;
-  /** A peer has seen a higher epoch of this node, or another nonce of this one. False: it is not believed. */
+  /** A peer has seen a life of this node that is none of its own. False: it is not believed. */
   jumpEpoch(above: number): boolean;
   /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */
   forget(nodeId: string): void;

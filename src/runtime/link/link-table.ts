@@ -2,8 +2,9 @@
  * Every peer this node knows, and the links with them.
  *
  * Problem: both sides may dial, links break, processes come back with a new epoch, and a copied data folder
- * must be noticed. Approach: at most one link per peer, chosen by `judgeRival`; what a peer is without one,
- * `Leases` says.
+ * must be noticed. Approach: at most one link per peer, chosen by `Rivals`; what a peer is without one,
+ * `Leases` says. A peer that dialled counts as met when it answers the greeting: not before has it heard what is
+ * known of it here.
  *
  * Bounds: `peersMax` peers, of which those dead or gone the longest make room for new ones; lives of four
  * times as many are remembered.
@@ -11,7 +12,6 @@
 import {
   epochToJump,
   isRejection,
-  judgeRival,
   negotiate,
   newSession,
   type Rejection,
@@ -31,7 +31,8 @@ import type { LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
 import { newPeer, type Peer } from "./peer.ts";
-import { JUMPED, noteRefusal } from "./refusals.ts";
+import { JUMPED, noteRefusal, UNTOLD } from "./refusals.ts";
+import { Rivals } from "./rivals.ts";
 
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
@@ -50,10 +51,13 @@ export class LinkTable implements LinkOwner<Link> {
   readonly #dialler: Dialler;
   readonly #liveness: Liveness;
   readonly #leases: Leases;
+  readonly #rivals: Rivals;
   readonly #peers = new Map<string, Peer>();
   /** What this node, in all its lives, saw of its peers. */
   readonly known: KnownLives;
   readonly #links = new Set<Link>();
+  /** Links whose peers have not answered the greeting. */
+  readonly #unmet = new Set<Link>();
   #stopped = false;
 
   constructor(
@@ -71,6 +75,7 @@ export class LinkTable implements LinkOwner<Link> {
     });
     this.#liveness = liveness;
     this.#leases = new Leases(env, liveness, (nodeId) => events.dead(nodeId, "dead"));
+    this.#rivals = new Rivals(env);
     this.#events = events;
     this.#frames = frames;
   }
@@ -175,7 +180,13 @@ export class LinkTable implements LinkOwner<Link> {
         message: `dialled ${link.target}, met ${welcome.identity.nodeId}`,
       };
     }
-    return undefined;
+    const known = this.known.of(welcome.identity.nodeId);
+    const isTold = link.target !== "" || known === undefined;
+    if (isTold || sameBytes(known.nonce, welcome.identity.nonce)) return undefined;
+    return {
+      code: UNTOLD,
+      message: "another start of you is known here: the next Hello says which",
+    };
   }
 
   up(link: Link): void {
@@ -189,7 +200,7 @@ export class LinkTable implements LinkOwner<Link> {
       this.#replaceLife(peer, link);
     }
     if (!local) {
-      this.#met(identity);
+      this.#meet(link);
       this.#liveness.watch(identity);
     }
     this.#events.up(link, peer);
@@ -200,6 +211,7 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   frame(...args: Parameters<FrameOwner["frame"]>): void {
+    if (this.#unmet.size > 0 && this.#unmet.delete(args[0])) this.#met(args[0].peer);
     this.#frames.frame(...args);
   }
 
@@ -232,6 +244,8 @@ export class LinkTable implements LinkOwner<Link> {
 
   closed(link: Link, reason: MeshError): void {
     this.#links.delete(link);
+    this.#unmet.delete(link);
+    this.#rivals.ended(link);
     const peer = link.greeted ? this.#peers.get(link.peer.nodeId) : undefined;
     const code = String(reason.details.code ?? "");
     if (peer?.link === link) {
@@ -269,22 +283,14 @@ export class LinkTable implements LinkOwner<Link> {
     const remote = frame.identity;
     const verdict = negotiate(local, remote, target);
     if (isRejection(verdict)) return verdict;
-    const jump = epochToJump(local, { epoch: frame.knownEpoch, nonce: frame.knownNonce });
+    const life = { ...local, earlier: this.#events.earlierLives() };
+    const jump = epochToJump(life, { epoch: frame.knownEpoch, nonce: frame.knownNonce });
     if (jump !== undefined && this.#events.jumpEpoch(jump)) this.#greetAgain(link);
     const existing = this.#peers.get(remote.nodeId)?.link;
     if (existing?.isUp) {
-      const rival = { ...existing.peer, dialled: existing.dialled };
-      const judgement = judgeRival(local.nodeId, remote.nodeId, rival, {
-        ...remote,
-        dialled: link.dialled,
-      });
-      if (judgement === "keep") return { code: "ALREADY_LINKED", message: "a link is up" };
-      if (judgement === "duplicate") {
-        return {
-          code: "DUPLICATE_NODE",
-          message: `two processes run as node ${remote.nodeId}; the later is refused`,
-        };
-      }
+      const rival = { ...remote, dialled: link.dialled };
+      const rejection = this.#rivals.judge(local.nodeId, existing, rival);
+      if (rejection !== undefined) return rejection;
     }
     if (!this.#peers.has(remote.nodeId) && !this.#makeRoom()) {
       return { code: "TOO_MANY_PEERS", message: `peersMax ${this.#env.limits.peersMax} reached` };
@@ -318,10 +324,15 @@ export class LinkTable implements LinkOwner<Link> {
     link.start();
   }
 
+  #meet(link: Link): void {
+    const isAstray = this.known.isAstray(link.peer);
+    if (isAstray) this.#events.forget(link.peer.nodeId);
+    if (isAstray || link.dialled) this.#met(link.peer);
+    else this.#unmet.add(link);
+  }
+
   #met(identity: Identity): void {
-    const { isNewer, isAstray } = this.known.met(identity);
-    if (isAstray) this.#events.forget(identity.nodeId);
-    if (isNewer) this.#events.remember(identity.nodeId, identity);
+    if (this.known.met(identity)) this.#events.remember(identity.nodeId, identity);
   }
 
   /** Everybody must hear what this node says of itself now. */

@@ -57,6 +57,8 @@ export class Link {
   #timer: Timer | undefined;
   #pingId = 0;
   #heardPing = 0;
+  #answered = 0;
+  #beatMs = 0;
   #local = false;
   #stalled = false;
 
@@ -94,6 +96,11 @@ export class Link {
   /** The peer's process lives, its event loop is blocked: no new work for it. */
   get stalled(): boolean {
     return this.#stalled;
+  }
+
+  /** The heartbeat that leaves next, and the last one that the peer has answered. */
+  get beats(): { readonly next: number; readonly answered: number } {
+    return { next: this.#pingId + 1, answered: this.#answered };
   }
 
   /** Milliseconds since the peer was last heard. */
@@ -209,6 +216,7 @@ export class Link {
         return;
       case "ping":
         this.#heardPing = frame.id;
+        this.#answered = frame.echo;
         hybridMerge(this.#env, frame.time);
         break;
       default:
