@@ -507,6 +507,18 @@ describe("the checkers", () => {
     });
   });
 
+  it("accept that a key goes on where a copy of the folder buried what another copy did not", () => {
+    const withLetter = (copyOf: number): string[] =>
+      brokenBy((history) => {
+        history.isCalm = false;
+        history.copies.set(3, copyOf);
+        Object.assign(history.runs[1] as Run, { startMs: 90, endMs: 95 });
+        history.dead.push({ ...dead(2), node: 3, attempts: 0 });
+      });
+    expect(withLetter(0)).toEqual([]);
+    expect(withLetter(1)).toEqual(["C3"]);
+  });
+
   it("count the attempts at what came with a copied folder, and no others", () => {
     const withLetter = (copyOf: number): string[] =>
       brokenBy((history) => {

@@ -2,8 +2,8 @@
  * C8: an attempt is a handler that failed. A message is not given up for more attempts than handlers began,
  * and each attempt counts, so that a message that always fails comes to its end.
  */
-import type { History, Run, Stored, Violation } from "../history.ts";
-import { placeOf, runsByPlace } from "./facts.ts";
+import type { History, Run, Violation } from "../history.ts";
+import { placeOf, placesOf, runsByPlace } from "./facts.ts";
 
 /** Deaths of members after which the message that was alone there is blamed, also if it had not started. */
 const DEATHS_FORGIVEN = 2;
@@ -12,15 +12,11 @@ export const checkAttempts = (history: History): Violation[] => {
   if (!history.isWhole) return [];
   const violations: Violation[] = [];
   const runs = runsByPlace(history);
-  const own = new Set(history.stored.map(placeInJournal));
+  const placeIn = placesOf(history);
   const excusable = Math.max(0, history.disruptions - DEATHS_FORGIVEN);
   for (const { subscription, node, epoch, seq, attempts } of history.dead) {
     const place = placeOf(subscription, node, epoch, seq);
-    const owner = history.copies.get(node);
-    // It came with the folder that this one is a copy of.
-    const cameWith = owner !== undefined && !own.has(placeInJournal({ node, epoch, seq }));
-    const ranAt = cameWith ? placeOf(subscription, owner, epoch, seq) : place;
-    const began = runs.get(ranAt)?.length ?? 0;
+    const began = runs.get(placeIn(subscription, node, epoch, seq))?.length ?? 0;
     if (attempts <= began + excusable) continue;
     const message = `${place} is dead after ${attempts} attempts, handlers began ${began}`;
     violations.push({ check: "C8", message });
@@ -40,9 +36,6 @@ export const checkAttempts = (history: History): Violation[] => {
   }
   return violations;
 };
-
-const placeInJournal = ({ node, epoch, seq }: Pick<Stored, "node" | "epoch" | "seq">): string =>
-  `n${node} ${epoch}:${seq}`;
 
 /** The first failed run that the run after it does not count. */
 const notCounted = (runs: readonly Run[]): Run | undefined =>

@@ -41,6 +41,24 @@ export const isOwed = (known: Known, record: Stored): boolean => {
 export const placeOf = (subscription: string, node: number, epoch: number, seq: number): string =>
   `${subscription} n${node} ${epoch}:${seq}`;
 
+/**
+ * Where runs of a message stand that is in this node's journal: a node on a copy of another's folder goes by its
+ * name, and no run tells which of them sent what came with the folder. It counts as the owner's.
+ */
+export const placesOf = (
+  history: History,
+): ((subscription: string, node: number, epoch: number, seq: number) => string) => {
+  const own = new Set(
+    history.stored
+      .filter(({ node }) => history.copies.has(node))
+      .map(({ node, epoch, seq }) => placeOf("", node, epoch, seq)),
+  );
+  return (subscription, node, epoch, seq) => {
+    const owner = own.has(placeOf("", node, epoch, seq)) ? undefined : history.copies.get(node);
+    return placeOf(subscription, owner ?? node, epoch, seq);
+  };
+};
+
 /** Runs of durable messages by subscription and place in a journal. */
 export const runsByPlace = (history: History): Map<string, Run[]> => {
   const runs = new Map<string, Run[]>();

@@ -3,10 +3,11 @@
  * good end of each message comes after that of every earlier one. What never ended well leaves a gap, and so does
  * what ends well only after its dead letter was on disk: a member that was paused may still run it, and its settle
  * is not accepted any more (a letter that holds its key is tried again in its place, though). When a message
- * expired no disk tells: amid faults one that may expire can end late for the same reason.
+ * expired no disk tells: amid faults one that may expire can end late for the same reason. Nodes on copies of one
+ * folder are several producers, each with its order: what one of them buried is out of place for all.
  */
 import type { History, Run, Said, Violation } from "../history.ts";
-import { firstSuccess, idsGone, placeOf, runsByPlace } from "./facts.ts";
+import { firstSuccess, idsGone, placeOf, placesOf, runsByPlace } from "./facts.ts";
 
 export const checkOrder = (history: History): Violation[] => [
   ...callOrder(history),
@@ -35,9 +36,10 @@ const handlingOrder = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const lanes = new Map<string, Run[]>();
   const gone = idsGone(history);
+  const placeIn = placesOf(history);
   const deadMs = new Map<string, number>();
   for (const { subscription, node, epoch, seq, atMs } of history.dead) {
-    const place = placeOf(subscription, node, epoch, seq);
+    const place = placeIn(subscription, node, epoch, seq);
     if (!deadMs.has(place)) deadMs.set(place, atMs); // the first, where a copy knew nothing of it
   }
   const mayExpire = new Set(
