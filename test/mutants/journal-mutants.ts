@@ -33,6 +33,15 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     caughtBy: { by: "simulation", checks: ["C2"] },
   },
   {
+    name: "trusts-what-a-copy-said",
+    promise: "G1",
+    does: "does not tell its peers that the life of it they met last is none of its own",
+    file: "src/core/session.ts",
+    anchor: "return isOwn ? undefined : known.epoch;",
+    replacement: "void isOwn;\n  return undefined;",
+    caughtBy: { by: "simulation", checks: ["C1"], ground: "cloned-folder" },
+  },
+  {
     name: "leaves-burnt-blocks",
     promise: "G1",
     does: "does not take back what a failed sync may have written, although it was refused",

@@ -58,7 +58,6 @@ export class Link {
   #pingId = 0;
   #heardPing = 0;
   #answered = 0;
-  #beatMs = 0;
   #local = false;
   #stalled = false;
 
