@@ -42,6 +42,8 @@ export type Stored = {
   readonly atMs: number;
   /** "unknown": the sync failed, or the node crashed; "burnt": the node took it back; "revived": a later life found it; "gone": an older copy of its folder was put in place. */
   state: "ok" | "unknown" | "burnt" | "revived" | "gone";
+  /** It came with a copy of the folder, whatever its node made of it later. */
+  isCopied?: true;
   /** Its block changed on the disk: whoever reads it from there finds it damaged. */
   isDamaged?: true;
 };
@@ -186,6 +188,16 @@ export class History {
   readonly copies = new Map<number, number>();
   /** Nodes that never run again: what waits on their disks waits for ever. */
   readonly retired = new Set<number>();
+
+  /** `copy` runs on a copy of the folder of `of`, as it is now, and not for ever. */
+  copied(copy: number, of: number): void {
+    this.mayRepeat.add(of).add(copy);
+    this.retired.add(copy);
+    this.copies.set(copy, of);
+    for (const record of this.stored) {
+      if (record.node === of && record.state === "unknown") record.isCopied = true;
+    }
+  }
 
   /** What reached the node's disk after the copy was made is gone: the loss of a disk, which is not covered. */
   restore(restored: Restored): void {

@@ -148,17 +148,19 @@ export class World {
     if (this.history.found.length < 20) this.history.found.push({ check, message });
   }
 
-  /** The node whose journal holds a message: two may go by one id, if one is a copy of the other. */
+  /**
+   * The node whose journal holds a message: two may go by one id, if one is a copy of the other. Both may hold it
+   * in one place, if it is output that they held; then it is the first one's.
+   */
   producerOf(nodeId: string, epoch: number, seq: number, id: string): number {
-    for (const { index, nodeId: other } of this.clones) {
-      if (other !== nodeId) continue;
-      const isThere = this.history.stored.some(
-        (record) =>
-          record.node === index && record.seq === seq && record.epoch === epoch && record.id === id,
-      );
-      if (isThere) return index;
-    }
-    return this.indexOf(nodeId);
+    const owner = this.indexOf(nodeId);
+    const clones = this.clones.filter((clone) => clone.nodeId === nodeId);
+    if (clones.length === 0) return owner;
+    const holders = this.history.stored.filter(
+      (record) => record.seq === seq && record.epoch === epoch && record.id === id,
+    );
+    const isThere = (index: number): boolean => holders.some(({ node }) => node === index);
+    return isThere(owner) ? owner : (clones.find(({ index }) => isThere(index))?.index ?? owner);
   }
 
   /** One more node, on a copy of this one's folder. It is down, and goes for good when all heals. */
@@ -180,9 +182,7 @@ export class World {
     });
     this.clones.push(clone);
     this.workers[index] = new Worker(this, index, random.fork("work"));
-    this.history.mayRepeat.add(of.index).add(index);
-    this.history.retired.add(index);
-    this.history.copies.set(index, of.index);
+    this.history.copied(index, of.index);
     this.fault("clone");
     return clone;
   }

@@ -519,6 +519,30 @@ describe("the checkers", () => {
     expect(withLetter(1)).toEqual(["C3"]);
   });
 
+  it("accept that a copy handed out what its original took back after the copy was made", () => {
+    const withBurnt = (isCopied: boolean): string[] =>
+      brokenBy((history) => {
+        const taken = { ...stored(4, { id: "m9", state: "unknown" }) };
+        history.stored.push(taken);
+        if (isCopied) history.copied(3, 0);
+        taken.state = "burnt";
+        history.runs.push(run(4, { id: "m9" }));
+      });
+    expect(withBurnt(true)).toEqual([]);
+    expect(withBurnt(false)).toEqual(["C2"]);
+  });
+
+  it("accept that an effect waits for ever at a member that never runs again, and at no other", () => {
+    const withSecondRun = (member: number): string[] =>
+      brokenBy((history) => {
+        history.retired.add(3);
+        history.stored.pop();
+        history.runs.push(run(1, { member, startMs: 100, endMs: 105, sent: ["m1|x|0"] }));
+      });
+    expect(withSecondRun(3)).toEqual([]);
+    expect(withSecondRun(2)).toEqual(["C4"]);
+  });
+
   it("count the attempts at what came with a copied folder, and no others", () => {
     const withLetter = (copyOf: number): string[] =>
       brokenBy((history) => {

@@ -39,6 +39,12 @@ export const checkEffects = (history: History): Violation[] => {
       .filter((record) => record.expires)
       .map(({ node, epoch, seq }) => `n${node} ${epoch}:${seq}`),
   );
+  // What a node that never runs again holds does not leave.
+  const heldForEver = new Set<string>();
+  for (const { outcome, member, subscription, producer, epoch, seq } of history.runs) {
+    if (outcome !== "ok" || !history.retired.has(member)) continue;
+    heldForEver.add(placeOf(subscription, producer, epoch, seq));
+  }
   for (const {
     outcome,
     volatile,
@@ -57,6 +63,7 @@ export const checkEffects = (history: History): Violation[] => {
     if (known?.durable !== true || history.mayOverflow) continue;
     const place = placeOf(subscription, producer, epoch, seq);
     if (dead.has(place) || expires.has(`n${producer} ${epoch}:${seq}`)) continue;
+    if (heldForEver.has(place)) continue;
     for (const id of sent) {
       if (!left.has(id)) violations.push({ check: "C4", message: `${id} never left` });
     }

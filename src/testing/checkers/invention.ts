@@ -29,8 +29,8 @@ export const checkInvention = (history: History): Violation[] => {
   const places = new Map<string, string>();
   /** What older copies of folders took the place of. */
   const gone = new Set<string>();
-  for (const { node, epoch, seq, id, state } of history.stored) {
-    if (state === "burnt") continue;
+  for (const { node, epoch, seq, id, state, isCopied } of history.stored) {
+    if (state === "burnt" && isCopied !== true) continue;
     const place = `n${node} ${epoch}:${seq}`;
     if (state === "gone") {
       gone.add(`${place} ${id}`);
