@@ -543,6 +543,17 @@ describe("the checkers", () => {
     expect(withSecondRun(2)).toEqual(["C4"]);
   });
 
+  it("accept that members on copies of one folder run a key at a time, and no others", () => {
+    const withOverlap = (copies: readonly (readonly [number, number])[]): string[] =>
+      brokenBy((history) => {
+        history.isCalm = false;
+        for (const [copy, of] of copies) history.copies.set(copy, of);
+        history.runs.push(run(1, { member: 3, startMs: 12, endMs: 14 }));
+      });
+    expect(withOverlap([[3, 1]])).toEqual([]);
+    expect(withOverlap([[5, 4]])).toEqual(["C5"]);
+  });
+
   it("count the attempts at what came with a copied folder, and no others", () => {
     const withLetter = (copyOf: number): string[] =>
       brokenBy((history) => {

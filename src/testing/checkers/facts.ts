@@ -59,6 +59,10 @@ export const placesOf = (
   };
 };
 
+/** Nodes that are at work, or were, on copies of one folder. */
+export const nodesWithCopies = (history: History): ReadonlySet<number> =>
+  new Set([...history.copies].flat());
+
 /** Runs of durable messages by subscription and place in a journal. */
 export const runsByPlace = (history: History): Map<string, Run[]> => {
   const runs = new Map<string, Run[]>();

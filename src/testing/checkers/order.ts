@@ -7,7 +7,9 @@
  * folder are several producers, each with its order: what one of them buried is out of place for all.
  */
 import type { History, Run, Said, Violation } from "../history.ts";
-import { firstSuccess, idsGone, placeOf, placesOf, runsByPlace } from "./facts.ts";
+import { firstSuccess, idsGone, nodesWithCopies, placeOf, placesOf, runsByPlace } from "./facts.ts";
+
+const NOBODY: ReadonlySet<number> = new Set();
 
 export const checkOrder = (history: History): Violation[] => [
   ...callOrder(history),
@@ -37,6 +39,8 @@ const handlingOrder = (history: History): Violation[] => {
   const lanes = new Map<string, Run[]>();
   const gone = idsGone(history);
   const placeIn = placesOf(history);
+  // What one of them let expire, or found damaged, no disk tells.
+  const unjudged = history.mayOverflow || history.bitFlips > 0 ? nodesWithCopies(history) : NOBODY;
   const deadMs = new Map<string, number>();
   for (const { subscription, node, epoch, seq, atMs } of history.dead) {
     const place = placeIn(subscription, node, epoch, seq);
@@ -52,7 +56,7 @@ const handlingOrder = (history: History): Violation[] => {
   for (const [place, runs] of runsByPlace(history)) {
     // A place may have been given twice, by a folder and an older copy of it.
     const first = firstSuccess(gone.size === 0 ? runs : runs.filter(({ id }) => !gone.has(id)));
-    if (first?.key === undefined) continue;
+    if (first?.key === undefined || unjudged.has(first.producer)) continue;
     const known = history.known.get(first.subscription);
     if (known?.keyed !== true) continue;
     const isTooLate = (first.endMs ?? 0) >= (deadMs.get(place) ?? Number.POSITIVE_INFINITY);

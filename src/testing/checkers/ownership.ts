@@ -4,10 +4,12 @@
  *
  * Two members may overlap after something happened to members or links, until leases have run out and shards
  * have found their owners; never in a calm mesh, where members only join and leave. One member alone never
- * does, but for a run that was given up after its time-out or its loss of the key. Of fences only the accepted
+ * does, but for a run that was given up after its time-out or its loss of the key. Two nodes on copies of one folder
+ * are one member to all others, and each of them holds what it was told to. Of fences only the accepted
  * run of a message counts, which a history does not tell: some choice among its good ends has to fit.
  */
 import type { History, Run, Violation } from "../history.ts";
+import { nodesWithCopies } from "./facts.ts";
 
 /** Silence, lease and debounce, with slow clocks. */
 const STABLE_AFTER_MS = 12_000;
@@ -20,6 +22,7 @@ export const checkOwnership = (history: History): Violation[] => [
 const oneAtATime = (history: History): Violation[] => {
   const violations: Violation[] = [];
   const changes = [...history.changesMs].sort((a, b) => a - b);
+  const withCopies = nodesWithCopies(history);
   for (const [lane, runs] of lanesOf(
     history,
     ({ subscription, key }) => `${subscription} ${key}`,
@@ -29,6 +32,8 @@ const oneAtATime = (history: History): Violation[] => {
     for (const run of runs) {
       open = open.filter((before) => (before.endMs ?? 0) > run.startMs);
       for (const before of open) {
+        const ofCopies = withCopies.has(before.member) || withCopies.has(run.member);
+        if (before.member !== run.member && ofCopies) continue;
         if (isExcused(history, changes, before, run)) continue;
         violations.push({
           check: "C5",
