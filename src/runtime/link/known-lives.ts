@@ -6,6 +6,7 @@
  *
  * Bound: `max` peers, of which the one that changed longest ago goes first. Source: DESIGN section 5.
  */
+import { sameBytes } from "../../core/session.ts";
 import type { Identity } from "../../wire/handshake.ts";
 
 export type KnownLife = Pick<Identity, "epoch" | "nonce" | "jumped">;
@@ -25,6 +26,12 @@ export class KnownLives {
 
   of(nodeId: string): KnownLife | undefined {
     return this.#lives.get(nodeId);
+  }
+
+  /** Another start of it was met last. */
+  knowsOther({ nodeId, nonce }: Identity): boolean {
+    const known = this.#lives.get(nodeId);
+    return known !== undefined && !sameBytes(known.nonce, nonce);
   }
 
   /** It jumped since it was met: its positions may name other messages than they did. */

@@ -2,9 +2,8 @@
  * Every peer this node knows, and the links with them.
  *
  * Problem: both sides may dial, links break, processes come back with a new epoch, and a copied data folder
- * must be noticed. Approach: at most one link per peer, chosen by `Rivals`; what a peer is without one,
- * `Leases` says. A peer that dialled counts as met when it answers the greeting: not before has it heard what is
- * known of it here.
+ * must be noticed. Approach: at most one link per peer, chosen by `Rivals`; what a peer is without one, `Leases`
+ * says. A peer that dialled is met when it answers the greeting, and so has heard what is known of it here.
  *
  * Bounds: `peersMax` peers, of which those dead or gone the longest make room for new ones; lives of four
  * times as many are remembered.
@@ -42,7 +41,8 @@ export type FrameOwner = Pick<LinkOwner<Link>, "frame" | "heartbeat" | "turn" | 
 
 /** Lives remembered for each peer there may be. */
 const KNOWN_PER_PEER = 4;
-const GREET_AGAIN = "this node jumped above a later life of itself";
+const GREET_AGAIN = "this node jumped above another life of itself";
+const TELL_KNOWN = "another start of you is known here: the next Hello says which";
 
 export class LinkTable implements LinkOwner<Link> {
   readonly #env: Environment;
@@ -180,13 +180,8 @@ export class LinkTable implements LinkOwner<Link> {
         message: `dialled ${link.target}, met ${welcome.identity.nodeId}`,
       };
     }
-    const known = this.known.of(welcome.identity.nodeId);
-    const isTold = link.target !== "" || known === undefined;
-    if (isTold || sameBytes(known.nonce, welcome.identity.nonce)) return undefined;
-    return {
-      code: UNTOLD,
-      message: "another start of you is known here: the next Hello says which",
-    };
+    const isTold = link.target !== "" || !this.known.knowsOther(welcome.identity);
+    return isTold ? undefined : { code: UNTOLD, message: TELL_KNOWN };
   }
 
   up(link: Link): void {
