@@ -4,7 +4,6 @@
  * A declaration is confirmed when the cursor it gives rise to is on disk. A command has one group: the older
  * claim holds, the other is refused. A member whose session is lost keeps what it has until it dies or is back.
  */
-
 import type { Member } from "../../core/member.ts";
 import { ZERO } from "../../core/position.ts";
 import { assertPattern } from "../../core/subject.ts";
