@@ -24,7 +24,9 @@ import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
 import type { KnownLife } from "./link/known-lives.ts";
 import { Link } from "./link/link.ts";
-import { type FrameOwner, LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
+import { ITSELF } from "./link/link-origin.ts";
+import type { FrameOwner } from "./link/link-owner.ts";
+import { LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
 import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { Liveness } from "./link/liveness.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
@@ -52,15 +54,8 @@ export type NodeRuntimeOptions = {
 
 /** While commits fail, they are tried again this often. */
 const RETRY_COMMIT_MS = 200;
-const ITSELF = Object.freeze({
-  dialled: false,
-  target: "",
-  address: "itself",
-  scheme: "itself",
-  redirect: false,
-});
 
-export class NodeRuntime implements LinkTableEvents, FrameOwner {
+export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   readonly env: Environment;
   readonly journal: Journal;
   readonly producer: Producer;

@@ -17,7 +17,8 @@ import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame } from "../../wire/handshake.ts";
 import type { Environment } from "../environment.ts";
 import { asReached, preferenceOf, type Speaker, sendOn } from "./better-addresses.ts";
-import type { Link, LinkOrigin } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { LinkOrigin } from "./link-origin.ts";
 import type { Refusal } from "./link-owner.ts";
 
 type Target = {

@@ -1,8 +1,9 @@
 /**
  * The latest life this node has seen of every peer: how a restored or copied folder is noticed, by both sides.
  *
- * A peer is told what is known of it here. When that is none of its own lives, it jumps above it. From then on it says for ever which epoch it jumped above; who hears that for the first time
- * must forget what it handled of the peer's messages, because their positions may have been given twice.
+ * A peer is told what is known of it here. When that is none of its own lives, it jumps above it. From then on
+ * it says for ever which epoch it jumped above; who hears that for the first time must forget what it handled of
+ * the peer's messages, because their positions may have been given twice.
  *
  * Bound: `max` peers, of which the one that changed longest ago goes first. Source: DESIGN section 5.
  */

@@ -31,3 +31,6 @@ export interface LinkOwner<Link> {
   drained(link: Link): void;
   closed(link: Link, reason: MeshError): void;
 }
+
+/** The frames of running sessions, handled by the node's runtime. */
+export type FrameOwner<L> = Pick<LinkOwner<L>, "frame" | "heartbeat" | "turn" | "drained">;

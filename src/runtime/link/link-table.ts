@@ -25,8 +25,9 @@ import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
 import { KnownLives } from "./known-lives.ts";
 import { Leases } from "./leases.ts";
-import { Link, type LinkOrigin } from "./link.ts";
-import type { LinkOwner, Refusal } from "./link-owner.ts";
+import { Link } from "./link.ts";
+import type { LinkOrigin } from "./link-origin.ts";
+import type { FrameOwner, LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
 import { newPeer, type Peer } from "./peer.ts";
@@ -36,9 +37,6 @@ import { Rivals } from "./rivals.ts";
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
 
-/** The frames of running sessions, handled by the node's runtime. */
-export type FrameOwner = Pick<LinkOwner<Link>, "frame" | "heartbeat" | "turn" | "drained">;
-
 /** Lives remembered for each peer there may be. */
 const KNOWN_PER_PEER = 4;
 const GREET_AGAIN = "this node jumped above another life of itself";
@@ -47,7 +45,7 @@ const TELL_KNOWN = "another start of you is known here: the next Hello says whic
 export class LinkTable implements LinkOwner<Link> {
   readonly #env: Environment;
   readonly #events: LinkTableEvents;
-  readonly #frames: FrameOwner;
+  readonly #frames: FrameOwner<Link>;
   readonly #dialler: Dialler;
   readonly #liveness: Liveness;
   readonly #leases: Leases;
@@ -65,7 +63,7 @@ export class LinkTable implements LinkOwner<Link> {
     transports: readonly Transport[],
     liveness: Liveness,
     events: LinkTableEvents,
-    frames: FrameOwner,
+    frames: FrameOwner<Link>,
   ) {
     this.#env = env;
     this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
@@ -205,7 +203,7 @@ export class LinkTable implements LinkOwner<Link> {
     this.#env.report({ type: "peer-up", nodeId, service });
   }
 
-  frame(...args: Parameters<FrameOwner["frame"]>): void {
+  frame(...args: Parameters<FrameOwner<Link>["frame"]>): void {
     if (this.#unmet.size > 0 && this.#unmet.delete(args[0])) this.#met(args[0].peer);
     this.#frames.frame(...args);
   }
@@ -225,7 +223,7 @@ export class LinkTable implements LinkOwner<Link> {
     this.#frames.drained(link); // what waited for it goes on
   }
 
-  heartbeat(link: Link): ReturnType<FrameOwner["heartbeat"]> {
+  heartbeat(link: Link): ReturnType<FrameOwner<Link>["heartbeat"]> {
     return this.#frames.heartbeat(link);
   }
 

@@ -9,7 +9,6 @@
  * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
  * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
  */
-
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection } from "../../ports/transport.ts";
@@ -19,6 +18,7 @@ import type { Identity, RejectFrame, WelcomeFrame } from "../../wire/handshake.t
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
+import type { LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
 import { Silence } from "./silence.ts";
 
@@ -26,15 +26,6 @@ import { Silence } from "./silence.ts";
 const BUFFERED_BYTES_MAX = 512 * 1024;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
-
-/** `scheme`: of the transport. `redirect`: it may be sent on to a better address. */
-export type LinkOrigin = {
-  readonly dialled: boolean;
-  readonly target: string;
-  readonly address: string;
-  readonly scheme: string;
-  readonly redirect: boolean;
-};
 
 export class Link {
   readonly #env: Environment;
