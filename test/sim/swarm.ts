@@ -8,6 +8,9 @@
 import { Worker } from "node:worker_threads";
 import { runSeed, type SeedResult, type SeedTask } from "./run-seed.ts";
 
+/** A world is thrown away after its seed: with room for it, less of it is copied first. */
+const YOUNG = { maxYoungGenerationSizeMb: 96 };
+
 export type SwarmOptions = {
   readonly first: number;
   readonly count: number;
@@ -62,7 +65,7 @@ const employ = (
   took: (result: SeedResult) => void,
 ): Promise<void> =>
   new Promise((resolve, reject) => {
-    const thread = new Worker(program);
+    const thread = new Worker(program, { resourceLimits: YOUNG });
     const feed = (): void => {
       const task = take();
       if (task === undefined) void thread.terminate().then(() => resolve());
