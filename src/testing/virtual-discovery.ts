@@ -89,8 +89,9 @@ export class DiscoveryHub {
           this.#stations.delete(station);
           continue;
         }
-        const record = this.#records.get(recordKey(station.host, station.self.nodeId));
-        if (record !== undefined && !station.process.isPaused) record.heardMs = this.#time.nowMs;
+        if (station.process.isPaused) continue; // its record may run out, and is back when it goes on
+        const { host, self } = station;
+        this.#records.set(recordKey(host, self.nodeId), { host, self, heardMs: this.#time.nowMs });
       }
       for (const [key, record] of [...this.#records]) {
         if (this.#time.nowMs - record.heardMs > TTL_MS) {
