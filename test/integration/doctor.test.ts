@@ -5,7 +5,11 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { mdns } from "../../src/discovery/mdns/mdns.ts";
+import { createNode } from "../../src/mesh/create-node.ts";
+import { systemClock } from "../../src/mesh/system-ports.ts";
+import { announcement, Recorder } from "../discovery/discovery-recorder.ts";
 import { worlds } from "./world.ts";
 
 const run = promisify(execFile);
@@ -62,6 +66,24 @@ describe("doctor", () => {
     const [greeting = ""] = found(report, "greeting", "problem");
     expect(greeting).toMatch(`${node.address} refused: WRONG_MESH`);
     expect(greeting).toMatch("give both the same option mesh");
+  });
+
+  it("says whose clock is far ahead, and which node is announced twice", async () => {
+    const mesh = `doctor-${process.pid}`;
+    const { wallMs, ...clock } = systemClock();
+    const twin = announcement({ mesh, addresses: ["zmq://127.0.0.1:1"] });
+    await using _first = await new Recorder(mdns(), { ...twin, epoch: 1 }).start();
+    await using _second = await new Recorder(mdns(), { ...twin, epoch: 2 }).start();
+    const ahead = await createNode({
+      ...{ service: "ahead", mesh, dataDir: ":memory:", discovery: [], heartbeatThread: false },
+      clock: { ...clock, wallMs: () => wallMs() + 120_000 },
+    });
+    onTestFinished(async () => void (await ahead.stop()));
+    const report = await examine("--mesh", mesh, "--peer", ahead.addresses[0] ?? "");
+    expect(found(report, "clock", "warning")[0]).toMatch("is over 60 s ahead of this host's ->");
+    expect(found(report, "neighbours", "warning")[0]).toMatch(
+      `${twin.nodeId} is announced 2 times`,
+    );
   });
 
   it("tells the host's limits: a port that is taken, an address it has not, a folder in use", async () => {

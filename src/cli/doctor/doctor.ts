@@ -24,7 +24,7 @@ const HEARD_MAX = 8;
 
 const MARKS: Record<Severity, string> = { ok: "ok     ", warning: "warning", problem: "PROBLEM" };
 
-export type DoctorOptions = {
+type DoctorOptions = {
   readonly mesh: string;
   readonly listen: ListenAddress;
   readonly dataDir: string;
@@ -33,7 +33,7 @@ export type DoctorOptions = {
 };
 
 /** @throws Error when an argument is wrong. */
-export const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boolean } => {
+const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boolean } => {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -61,7 +61,7 @@ export const readDoctorOptions = (args: readonly string[]): DoctorOptions & { js
 };
 
 /** Everything that was looked at, in order; `say` hears of each finding as it comes. */
-export const examine = async (
+const examine = async (
   { mesh, listen, dataDir, peers, forMs }: DoctorOptions,
   say: (finding: Finding) => void,
 ): Promise<Finding[]> => {

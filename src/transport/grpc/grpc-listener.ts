@@ -21,6 +21,7 @@ import {
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
 import { formatHostPort } from "../host-port.ts";
+import { listenOn } from "../listen-on.ts";
 import { type Call, GrpcConnection } from "./grpc-connection.ts";
 import { CLOSE_MS, LINK_SERVICE, messageLimits, SCHEME } from "./link-call.ts";
 
@@ -82,19 +83,7 @@ export class GrpcListener implements Listener {
   async bind(host: string, port: number): Promise<void> {
     const server = this.#net;
     server.maxConnections = this.#limits.connectionsMax;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host, port }, () => {
-        server.removeListener("error", reject);
-        resolve();
-      });
-    });
-    server.on("error", (error) => {
-      this.#context.logger.error("a listener failed", { address: this.#address, error });
-    });
-    const bound = server.address();
-    const real = typeof bound === "object" && bound !== null ? bound.port : port;
-    this.#address = formatHostPort(SCHEME, { host, port: real });
+    this.#address = await listenOn(server, SCHEME, { host, port }, this.#context.logger);
   }
 
   close(): Promise<void> {

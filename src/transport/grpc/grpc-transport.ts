@@ -5,7 +5,7 @@
  * link.proto, plain sockets are of no use. Approach: the frames of every other transport, one gRPC message
  * each, over one bidirectional call for each connection; never a call for each message.
  *
- * This file holds the options, the start and stop of the whole, and the time limits of a dial; what makes
+ * This file holds the options and the start and stop of the whole; what makes
  * connections out of calls is in grpc-connection.ts, grpc-dial.ts and grpc-listener.ts.
  *
  * Bounds: `connectionsMax` of a listener; `handshakeTimeoutMs` for a socket that opens no call; what waits to
@@ -19,6 +19,7 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
+import { type DialOptions, Dials } from "../dials.ts";
 import { formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
@@ -37,7 +38,6 @@ export type GrpcOptions = {
 
 const CONNECTIONS_MAX = 4_096;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** @throws MeshError INVALID_OPTIONS */
 export function grpc(options: GrpcOptions = {}): Transport {
@@ -66,7 +66,7 @@ class GrpcTransport implements Transport {
   readonly #limits: ListenLimits;
   readonly #listeners = new Set<GrpcListener>();
   readonly #connections = new Set<GrpcConnection>();
-  readonly #dialing = new Set<(error: MeshError) => void>();
+  readonly #dials = new Dials();
   #context: TransportContext | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -105,13 +105,10 @@ class GrpcTransport implements Transport {
     return listener;
   }
 
-  async dial(
-    address: string,
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<Connection> {
+  async dial(address: string, options: DialOptions): Promise<Connection> {
     const context = this.#running();
     const dial = new GrpcDial(address, parseHostPort(SCHEME, address), context);
-    await this.#within(address, dial, options);
+    await this.#dials.within(context.clock, options, dial);
     const connection = new GrpcConnection(dial, context);
     this.#connections.add(connection);
     void connection.gone.then(() => this.#connections.delete(connection));
@@ -124,7 +121,7 @@ class GrpcTransport implements Transport {
   }
 
   async #stop(): Promise<void> {
-    for (const abort of [...this.#dialing]) abort(stopped());
+    this.#dials.stop(stopped());
     const connections = [...this.#connections];
     for (const connection of connections) connection.close();
     await Promise.all([
@@ -132,42 +129,6 @@ class GrpcTransport implements Transport {
       ...[...this.#listeners].map((listener) => listener.close()),
     ]);
     this.#listeners.clear();
-  }
-
-  /** Waits until the call is up; otherwise nothing of it stays. */
-  #within(
-    address: string,
-    dial: GrpcDial,
-    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<void> {
-    const { clock } = this.#running();
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#dialing.delete(fail);
-        clock.clearTimer(timer);
-        signal?.removeEventListener("abort", aborted);
-      };
-      const fail = (error: MeshError): void => {
-        settle();
-        dial.cut();
-        reject(error);
-      };
-      const aborted = (): void =>
-        fail(new MeshError("ABORTED", `the dial of ${address} was aborted`));
-      const timer = clock.setTimer(Math.min(timeoutMs, TIMER_MAX_MS), () => {
-        fail(new MeshError("PEER_LOST", `${address} was not reached within ${timeoutMs} ms`));
-      });
-      this.#dialing.add(fail);
-      signal?.addEventListener("abort", aborted, { once: true });
-      if (signal?.aborted) {
-        aborted();
-        return;
-      }
-      dial.open().then(() => {
-        settle();
-        resolve();
-      }, fail);
-    });
   }
 
   #running(): TransportContext {

@@ -17,8 +17,10 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
+import { type DialOptions, Dials } from "../dials.ts";
 import { formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
+import { listenOn } from "../listen-on.ts";
 import { StreamConnection } from "./stream-connection.ts";
 
 export type StreamOptions = {
@@ -30,7 +32,6 @@ export type StreamOptions = {
 
 const SCHEME = "tcp";
 const CONNECTIONS_MAX = 4_096;
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** @throws MeshError INVALID_OPTIONS */
 export function stream(options: StreamOptions = {}): Transport {
@@ -54,7 +55,7 @@ class StreamTransport implements Transport {
   readonly #connectionsMax: number;
   readonly #listeners = new Set<StreamListener>();
   readonly #connections = new Set<StreamConnection>();
-  readonly #dialing = new Set<(error: MeshError) => void>();
+  readonly #dials = new Dials();
   #context: TransportContext | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -92,13 +93,18 @@ class StreamTransport implements Transport {
     return listener;
   }
 
-  async dial(
-    address: string,
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<Connection> {
+  async dial(address: string, options: DialOptions): Promise<Connection> {
     const context = this.#running();
     const at = parseHostPort(SCHEME, address);
-    const socket = await this.#connect(address, connect({ ...at, noDelay: true }), options);
+    const socket = connect({ ...at, noDelay: true });
+    await this.#dials.within(context.clock, options, {
+      remote: address,
+      open: () => connected(socket, address),
+      cut: () => {
+        socket.on("error", () => {});
+        socket.destroy();
+      },
+    });
     const connection = new StreamConnection(socket, address, context);
     this.#connections.add(connection);
     void connection.gone.then(() => this.#connections.delete(connection));
@@ -111,7 +117,7 @@ class StreamTransport implements Transport {
   }
 
   async #stop(): Promise<void> {
-    for (const abort of [...this.#dialing]) abort(stopped());
+    this.#dials.stop(stopped());
     const connections = [...this.#connections];
     for (const connection of connections) connection.close();
     await Promise.all([
@@ -119,47 +125,6 @@ class StreamTransport implements Transport {
       ...[...this.#listeners].map((listener) => listener.close()),
     ]);
     this.#listeners.clear();
-  }
-
-  /** Waits until the socket is connected; otherwise nothing of it stays. */
-  #connect(
-    address: string,
-    socket: Socket,
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<Socket> {
-    const { clock } = this.#running();
-    const { timeoutMs, signal } = options;
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#dialing.delete(fail);
-        clock.clearTimer(timer);
-        signal?.removeEventListener("abort", aborted);
-        socket.removeListener("error", failed);
-        socket.removeListener("connect", connected);
-      };
-      const fail = (error: MeshError): void => {
-        settle();
-        socket.on("error", () => {});
-        socket.destroy();
-        reject(error);
-      };
-      const aborted = (): void =>
-        fail(new MeshError("ABORTED", `the dial of ${address} was aborted`));
-      const timer = clock.setTimer(Math.min(timeoutMs, TIMER_MAX_MS), () => {
-        fail(new MeshError("PEER_LOST", `${address} was not reached within ${timeoutMs} ms`));
-      });
-      const failed = (cause: Error): void =>
-        fail(new MeshError("PEER_LOST", `${address} cannot be reached`, { cause }));
-      const connected = (): void => {
-        settle();
-        resolve(socket);
-      };
-      this.#dialing.add(fail);
-      socket.once("error", failed);
-      socket.once("connect", connected);
-      signal?.addEventListener("abort", aborted, { once: true });
-      if (signal?.aborted) aborted();
-    });
   }
 
   #running(): TransportContext {
@@ -189,19 +154,7 @@ class StreamListener implements Listener {
   async bind(host: string, port: number, connectionsMax: number): Promise<void> {
     const server = this.#server;
     server.maxConnections = connectionsMax;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host, port }, () => {
-        server.removeListener("error", reject);
-        resolve();
-      });
-    });
-    server.on("error", (error) => {
-      this.#context.logger.error("a listener failed", { address: this.#address, error });
-    });
-    const bound = server.address();
-    const real = typeof bound === "object" && bound !== null ? bound.port : port;
-    this.#address = formatHostPort(SCHEME, { host, port: real });
+    this.#address = await listenOn(server, SCHEME, { host, port }, this.#context.logger);
   }
 
   close(): Promise<void> {
@@ -230,5 +183,16 @@ class StreamListener implements Listener {
     }
   }
 }
+
+const connected = (socket: Socket, address: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const failed = (cause: Error): void =>
+      reject(new MeshError("PEER_LOST", `${address} cannot be reached`, { cause }));
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.removeListener("error", failed);
+      resolve();
+    });
+  });
 
 const stopped = (): MeshError => new MeshError("STOPPED", "the stream transport is not running");
