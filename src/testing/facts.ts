@@ -8,7 +8,7 @@
  * Everything is kept: a test mesh takes memory for each message of the test.
  */
 import type { EnvelopeView } from "../wire/envelope.ts";
-import { type Asked, History, type Run, type Said } from "./history.ts";
+import { type Asked, History, type Run, type RunOutcome, type Said } from "./history.ts";
 
 /** What an envelope says beyond what checkers need. */
 export type StoredDetail = {
@@ -121,7 +121,7 @@ export class Facts {
     this.#running.add(run);
   }
 
-  ran(run: Run, outcome: "ok" | "failed" | "revoked", error?: unknown): void {
+  ran(run: Run, outcome: RunOutcome, error?: unknown): void {
     if (!this.#running.delete(run)) return; // its process was killed meanwhile
     run.outcome = outcome;
     run.endMs = this.#now();

@@ -4,6 +4,7 @@ import type { ManualMessage } from "../mesh/message-stream.ts";
 import type { Calls } from "./calls.ts";
 import type { Facts } from "./facts.ts";
 import type { Run } from "./history.ts";
+import { lateOutcome } from "./late-outcome.ts";
 import type { OutsideWaits } from "./outside-waits.ts";
 import type { TestLife } from "./test-machine.ts";
 import type { Trace } from "./trace.ts";
@@ -129,7 +130,11 @@ const begin = (
 };
 
 const end = (host: RecorderHost, run: Run, ctx: HandlerContext, error?: unknown): void => {
-  const outcome = ctx.signal.aborted ? "revoked" : error === undefined ? "ok" : "failed";
+  const outcome = ctx.signal.aborted
+    ? lateOutcome(ctx.signal)
+    : error === undefined
+      ? "ok"
+      : "failed";
   host.facts.ran(run, outcome, error);
   host.trace.note(`${outcome} ${run.id} for ${run.subscription}`);
 };

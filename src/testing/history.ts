@@ -48,6 +48,8 @@ export type Stored = {
   isDamaged?: true;
 };
 
+export type RunOutcome = "ok" | "failed" | "revoked" | "surrendered";
+
 /** One call of a handler. */
 export type Run = {
   readonly subscription: string;
@@ -67,8 +69,8 @@ export type Run = {
   readonly fence: number;
   readonly volatile: boolean;
   endMs: number | undefined;
-  /** "revoked": it ended after its time-out, with no effect. */
-  outcome: "running" | "ok" | "failed" | "revoked";
+  /** "revoked": it ended after its time-out, "surrendered": after its message had gone back; with no effect. */
+  outcome: "running" | RunOutcome;
   /** Ids of what it sent through ctx. */
   readonly sent: string[];
 };

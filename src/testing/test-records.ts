@@ -133,7 +133,7 @@ export class TestRecords {
   }
 
   #outcome(run: Run): Handling<unknown>["outcome"] {
-    if (run.outcome === "revoked") return "late";
+    if (run.outcome === "revoked" || run.outcome === "surrendered") return "late";
     if (run.outcome !== "running") return run.outcome;
     return this.#facts.isRunning(run) ? "running" : "cut";
   }

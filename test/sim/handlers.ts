@@ -2,6 +2,7 @@
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
 import { Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
 import type { Run } from "../../src/testing/history.ts";
+import { lateOutcome } from "../../src/testing/late-outcome.ts";
 import { xxh32Bytes } from "../../src/testing/xxh32.ts";
 import { EFFECT, type SubscriptionPlan } from "./plan.ts";
 import type { SimNode } from "./sim-node.ts";
@@ -50,7 +51,7 @@ export const handle = (
   };
   const finish = (late: boolean): void => {
     if (late && ctx.signal.aborted) {
-      world.ended(run, "revoked");
+      world.ended(run, lateOutcome(ctx.signal));
       beLate(world, data.id, ctx, run);
       if (fate("stubborn") < 0.5) return; // a success that comes too late
       throw new Error("too late");
@@ -142,7 +143,7 @@ const beLate = (world: World, id: string, ctx: HandlerContext, run: Run): void =
 const untilAborted = (world: World, ctx: HandlerContext, run: Run): Promise<void> =>
   new Promise((_, reject) => {
     ctx.signal.addEventListener("abort", () => {
-      world.ended(run, "revoked");
+      world.ended(run, lateOutcome(ctx.signal));
       reject(new Error("told to stop"));
     });
   });

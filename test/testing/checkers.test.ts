@@ -581,4 +581,24 @@ describe("the checkers", () => {
     expect(withUnhandled(0)).toEqual([]);
     expect(withUnhandled(1)).toEqual(["C1"]);
   });
+
+  it("count a handler that was timed out as an attempt, and not one whose message went back", () => {
+    const withLate = (outcome: "revoked" | "surrendered"): string[] =>
+      brokenBy((history) => {
+        history.runs.splice(1, 0, run(2, { outcome, startMs: 18, endMs: 19 }));
+      });
+    expect(withLate("surrendered")).toEqual([]);
+    expect(withLate("revoked")).toEqual(["C8"]);
+  });
+
+  it("accept that an effect is lost where an older disk of a member that handled its message is back", () => {
+    const withoutEffect = (member: number): string[] =>
+      brokenBy((history) => {
+        history.mayRepeat.add(3);
+        history.runs.push(run(1, { member, startMs: 40, endMs: 45, sent: ["m1|x|0"] }));
+        history.stored.pop();
+      });
+    expect(withoutEffect(3)).toEqual([]);
+    expect(withoutEffect(1)).toContain("C4");
+  });
 });

@@ -39,31 +39,23 @@ export const checkEffects = (history: History): Violation[] => {
       .filter((record) => record.expires)
       .map(({ node, epoch, seq }) => `n${node} ${epoch}:${seq}`),
   );
-  // What a node that never runs again holds does not leave.
-  const heldForEver = new Set<string>();
+  // What a node holds that never runs again does not leave; what left may be lost where an older disk is back.
+  const lostWithMember = new Set<string>();
   for (const { outcome, member, subscription, producer, epoch, seq } of history.runs) {
-    if (outcome !== "ok" || !history.retired.has(member)) continue;
-    heldForEver.add(placeOf(subscription, producer, epoch, seq));
+    if (outcome !== "ok") continue;
+    if (!history.retired.has(member) && !history.mayRepeat.has(member)) continue;
+    lostWithMember.add(placeOf(subscription, producer, epoch, seq));
   }
-  for (const {
-    outcome,
-    volatile,
-    sent,
-    subscription,
-    producer,
-    member,
-    epoch,
-    seq,
-  } of history.runs) {
+  for (const { outcome, volatile, sent, subscription, producer, epoch, seq } of history.runs) {
     if (outcome !== "ok" || volatile) continue;
     // What was held, or the word on it, may have been on a disk that is lost.
-    if (history.mayRepeat.has(producer) || history.mayRepeat.has(member)) continue;
+    if (history.mayRepeat.has(producer)) continue;
     const known = history.known.get(subscription);
     // It may have ended otherwise: expired, or a dead letter after it ended well where that did not count.
     if (known?.durable !== true || history.mayOverflow) continue;
     const place = placeOf(subscription, producer, epoch, seq);
     if (dead.has(place) || expires.has(`n${producer} ${epoch}:${seq}`)) continue;
-    if (heldForEver.has(place)) continue;
+    if (lostWithMember.has(place)) continue;
     for (const id of sent) {
       if (!left.has(id)) violations.push({ check: "C4", message: `${id} never left` });
     }

@@ -53,7 +53,7 @@ const isExcused = (
   before: Run,
   run: Run,
 ): boolean => {
-  if (before.outcome === "revoked" || before.outcome === "running") return true;
+  if (["revoked", "surrendered", "running"].includes(before.outcome)) return true;
   if (before.member === run.member) return before.life !== run.life;
   if (history.isCalm) return false;
   const last = lastUpTo(changes, run.startMs);
