@@ -9,7 +9,7 @@ import type { Block } from "../journal/block.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
-export type ExpiryHost = Pick<ProducerHost, "env" | "journal" | "readBlock" | "ended">;
+export type ExpiryHost = Pick<ProducerHost, "env" | "journal" | "readBlock" | "expire">;
 
 /** Blocks looked at in one sweep. */
 const STEP = 4_096;
@@ -57,7 +57,7 @@ const expireRead = (host: ExpiryHost, state: SubscriptionState, block: Block): b
   for (const entry of [...state.cursor.unsettled()]) {
     if (entry.epoch > epoch || (entry.epoch === epoch && entry.seq > lastSeq)) break;
     if (entry.state === IN_FLIGHT || entry.state === STOPPED) clear = false;
-    else host.ended(state, entry, "expired");
+    else host.expire(state, entry);
   }
   return clear;
 };

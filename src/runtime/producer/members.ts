@@ -14,7 +14,8 @@ import { subscriptionId } from "../subscription-id.ts";
 import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
-import type { Definition, SubscriptionState } from "./subscription-state.ts";
+import type { Definition } from "./subscription-rows.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
 
 const TERMS_PER_EPOCH = 2 ** 20; // fits a safe integer with 32 bits of epoch
 
@@ -63,8 +64,7 @@ export class Members {
   /** A durable subscription or claim ends for good. */
   end(ended: Pick<EndedSubscription, "role" | "group" | "pattern">): boolean {
     if (ended.role === "queries") return false;
-    const { table } = this.#producer;
-    const state = table.get(subscriptionId({ ...ended, role: ended.role }));
+    const state = this.#producer.table.get(subscriptionId({ ...ended, role: ended.role }));
     if (
       state === undefined ||
       (ended.role === "commands" && state.definition.group !== ended.group)

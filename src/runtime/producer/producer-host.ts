@@ -30,6 +30,6 @@ export interface ProducerHost {
   /** One timer a subscription for the earliest retry. */
   armDue(state: SubscriptionState): void;
   readBlock(state: SubscriptionState, block: Block): void;
-  /** A message ended without a consumer's settle. */
-  ended(state: SubscriptionState, entry: Entry, how: "expired"): void;
+  /** The message ended without a consumer's settle. */
+  expire(state: SubscriptionState, entry: Entry): void;
 }

@@ -237,12 +237,10 @@ export class Producer implements OutputSink {
     this.#pump.readBlock(state, block);
   }
 
-  /** A message ended without a consumer's settle. */
-  ended(state: SubscriptionState, entry: Entry, how: "expired"): void {
+  /** The message ended without a consumer's settle. */
+  expire(state: SubscriptionState, entry: Entry): void {
     if (!state.cursor.settle(entry)) return;
-    state.errors.delete(entry);
-    state.ledger.add(how, 1);
-    state.touched(1, false);
+    state.expired(entry);
     this.env.counters.count("messages.expired");
   }
 

@@ -21,8 +21,8 @@ export type PumpHost = {
   readonly env: Environment;
   readonly journal: Journal;
   outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined;
-  /** A message ended at its producer without a consumer's settle. */
-  ended(state: SubscriptionState, entry: Entry, how: "expired"): void;
+  /** The message ended at its producer without a consumer's settle. */
+  expire(state: SubscriptionState, entry: Entry): void;
 };
 
 export class Pump {
@@ -130,9 +130,10 @@ export class Pump {
       const entry = cursor.next(member);
       if (entry === undefined) break;
       if (entry.expireAtMs >= 0 && entry.expireAtMs <= this.#host.env.clock.wallMs()) {
-        this.#host.ended(state, entry, "expired");
+        this.#host.expire(state, entry);
         continue;
       }
+      if (state.mustWait(entry)) break;
       if (!this.#write(state, outlet, entry)) continue;
       sent++;
     }

@@ -1,12 +1,11 @@
 /**
- * One subscription as its producer keeps it: definition, cursor, ledger, and their rows.
+ * One subscription as its producer keeps it: definition, cursor, ledger, and when their rows are written.
  *
- * The definition row is JSON (rare, readable); the cursor row is JSON as well: a floor, how far the journal
- * was read, and what is unsettled in between. It is written a few dozen times a second at most, so that an
- * ack costs no write of its own; a cursor that is lost with a crash is a redelivery, which inboxes absorb.
+ * A cursor is written a few dozen times a second at most: one that is lost with a crash is a redelivery,
+ * which inboxes absorb.
  */
 import type { Entry } from "../../core/entry.ts";
-import { newEntry, PARKED, STOPPED } from "../../core/entry.ts";
+import { newEntry } from "../../core/entry.ts";
 import { Ledger } from "../../core/ledger.ts";
 import { comparePositions, type Position } from "../../core/position.ts";
 import { compilePattern } from "../../core/subject.ts";
@@ -14,7 +13,6 @@ import { SubscriptionCursor } from "../../core/subscription-cursor.ts";
 import type { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import { EnvelopeView } from "../../wire/envelope.ts";
-import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
 import type { CommitOwner } from "../journal/commit-owner.ts";
@@ -22,23 +20,8 @@ import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
 import type { SubscriptionTokens } from "../ownership/subscription-tokens.ts";
 import type { Outlet } from "./outlet.ts";
-
-/** What holds for every member; the newest declaration wins. */
-export type Definition = {
-  readonly id: string;
-  readonly role: "events" | "commands";
-  /** Empty for a command nobody has claimed yet. */
-  readonly group: string;
-  readonly pattern: string;
-  readonly durable: boolean;
-  readonly birthTime: HybridTime;
-  readonly birthCreator: string;
-  readonly distribution: "key" | "any";
-  readonly failoverMove: boolean;
-  readonly holdOnDead: boolean;
-  readonly filter: readonly { readonly name: string; readonly value: string }[];
-  readonly definedTime: HybridTime;
-};
+import { type CursorRow, type Definition, encodeRow, openWords } from "./subscription-rows.ts";
+import { UnwrittenEnds } from "./unwritten-ends.ts";
 
 /** A failed attempt, as dead letters tell it. */
 export type AttemptError = {
@@ -48,20 +31,6 @@ export type AttemptError = {
 };
 
 type BlockSubject = Block["subjects"][number];
-
-type CursorRow = {
-  readonly v: 1;
-  readonly floor: Position;
-  readonly scanned: Position;
-  readonly counted: Position;
-  /** Positions after the first up to the second are counted when they are read; absent: none. */
-  readonly uncounted?: readonly [Position, Position];
-  readonly scannedCount: number;
-  /** epoch, seq, attempts, milliseconds to the next try (-1: none, -2: stopped), repeated. */
-  readonly open: readonly number[];
-  /** Ledger in hexadecimal. */
-  readonly ledger: string;
-};
 
 /** Settled messages after which the cursor is written without waiting. */
 const FLUSH_SETTLED = 4_096;
@@ -79,6 +48,10 @@ export class SubscriptionState implements CommitOwner {
   readonly errors = new Map<Entry, AttemptError[]>();
   /** Dead as the next cursor row says, and still in their keys' way until that row is on disk. */
   readonly ending = new Set<Entry>();
+  /** Keys of messages that expired here; they go on when the cursor is on disk. */
+  readonly #unwritten = new UnwrittenEnds();
+  /** Keys that waited for the cursor to be written go on. */
+  onWritten: () => void = () => {};
   /** Positions after the first up to the second are counted as accepted when they are read. */
   readonly #uncounted: readonly [Position, Position];
   /** All others are counted when they are appended, so far up to here. */
@@ -226,6 +199,19 @@ export class SubscriptionState implements CommitOwner {
     else if (comparePositions(at, from) > 0) this.ledger.add("accepted", 1);
   }
 
+  /** A message expired, and was settled for that: its key waits until the cursor is on disk. */
+  expired(entry: Entry): void {
+    this.errors.delete(entry);
+    this.ledger.add("expired", 1);
+    this.#unwritten.add(entry.keyHash);
+    this.touched(1, this.isKeyed && entry.keyHash >= 0);
+  }
+
+  /** Whether the message's key waits for an expiry to be on disk. */
+  mustWait(entry: Entry): boolean {
+    return this.isKeyed && this.#unwritten.holds(entry.keyHash);
+  }
+
   /** Messages were settled: the cursor is written soon, or now when many were or the caller waits for it. */
   touched(count: number, now: boolean): void {
     this.#settledSinceFlush += count;
@@ -248,10 +234,10 @@ export class SubscriptionState implements CommitOwner {
     this.#settledSinceFlush = 0;
     this.#blocksSinceFlush = 0;
     this.#flushingFloor = this.cursor.floor;
+    this.#unwritten.flush();
     this.#committer.write("cursor", this.#cursorKey, this.#cursorRow());
     if (this.#definitionChanged) {
-      const row = Buffer.from(JSON.stringify(this.definition));
-      this.#committer.write("cursor", this.#definitionKey, row);
+      this.#committer.write("cursor", this.#definitionKey, encodeRow(this.definition));
     }
   }
 
@@ -261,6 +247,7 @@ export class SubscriptionState implements CommitOwner {
       this.#definitionChanged = false;
     }
     this.#flushingFloor = undefined;
+    if (this.#unwritten.committed(error === undefined) && !this.#ended) this.onWritten();
   }
 
   /** The rows go; nothing of this subscription is kept. */
@@ -305,9 +292,9 @@ export class SubscriptionState implements CommitOwner {
     const now = this.#env.clock.monotonicMs();
     for (const entry of this.cursor.unsettled()) {
       if (this.ending.has(entry)) continue;
-      open.push(entry.epoch, entry.seq, entry.attempts, this.#waitOf(entry, now));
+      open.push(...openWords(entry, now));
     }
-    const row: CursorRow = {
+    return encodeRow({
       v: 1,
       floor: this.cursor.floor,
       scanned: this.cursor.scanned,
@@ -316,8 +303,7 @@ export class SubscriptionState implements CommitOwner {
       scannedCount: this.scannedCount,
       open,
       ledger: Buffer.from(this.#ledgerRow()).toString("hex"),
-    };
-    return Buffer.from(JSON.stringify(row));
+    });
   }
 
   #ledgerRow(): Uint8Array {
@@ -331,20 +317,4 @@ export class SubscriptionState implements CommitOwner {
   get #readsUncounted(): boolean {
     return comparePositions(this.cursor.scanned, this.#uncounted[1]) < 0;
   }
-
-  /** Followers of a waiting key are restored behind its head, so only heads need their time. */
-  #waitOf(entry: Entry, now: number): number {
-    if (entry.state === STOPPED) return -2;
-    if (entry.state !== PARKED) return -1;
-    return entry.dueMs < 0 ? -1 : Math.max(0, Math.round(entry.dueMs - now));
-  }
 }
-
-export const parseCursorRow = (bytes: Uint8Array): CursorRow => {
-  const row = JSON.parse(Buffer.from(bytes).toString()) as CursorRow;
-  if (row.v !== 1) throw new RangeError(`cursor row of unknown version ${row.v}`);
-  return row;
-};
-
-export const parseDefinition = (bytes: Uint8Array): Definition =>
-  JSON.parse(Buffer.from(bytes).toString()) as Definition;

@@ -9,12 +9,8 @@ import type { Journal } from "../journal/journal.ts";
 import { compositeKey, prefixEnd } from "../journal/keys.ts";
 import type { Ownerships } from "../ownership/ownerships.ts";
 import { isShared } from "../subscription-id.ts";
-import {
-  type Definition,
-  parseCursorRow,
-  parseDefinition,
-  SubscriptionState,
-} from "./subscription-state.ts";
+import { type Definition, parseCursorRow, parseDefinition } from "./subscription-rows.ts";
+import { SubscriptionState } from "./subscription-state.ts";
 
 const CACHE_MAX = 8_192;
 const SCAN_MAX = 1_024;
@@ -30,7 +26,7 @@ export class SubscriptionTable {
   /** What is at or below may leave the log with any commit: no cursor begins before it. */
   trimmedTo: Position = ZERO;
 
-  /** `pump`: what waits may have found a holder. */
+  /** `pump`: what waits may have found a holder, or its key goes on. */
   constructor(
     env: Environment,
     journal: Journal,
@@ -153,6 +149,7 @@ export class SubscriptionTable {
     const { committer } = this.#journal;
     const tokens = isShared(definition.group) ? this.#ownerships.of(definition.id) : undefined;
     const state = new SubscriptionState(this.#env, committer, definition, start, tokens);
+    state.onWritten = () => this.#pump(state);
     if (tokens !== undefined) {
       tokens.onHolders = (shards) => {
         state.cursor.holdersChanged(shards);

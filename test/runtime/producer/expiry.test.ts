@@ -42,7 +42,7 @@ const staged = (options: { blocks: number; concerns: readonly number[]; windowMa
       }
       cursor.read({ epoch: EPOCH, seq: firstSeq });
     },
-    ended: (_state: SubscriptionState, entry: Parameters<typeof cursor.settle>[0]) => {
+    expire: (_state: SubscriptionState, entry: Parameters<typeof cursor.settle>[0]) => {
       if (cursor.settle(entry)) expired.push(entry.seq);
     },
   } as unknown as ExpiryHost;
