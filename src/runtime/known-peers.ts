@@ -1,5 +1,6 @@
 /**
- * The highest epoch this node has seen of every peer, on disk: how a restored or copied folder is noticed.
+ * The peers this node has met, on disk: the highest epoch seen of each, by which a restored or copied folder is
+ * noticed, and where it was, so that a mesh finds together again without any discovery.
  *
  * Bound: `max` peers; beyond it new ones are not remembered. Rows: node id -> JSON.
  */
@@ -8,11 +9,16 @@ import { compositeKey, prefixEnd } from "./journal/keys.ts";
 import { PendingRows } from "./journal/pending-rows.ts";
 import type { KnownLife } from "./link/known-lives.ts";
 
-type Row = {
+type Place = {
+  readonly service: string;
+  readonly addresses: readonly string[];
+};
+
+type Row = Partial<Place> & {
   readonly nodeId: string;
   readonly epoch: number;
   readonly nonce: string;
-  /** Absent in rows of the first version. */
+  /** Absent in rows of the first version, as are service and addresses. */
   readonly jumped?: number;
   readonly atMs: number;
 };
@@ -20,33 +26,46 @@ type Row = {
 const SCAN_MAX = 4_096;
 
 export class KnownPeers {
-  readonly #journal: Journal;
-  readonly #rows: PendingRows;
+  readonly #disk: PendingRows;
   readonly #max: number;
-  readonly #names = new Set<string>();
+  readonly #rows = new Map<string, Row>();
 
   constructor(journal: Journal, max: number) {
-    this.#journal = journal;
-    this.#rows = new PendingRows("directory", journal.committer, journal);
+    this.#disk = new PendingRows("directory", journal.committer, journal);
     this.#max = max;
-  }
-
-  each(visit: (nodeId: string, life: KnownLife) => void): void {
     const from = compositeKey("peer");
     const to = prefixEnd(from);
     const bounds = to === undefined ? { from } : { from, to };
-    for (const { value } of this.#journal.scan("directory", { ...bounds, limit: SCAN_MAX })) {
+    for (const { value } of journal.scan("directory", { ...bounds, limit: SCAN_MAX })) {
       const row = JSON.parse(Buffer.from(value).toString()) as Row;
-      this.#names.add(row.nodeId);
-      const { nodeId, epoch, nonce, jumped = 0 } = row;
+      this.#rows.set(row.nodeId, row);
+    }
+  }
+
+  eachLife(visit: (nodeId: string, life: KnownLife) => void): void {
+    for (const { nodeId, epoch, nonce, jumped = 0 } of this.#rows.values()) {
       visit(nodeId, { epoch, nonce: Buffer.from(nonce, "hex"), jumped });
     }
   }
 
-  remember(nodeId: string, { epoch, nonce, jumped }: KnownLife, atMs: number): void {
-    if (!this.#names.has(nodeId) && this.#names.size >= this.#max) return;
-    this.#names.add(nodeId);
-    const row: Row = { nodeId, epoch, nonce: Buffer.from(nonce).toString("hex"), jumped, atMs };
-    this.#rows.set(compositeKey("peer", nodeId), Buffer.from(JSON.stringify(row)));
+  /** Where peers were, those met last first. */
+  places(count: number): readonly { nodeId: string; addresses: readonly string[] }[] {
+    return [...this.#rows.values()]
+      .filter(({ addresses = [] }) => addresses.length > 0)
+      .sort((a, b) => b.atMs - a.atMs)
+      .slice(0, count)
+      .map(({ nodeId, addresses = [] }) => ({ nodeId, addresses }));
+  }
+
+  /** The peer was met, and is there. */
+  remember(nodeId: string, { epoch, nonce, jumped }: KnownLife, place: Place, atMs: number): void {
+    const known = this.#rows.get(nodeId);
+    if (known === undefined && this.#rows.size >= this.#max) return;
+    const hex = Buffer.from(nonce).toString("hex");
+    const isSame = known?.nonce === hex && known.epoch === epoch && known.jumped === jumped;
+    if (isSame && known.addresses?.join() === place.addresses.join()) return;
+    const row: Row = { nodeId, epoch, nonce: hex, jumped, atMs, ...place };
+    this.#rows.set(nodeId, row);
+    this.#disk.set(compositeKey("peer", nodeId), Buffer.from(JSON.stringify(row)));
   }
 }

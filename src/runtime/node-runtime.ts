@@ -18,11 +18,10 @@ import { advertisedAddress } from "./advertised-address.ts";
 import { Answers } from "./answers.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
+import { Directory } from "./directory.ts";
 import { startDiscoveries } from "./discoveries.ts";
 import { type Environment, hybridNow } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
-import { KnownPeers } from "./known-peers.ts";
-import type { KnownLife } from "./link/known-lives.ts";
 import { Link } from "./link/link.ts";
 import { ITSELF } from "./link/link-origin.ts";
 import type { FrameOwner } from "./link/link-owner.ts";
@@ -34,6 +33,7 @@ import type { Peer } from "./link/peer.ts";
 import { Ownerships } from "./ownership/ownerships.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
 import { Requests } from "./requests.ts";
+import { stopAll } from "./stop-all.ts";
 
 export type NodeRuntimeOptions = {
   readonly env: Environment;
@@ -66,7 +66,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   readonly declarations: Declarations;
   readonly links: LinkTable;
   readonly #options: NodeRuntimeOptions;
-  readonly #known: KnownPeers;
+  readonly #directory: Directory;
   readonly #liveness: Liveness;
   #heartbeatAddress = "";
   #epoch: number;
@@ -95,8 +95,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.#liveness = new Liveness(env, options.heartbeat);
     this.links = new LinkTable(env, options.transports, this.#liveness, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
-    this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
-    this.#known.each((nodeId, life) => this.links.known.restore(nodeId, life));
+    this.#directory = new Directory(env, journal, this.links);
   }
 
   get addresses(): readonly string[] {
@@ -133,6 +132,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     }
     this.#linkItself();
     env.report({ type: "listening", addresses: this.#addresses });
+    this.#directory.start();
     await this.#discover();
   }
 
@@ -142,14 +142,16 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.consumer.stop();
     this.producer.stop();
     this.ownerships.stop();
+    this.#directory.stop();
     this.links.stop("STOPPED", "the node stopped");
     const { transports } = this.#options;
-    await this.#quietly([this.#liveness.stop(), ...transports.map((one) => one.stop())]);
+    await stopAll(this.env.logger, [this.#liveness.stop(), ...transports.map((one) => one.stop())]);
     await this.journal.close();
   }
 
   async stopDiscovery(): Promise<void> {
-    await this.#quietly(this.#options.discovery.map((source) => source.stop()));
+    const stops = this.#options.discovery.map((source) => source.stop());
+    await stopAll(this.env.logger, stops);
   }
 
   /** The journal began or ceased to fail. */
@@ -192,10 +194,12 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.consumer.linkUp(link);
     this.declarations.linkUp(link);
     this.ownerships.linkUp(link);
+    this.#directory.up(link, peer);
     this.consumer.ask(link, true);
   }
 
   down(link: Link, peer: Peer, _reason: MeshError): void {
+    this.#directory.down(link);
     this.producer.linkDown(link);
     this.consumer.linkDown(link);
     this.ownerships.linkDown(link);
@@ -225,8 +229,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.consumer.forget(nodeId);
   }
 
-  remember(nodeId: string, life: KnownLife): void {
-    this.#known.remember(nodeId, life, this.env.clock.wallMs());
+  remember(link: Link): void {
+    this.#directory.remember(link);
   }
 
   // --- FrameOwner ----------------------------------------------------------------------------
@@ -271,6 +275,9 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
         break;
       case "hold":
         this.ownerships.hold(link, frame);
+        break;
+      case "directory":
+        this.#directory.told(link, frame);
         break;
       case "hello":
       case "welcome":
@@ -325,15 +332,6 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     const { nodeId } = this.journal;
     const at = { epoch: this.#epoch, addresses: this.#addresses, loopbackOnly };
     return startDiscoveries(host, discovery, { mesh, nodeId, service, ...at });
-  }
-
-  /** What cannot be stopped in order must not keep the rest from stopping. */
-  async #quietly(stops: readonly Promise<void>[]): Promise<void> {
-    for (const stop of await Promise.allSettled(stops)) {
-      if (stop.status === "rejected") {
-        this.env.logger.error("a part did not stop in order", { error: stop.reason });
-      }
-    }
   }
 
   #retryCommits(): void {

@@ -29,6 +29,7 @@ import {
   writeDeclare,
   writeDeclared,
 } from "./declare.ts";
+import { type DirectoryFrame, readDirectory, writeDirectory } from "./directory.ts";
 import {
   type ByeFrame,
   type HelloFrame,
@@ -96,7 +97,8 @@ export type KnownFrame =
   | ByeFrame
   | CancelFrame
   | AskFrame
-  | HoldFrame;
+  | HoldFrame
+  | DirectoryFrame;
 
 export type Frame = KnownFrame | UnknownFrame;
 
@@ -119,6 +121,7 @@ const FIELDS = Object.freeze({
   cancel: 16,
   ask: 17,
   hold: 18,
+  directory: 64,
 }) satisfies Record<KnownFrame["type"], number>;
 
 /**
@@ -129,6 +132,9 @@ const IGNORABLE_FROM = 64;
 
 const FIELD_MIN = FIELDS.hello;
 const FIELD_MAX = FIELDS.hold;
+const isBody = (field: number): boolean =>
+  (field >= FIELD_MIN && field <= FIELD_MAX) || field === FIELDS.directory;
+
 /** Room for the small frames; larger ones say more or grow. */
 const FRAME_BYTES = 192;
 
@@ -151,7 +157,7 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
     const tag = reader.tag();
     const field = tag >>> 3;
     if (tag === 0x0d) session = reader.fixed32();
-    else if (field >= FIELD_MIN && field <= FIELD_MAX && (tag & 7) === 2) {
+    else if (isBody(field) && (tag & 7) === 2) {
       if (body !== 0) throw new WireError(`two bodies in one frame: fields ${body} and ${field}`);
       body = field;
       bodyEnd = reader.end();
@@ -227,8 +233,10 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
       return readCancel(reader, session);
     case FIELDS.ask:
       return readAsk(reader, session);
-    default:
+    case FIELDS.hold:
       return readHold(reader, session);
+    default:
+      return readDirectory(reader, session);
   }
 };
 
@@ -281,6 +289,9 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
       break;
     case "hold":
       writeHold(writer, frame);
+      break;
+    case "directory":
+      writeDirectory(writer, frame);
       break;
   }
 };

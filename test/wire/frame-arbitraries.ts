@@ -238,6 +238,11 @@ export const FRAME_ARBITRARIES: {
     entries: few(holdEntry),
     linked: few(text),
   }),
+  directory: fc.record({
+    type: is("directory"),
+    session,
+    nodes: few(fc.record({ nodeId: text, service: text, epoch: uint32, addresses: few(text) })),
+  }),
 };
 
 export const anyFrame: fc.Arbitrary<KnownFrame> = fc.oneof(

@@ -231,4 +231,17 @@ export const SAMPLE_FRAMES: {
     ],
     linked: ["n7q2", "n8"],
   },
+  directory: {
+    type: "directory",
+    session,
+    nodes: [
+      {
+        nodeId: "n7q2",
+        service: "billing",
+        epoch: 3,
+        addresses: ["tcp://10.0.0.7:7400", "zmq://10.0.0.7:7401"],
+      },
+      { nodeId: "n8", service: "", epoch: 1, addresses: [] },
+    ],
+  },
 };

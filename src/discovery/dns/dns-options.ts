@@ -1,7 +1,7 @@
 /** Options of DNS discovery, checked and frozen once. */
 import { isIPv4, isIPv6 } from "node:net";
+import { parsePeerAddress } from "../../core/peer-address.ts";
 import { MeshError } from "../../errors.ts";
-import { parsePeerAddress } from "../peer-address.ts";
 
 export type DnsOptions = {
   /** Port of the nodes behind A and AAAA records, 1 to 65,535. Required unless every name is an SRV name. */

@@ -8,7 +8,12 @@
  * Invariants: never throws; at most 32 peers from one message; at most 8 addresses a peer; unix and
  * loopback addresses are kept only when the sender is on this host, as they mean nothing elsewhere.
  */
-import { formatPeerAddress, isHostLocal, isWildcard, parsePeerAddress } from "../peer-address.ts";
+import {
+  formatPeerAddress,
+  isHostLocal,
+  isWildcard,
+  parsePeerAddress,
+} from "../../core/peer-address.ts";
 import type { DnsMessage, DnsRecord } from "./dns-record.ts";
 import { sameName, utf8Bytes } from "./dns-record.ts";
 import { nodeIdOfInstance } from "./service-names.ts";

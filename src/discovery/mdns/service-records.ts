@@ -9,9 +9,15 @@
  * what does not fit is left out from the end and reported. PTRs are shared, the rest is unique and
  * carries the cache-flush bit. Source: RFC 6763 sections 4 to 7, RFC 6762 section 10.2.
  */
+
+import type { PeerAddress } from "../../core/peer-address.ts";
+import {
+  formatPeerAddress,
+  isIpv4,
+  isWildcard,
+  parsePeerAddress,
+} from "../../core/peer-address.ts";
 import type { Announcement } from "../../ports/discovery.ts";
-import type { PeerAddress } from "../peer-address.ts";
-import { formatPeerAddress, isIpv4, isWildcard, parsePeerAddress } from "../peer-address.ts";
 import type { DnsRecord } from "./dns-record.ts";
 import { messageBytes, utf8Bytes } from "./dns-record.ts";
 import {

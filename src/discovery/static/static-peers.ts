@@ -7,10 +7,11 @@
  * Invariants: pauses double from 500 ms to 30 s, each times a factor in [0.75, 1.25); one timer; no
  * event after `stop()`.
  */
+
+import { formatPeerAddress, parsePeerAddress } from "../../core/peer-address.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Discovery, DiscoveryContext, DiscoveryEvents } from "../../ports/discovery.ts";
-import { formatPeerAddress, parsePeerAddress } from "../peer-address.ts";
 
 const FIRST_PAUSE_MS = 500;
 const PAUSE_MAX_MS = 30_000;

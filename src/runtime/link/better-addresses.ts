@@ -14,7 +14,7 @@ import type { Refusal } from "./link-owner.ts";
 /** Why a Hello is rejected: the peer is to dial one of the addresses that come with it. */
 export const BETTER = "BETTER_ADDRESS";
 /** As many as a node may have transports. */
-const ADDRESSES_MAX = 8;
+export const ADDRESSES_MAX = 8;
 const WILDCARD = /^(0\.0\.0\.0|\[::\]):/;
 
 export type Speaker = Pick<Identity, "nodeId" | "addresses">;

@@ -7,39 +7,32 @@
  * when its discovery lost it and it cannot be reached for a while. Each is dialled by the best address that
  * answers, of those that were found and those that the node said of itself when it was linked. One that is known by
  * a worse one only is sent on by the node that it reaches, once; if that leads nowhere, what is known will do.
+ * What other nodes told, or an earlier life remembers, counts less than a discovery: it is tried more and more
+ * seldom, and given up after half a minute if it never was linked, else after about a day.
  *
- * Bound: `peersMax` targets; more are ignored and counted.
+ * Bounds: `peersMax` targets; one that was only told gives way to a found one, and of those that were never linked
+ * there are at most a quarter; more are ignored and counted.
  */
 import { MeshError } from "../../errors.ts";
-import type { Timer } from "../../ports/clock.ts";
 import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame } from "../../wire/handshake.ts";
 import type { Environment } from "../environment.ts";
 import { asReached, preferenceOf, type Speaker, sendOn } from "./better-addresses.ts";
+import {
+  type DialTarget,
+  doubt,
+  foundAt,
+  type Hearsay,
+  isHopeless,
+  linkedAt,
+  newTarget,
+  nextBackoffMs,
+  toldAt,
+} from "./dial-target.ts";
 import type { Link } from "./link.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { Refusal } from "./link-owner.ts";
-
-type Target = {
-  readonly key: string;
-  /** True when the key is the node id. */
-  readonly named: boolean;
-  nodeId: string;
-  addresses: readonly string[];
-  attempts: number;
-  timer: Timer | undefined;
-  dialing: boolean;
-  dialingSinceMs: number;
-  /** The address it was dialled at last, whatever its discovery says since. */
-  through: string;
-  /** Where the node says it is, when it was linked or when it sent this one on. */
-  learned: readonly string[];
-  /** It was sent on since it was linked last: what answers now will do. */
-  insists: boolean;
-  /** Its discovery does not see it any more. */
-  lost: boolean;
-};
 
 export interface DiallerOwner {
   isLinked(nodeId: string): boolean;
@@ -50,10 +43,6 @@ export interface DiallerOwner {
 const DIAL_TIMEOUT_MS = 3_000;
 /** Of an address that only the node itself gave: it may be one that its own network alone knows. */
 const LEARNED_TIMEOUT_MS = 1_000;
-const BACKOFF_MIN_MS = 50;
-const BACKOFF_MAX_MS = 5_000;
-/** Tries for a peer that its discovery has lost: about half a minute. */
-const LOST_ATTEMPTS_MAX = 12;
 /** A dial that takes longer than this is no reason to refuse the peer's own. */
 const DIAL_LIKELY_MS = 500;
 
@@ -61,7 +50,7 @@ export class Dialler {
   readonly #env: Environment;
   readonly #transports: readonly Transport[];
   readonly #owner: DiallerOwner;
-  readonly #targets = new Map<string, Target>();
+  readonly #targets = new Map<string, DialTarget>();
   #stopped = false;
 
   constructor(env: Environment, transports: readonly Transport[], owner: DiallerOwner) {
@@ -99,15 +88,25 @@ export class Dialler {
     const key = nodeId === "" ? hint.addresses.join(",") : nodeId;
     const target = this.#targets.get(key);
     if (target === undefined) {
-      this.#add(key, nodeId, hint.addresses);
+      this.#add(newTarget(key, nodeId, hint.addresses));
       return;
     }
-    target.lost = false;
-    if (target.addresses.join() === hint.addresses.join()) return;
-    target.addresses = hint.addresses; // the peer moved: the old addresses are worth nothing
-    target.learned = [];
-    target.attempts = 0;
-    this.#dialSoon(target, 0);
+    if (foundAt(target, hint.addresses)) this.#dialSoon(target, 0);
+  }
+
+  /** Somebody who is linked with the node told of it, or an earlier life of this node knew it there. */
+  introduced(nodeId: string, addresses: readonly string[], how: Hearsay): void {
+    if (this.#stopped || this.#owner.isLinked(nodeId)) return;
+    for (const target of this.#targets.values()) {
+      if (target.nodeId !== nodeId) continue;
+      if (toldAt(target, addresses)) this.#again(target);
+      return;
+    }
+    if (how === "told" && this.#strangers() >= this.#env.limits.peersMax / 4) {
+      this.#env.counters.count("discovery.tooManyTold");
+      return;
+    }
+    this.#add(newTarget(nodeId, nodeId, addresses, how));
   }
 
   /** A discovery says the peer is gone. Only dialling stops; the link decides what is alive. */
@@ -124,11 +123,7 @@ export class Dialler {
       // One that is known by node id may have been told the address of another node.
       const isThere = !target.named && addresses.some((one) => target.addresses.includes(one));
       if (target.nodeId !== nodeId && !isThere) continue;
-      target.nodeId = nodeId;
-      target.attempts = 0;
-      target.dialing = false;
-      target.insists = false;
-      target.learned = asReached(addresses, target.through || (target.addresses[0] ?? ""));
+      linkedAt(target, nodeId, addresses);
     }
   }
 
@@ -140,13 +135,13 @@ export class Dialler {
       const dialled = link.dialled && target.through === link.address;
       if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
       const isSentOn = dialled && link.better !== undefined && !target.insists;
-      if (dialled && target.dialing && !isSentOn) this.#doubt(target, link.address);
+      if (dialled && target.dialing && !isSentOn) doubt(target, link.address, code);
       if (dialled) target.dialing = false;
       const isItself = code === "SELF" && dialled && target.addresses.includes(link.address);
       if (isItself) this.#remove(target);
       else if (code === "STOPPED" && target.named) this.#remove(target);
       else if (isSentOn) this.#sentOn(target, link);
-      else this.#again(target, dialled ? code : "", peerId);
+      else this.#meant(target, dialled ? code : "", peerId);
     }
   }
 
@@ -158,46 +153,55 @@ export class Dialler {
 
   // --- inside --------------------------------------------------------------------------------
 
-  #add(key: string, nodeId: string, addresses: readonly string[]): void {
-    if (this.#targets.size >= this.#env.limits.peersMax) {
+  #add(target: DialTarget): void {
+    const isFull = this.#targets.size >= this.#env.limits.peersMax;
+    if (isFull && (target.hearsay !== undefined || !this.#makeRoom())) {
       this.#env.counters.count("discovery.tooManyPeers");
       return;
     }
-    const target: Target = {
-      key,
-      named: nodeId !== "",
-      nodeId,
-      addresses,
-      attempts: 0,
-      timer: undefined,
-      dialing: false,
-      dialingSinceMs: 0,
-      through: "",
-      learned: [],
-      insists: false,
-      lost: false,
-    };
-    this.#targets.set(key, target);
+    this.#targets.set(target.key, target);
     this.#dialSoon(target, 0);
   }
 
-  #again(target: Target, code: string, peerId: string): void {
+  /** One that no discovery has found gives way. */
+  #makeRoom(): boolean {
+    for (const target of this.#targets.values()) {
+      if (target.hearsay === undefined || this.#isLinked(target)) continue;
+      this.#remove(target);
+      return true;
+    }
+    return false;
+  }
+
+  #strangers(): number {
+    let count = 0;
+    for (const { hearsay } of this.#targets.values()) if (hearsay === "told") count++;
+    return count;
+  }
+
+  #meant(target: DialTarget, code: string, peerId: string): void {
     if (target.nodeId === "" && peerId !== "") target.nodeId = peerId;
     // Another node lives at the operator's address now.
     if (code === "WRONG_TARGET" && !target.named) target.nodeId = "";
-    if (!target.dialing) this.#dialSoon(target, this.#backoffMs(target));
+    this.#again(target);
   }
 
-  #remove(target: Target): void {
+  #again(target: DialTarget): void {
+    if (target.dialing) return;
+    if (isHopeless(target)) this.#remove(target);
+    else this.#dialSoon(target, nextBackoffMs(target, this.#env.random));
+  }
+
+  #remove(target: DialTarget): void {
     this.#stopTimer(target);
     this.#targets.delete(target.key);
   }
 
-  #isLinked(target: Target): boolean {
+  #isLinked(target: DialTarget): boolean {
     return target.nodeId !== "" && this.#owner.isLinked(target.nodeId);
   }
 
-  #dialSoon(target: Target, delayMs: number): void {
+  #dialSoon(target: DialTarget, delayMs: number): void {
     this.#stopTimer(target);
     target.timer = this.#env.clock.setTimer(delayMs, () => {
       target.timer = undefined;
@@ -208,7 +212,7 @@ export class Dialler {
     });
   }
 
-  async #dial(target: Target): Promise<void> {
+  async #dial(target: DialTarget): Promise<void> {
     let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
     let redirect = !target.insists;
     // What a node said of itself is worth nothing when it is another one that is looked for.
@@ -237,36 +241,23 @@ export class Dialler {
     this.#failed(target, failure);
   }
 
-  #failed(target: Target, error: unknown): void {
+  #failed(target: DialTarget, error: unknown): void {
     target.dialing = false;
     if (this.#targets.get(target.key) !== target) return;
     this.#env.counters.count("link.dialFailed");
     const reason = error instanceof Error ? error.message : String(error);
     this.#env.logger.debug("peer not reachable", { addresses: target.addresses, reason });
-    if (target.lost && target.attempts >= LOST_ATTEMPTS_MAX) this.#remove(target);
-    else this.#dialSoon(target, this.#backoffMs(target));
-  }
-
-  #backoffMs(target: Target): number {
-    const capMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(target.attempts++, 10));
-    return capMs * (0.5 + 0.5 * this.#env.random.fraction());
+    this.#again(target);
   }
 
   /** The node that was reached would rather be dialled elsewhere. */
-  #sentOn(target: Target, { better, address }: Link): void {
+  #sentOn(target: DialTarget, { better, address }: Link): void {
     if (better === undefined) return;
     const said = new Set([...better.addresses, ...target.learned]);
     target.learned = asReached([...said], address);
     target.nodeId = better.nodeId;
     target.insists = true;
     this.#dialSoon(target, 0);
-  }
-
-  /** Nobody was linked with there, and no discovery said that address: it is not tried again before a link is up. */
-  #doubt(target: Target, address: string): void {
-    if (target.addresses.includes(address)) return;
-    target.learned = target.learned.filter((one) => one !== address);
-    target.insists = true;
   }
 
   /** Addresses by the preference of their transport. */
@@ -280,7 +271,7 @@ export class Dialler {
     return this.#transports.find((transport) => transport.scheme === scheme);
   }
 
-  #stopTimer(target: Target): void {
+  #stopTimer(target: DialTarget): void {
     if (target.timer !== undefined) this.#env.clock.clearTimer(target.timer);
     target.timer = undefined;
   }

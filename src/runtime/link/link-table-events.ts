@@ -1,7 +1,6 @@
 import type { Life } from "../../core/session.ts";
 import type { MeshError } from "../../errors.ts";
 import type { Identity } from "../../wire/handshake.ts";
-import type { KnownLife } from "./known-lives.ts";
 import type { Link } from "./link.ts";
 import type { Peer } from "./peer.ts";
 
@@ -20,6 +19,6 @@ export interface LinkTableEvents {
   jumpEpoch(above: number): boolean;
   /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */
   forget(nodeId: string): void;
-  /** Remembers the latest life seen of a peer, on disk. */
-  remember(nodeId: string, life: KnownLife): void;
+  /** The peer of this link, whose life is the latest seen of it, was met. */
+  remember(link: Link): void;
 }

@@ -30,6 +30,7 @@ import type { LinkOrigin } from "./link-origin.ts";
 import type { FrameOwner, LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
+import { Meetings } from "./meetings.ts";
 import { newPeer, type Peer } from "./peer.ts";
 import { JUMPED, noteRefusal, UNTOLD } from "./refusals.ts";
 import { Rivals } from "./rivals.ts";
@@ -54,8 +55,7 @@ export class LinkTable implements LinkOwner<Link> {
   /** What this node, in all its lives, saw of its peers. */
   readonly known: KnownLives;
   readonly #links = new Set<Link>();
-  /** Links whose peers have not answered the greeting. */
-  readonly #unmet = new Set<Link>();
+  readonly #meetings: Meetings;
   #stopped = false;
 
   constructor(
@@ -67,6 +67,7 @@ export class LinkTable implements LinkOwner<Link> {
   ) {
     this.#env = env;
     this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
+    this.#meetings = new Meetings(this.known, events);
     this.#dialler = new Dialler(env, transports, {
       isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
       dialled: (connection, origin) => this.#start(connection, { dialled: true, ...origin }),
@@ -118,6 +119,11 @@ export class LinkTable implements LinkOwner<Link> {
   /** A discovery says the peer is gone. Only dialling stops; the link decides what is alive. */
   forgotten(nodeId: string): void {
     this.#dialler.forgotten(nodeId);
+  }
+
+  /** Others, or earlier lives of this node, say where a peer is. */
+  introduced(...args: Parameters<Dialler["introduced"]>): void {
+    this.#dialler.introduced(...args);
   }
 
   stop(code: string, message: string): void {
@@ -193,7 +199,7 @@ export class LinkTable implements LinkOwner<Link> {
       this.#replaceLife(peer, link);
     }
     if (!local) {
-      this.#meet(link);
+      this.#meetings.up(link);
       this.#liveness.watch(identity);
     }
     this.#events.up(link, peer);
@@ -204,7 +210,7 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   frame(...args: Parameters<FrameOwner<Link>["frame"]>): void {
-    if (this.#unmet.size > 0 && this.#unmet.delete(args[0])) this.#met(args[0].peer);
+    this.#meetings.heard(args[0]);
     this.#frames.frame(...args);
   }
 
@@ -237,7 +243,7 @@ export class LinkTable implements LinkOwner<Link> {
 
   closed(link: Link, reason: MeshError): void {
     this.#links.delete(link);
-    this.#unmet.delete(link);
+    this.#meetings.ended(link);
     this.#rivals.ended(link);
     const peer = link.greeted ? this.#peers.get(link.peer.nodeId) : undefined;
     const code = String(reason.details.code ?? "");
@@ -315,17 +321,6 @@ export class LinkTable implements LinkOwner<Link> {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     link.start();
-  }
-
-  #meet(link: Link): void {
-    const isAstray = this.known.isAstray(link.peer);
-    if (isAstray) this.#events.forget(link.peer.nodeId);
-    if (isAstray || link.dialled) this.#met(link.peer);
-    else this.#unmet.add(link);
-  }
-
-  #met(identity: Identity): void {
-    if (this.known.met(identity)) this.#events.remember(identity.nodeId, identity);
   }
 
   /** Everybody must hear what this node says of itself now. */

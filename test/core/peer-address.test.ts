@@ -6,7 +6,7 @@ import {
   isIpv4,
   isWildcard,
   parsePeerAddress,
-} from "../../src/discovery/peer-address.ts";
+} from "../../src/core/peer-address.ts";
 
 describe("peer addresses", () => {
   it.each([
