@@ -15,6 +15,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { StatusChange } from "../runtime/environment.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
+import { laterOf } from "../runtime/producer/definitions.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import { Asker } from "./asker.ts";
 import { DeadLetterAccess } from "./dead-letter-access.ts";
@@ -284,9 +285,12 @@ export class MeshNode {
     const role =
       typeof contract !== "string" && contract.kind === "command" ? "commands" : "events";
     const { declarations, env, journal, producer } = this.#runtime;
-    const time = env.hybrid.now(env.clock.wallMs());
-    this.#subscriber.forget(subscriptionId({ role, group, pattern }));
-    producer.members.end({ role, group, pattern });
+    const id = subscriptionId({ role, group, pattern });
+    const now = env.hybrid.now(env.clock.wallMs());
+    // After its birth, whatever the clock of this life says.
+    const time = laterOf(now, producer.table.get(id)?.definition.birthTime ?? now);
+    this.#subscriber.forget(id);
+    producer.members.end({ role, group, pattern, time });
     declarations.end({ role, group, pattern, time });
     await new Promise<void>((resolve, reject) => {
       journal.onDurable((error) => (error === undefined ? resolve() : reject(error)));

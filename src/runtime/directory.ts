@@ -20,6 +20,7 @@ import {
   type DirectoryFrame,
   type NodeRecord,
 } from "../wire/directory.ts";
+import { DurableEntries } from "./durable-entries.ts";
 import type { Environment } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
@@ -27,6 +28,7 @@ import { asReached } from "./link/better-addresses.ts";
 import type { Link } from "./link/link.ts";
 import type { LinkTable } from "./link/link-table.ts";
 import type { Peer } from "./link/peer.ts";
+import type { Producer } from "./producer/producer.ts";
 
 /** News gathers for so long. */
 const TELL_MS = 20;
@@ -40,13 +42,15 @@ export class Directory {
   readonly #selfId: string;
   readonly #links: LinkTable;
   readonly #known: KnownPeers;
+  readonly #entries: DurableEntries;
   /** Of whom a link's peer is to hear. */
   readonly #news = new Map<Link, Set<string>>();
   #newsTimer: Timer | undefined;
   #refreshTimer: Timer | undefined;
 
-  constructor(env: Environment, journal: Journal, links: LinkTable) {
+  constructor(env: Environment, journal: Journal, links: LinkTable, producer: Producer) {
     this.#env = env;
+    this.#entries = new DurableEntries(env.hash, producer);
     this.#selfId = journal.nodeId;
     this.#links = links;
     this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
@@ -72,6 +76,7 @@ export class Directory {
   up(link: Link, peer: Peer): void {
     if (peer.nodeId === this.#selfId) return;
     const others = this.#others(peer.nodeId);
+    this.#entries.compare(link);
     this.#tell(link, this.#some(others, NEWCOMER_MAX));
     for (const other of this.#some(others, TOLD_MAX)) this.#tell(other.link, [peer]);
   }
@@ -89,9 +94,10 @@ export class Directory {
     this.#known.remember(nodeId, life, place, this.#env.clock.wallMs());
   }
 
-  told(link: Link, { nodes }: DirectoryFrame): void {
+  told(link: Link, frame: DirectoryFrame): void {
+    this.#entries.told(link, frame);
     const near = isNear(link);
-    for (const { nodeId, epoch, addresses } of nodes) {
+    for (const { nodeId, epoch, addresses } of frame.nodes) {
       if (nodeId === "" || nodeId.length > ID_CHARS_MAX || nodeId === this.#selfId) continue;
       if (epoch < (this.#links.known.of(nodeId)?.epoch ?? 0)) continue; // of a life that is over
       const usable = dialable(addresses, near);
@@ -140,10 +146,10 @@ export class Directory {
         const { service, epoch } = peer;
         if (addresses.length > 0) nodes.push({ nodeId, service, epoch, addresses });
       }
-      const { session } = link;
+      const rest = { durable: [], ended: [], entriesHash: 0, asks: false };
       for (let at = 0; at < nodes.length; at += DIRECTORY_RECORDS_MAX) {
         const part = nodes.slice(at, at + DIRECTORY_RECORDS_MAX);
-        link.send({ type: "directory", session, nodes: part });
+        link.send({ type: "directory", session: link.session, nodes: part, ...rest });
       }
     }
     this.#news.clear();
@@ -155,6 +161,7 @@ export class Directory {
       const [peer] = this.#some(this.#others(""), 1);
       if (peer !== undefined) {
         this.#tell(peer.link, this.#some(this.#others(peer.nodeId), NEWCOMER_MAX));
+        this.#entries.compare(peer.link);
       }
       this.#refreshLater();
     });

@@ -95,7 +95,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.#liveness = new Liveness(env, options.heartbeat);
     this.links = new LinkTable(env, options.transports, this.#liveness, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
-    this.#directory = new Directory(env, journal, this.links);
+    this.#directory = new Directory(env, journal, this.links, this.producer);
   }
 
   get addresses(): readonly string[] {

@@ -119,7 +119,7 @@ export const readDeclared = (reader: ByteReader, session: number): DeclaredFrame
   return { type: "declared", session, confirmations };
 };
 
-const writeSubscription = (writer: ByteWriter, record: SubscriptionRecord): void => {
+export const writeSubscription = (writer: ByteWriter, record: SubscriptionRecord): void => {
   uint32Field(writer, 0x08, record.index);
   uint32Field(writer, 0x10, enumNumber(ROLES, record.role, "role"));
   textField(writer, 0x1a, record.group);
@@ -139,7 +139,7 @@ const writeSubscription = (writer: ByteWriter, record: SubscriptionRecord): void
   uint32Field(writer, 0x88, record.versionMax);
 };
 
-const readSubscription = (reader: ByteReader): SubscriptionRecord => {
+export const readSubscription = (reader: ByteReader): SubscriptionRecord => {
   const filter: HeaderFilter[] = [];
   const record = {
     index: 0,
@@ -202,14 +202,14 @@ const readFilter = (reader: ByteReader): HeaderFilter => {
   return { name, value };
 };
 
-const writeEnded = (writer: ByteWriter, ended: EndedSubscription): void => {
+export const writeEnded = (writer: ByteWriter, ended: EndedSubscription): void => {
   uint32Field(writer, 0x08, enumNumber(ROLES, ended.role, "role"));
   textField(writer, 0x12, ended.group);
   textField(writer, 0x1a, ended.pattern);
   timeField(writer, 0x21, ended.time);
 };
 
-const readEnded = (reader: ByteReader): EndedSubscription => {
+export const readEnded = (reader: ByteReader): EndedSubscription => {
   let role: Role = "events";
   let group = "";
   let pattern = "";

@@ -1,7 +1,15 @@
-/** The frame about others: who the sender is linked with, and where that is. */
+/** The frame about others: who the sender is linked with, where that is, and which durable subscriptions it knows. */
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
-import { messageFields, textField, uint32Field } from "./field-writer.ts";
+import {
+  type EndedSubscription,
+  readEnded,
+  readSubscription,
+  type SubscriptionRecord,
+  writeEnded,
+  writeSubscription,
+} from "./declare.ts";
+import { boolField, messageFields, textField, uint32Field } from "./field-writer.ts";
 import { WireError } from "./wire-error.ts";
 
 export type NodeRecord = {
@@ -17,28 +25,46 @@ export type DirectoryFrame = {
   readonly type: "directory";
   readonly session: number;
   readonly nodes: readonly NodeRecord[];
+  readonly durable: readonly SubscriptionRecord[];
+  readonly ended: readonly EndedSubscription[];
+  /** Of all entries that the sender knows. */
+  readonly entriesHash: number;
+  /** The receiver is to send its entries, if its hash is another. */
+  readonly asks: boolean;
 };
 
-/** Records in a frame, and addresses in a record. */
+/** Records of a kind in a frame, and addresses in a record. */
 export const DIRECTORY_RECORDS_MAX = 128;
 export const DIRECTORY_ADDRESSES_MAX = 8;
 
 export const writeDirectory = (writer: ByteWriter, frame: DirectoryFrame): void => {
   messageFields(writer, 0x0a, frame.nodes, writeRecord);
+  messageFields(writer, 0x12, frame.durable, writeSubscription);
+  messageFields(writer, 0x1a, frame.ended, writeEnded);
+  uint32Field(writer, 0x20, frame.entriesHash);
+  boolField(writer, 0x28, frame.asks);
 };
 
 /** @throws WireError beyond its bounds */
 export const readDirectory = (reader: ByteReader, session: number): DirectoryFrame => {
   const nodes: NodeRecord[] = [];
+  const durable: SubscriptionRecord[] = [];
+  const ended: EndedSubscription[] = [];
+  let entriesHash = 0;
+  let asks = false;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) nodes.push(reader.message(readRecord));
-    else reader.skip(tag, 0x02);
-    if (nodes.length > DIRECTORY_RECORDS_MAX) {
+    else if (tag === 0x12) durable.push(reader.message(readSubscription));
+    else if (tag === 0x1a) ended.push(reader.message(readEnded));
+    else if (tag === 0x20) entriesHash = reader.uint32();
+    else if (tag === 0x28) asks = reader.bool();
+    else reader.skip(tag, 0x3e);
+    if (Math.max(nodes.length, durable.length, ended.length) > DIRECTORY_RECORDS_MAX) {
       throw new WireError(`more than ${DIRECTORY_RECORDS_MAX} records in a directory frame`);
     }
   }
-  return { type: "directory", session, nodes };
+  return { type: "directory", session, nodes, durable, ended, entriesHash, asks };
 };
 
 const writeRecord = (writer: ByteWriter, record: NodeRecord): void => {

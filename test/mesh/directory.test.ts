@@ -84,6 +84,92 @@ describe("a mesh without any discovery", () => {
   });
 });
 
+describe("durable subscriptions", () => {
+  const audit = async (node: MeshNode, got: unknown[] = []) =>
+    await mesh.clock.run(
+      node.subscribe("x.y", (data) => void got.push(data), { group: "audit", durable: true }),
+    );
+  const ID = "event audit x.y";
+  const owed = (node: MeshNode) => node.ledger()[ID]?.pending;
+
+  it("are owed by a producer that never met a member", async () => {
+    const store = await TestStore.open();
+    const keeper = await mesh.node("keeper");
+    const member = await mesh.node("member", { store });
+    await mesh.linked();
+    await audit(member);
+    await mesh.clock.run(member.stop());
+    const producer = await mesh.node("producer", { journal: { lateMs: 0, lateBytes: 0 } });
+    await mesh.linked(keeper, producer);
+    await mesh.clock.until(() => owed(producer) === 0);
+    await mesh.clock.run(producer.publish("x.y", 1));
+    await mesh.clock.advance(60_000);
+    expect(owed(producer)).toBe(1);
+    const got: unknown[] = [];
+    await audit(await mesh.node("member", { store }), got);
+    await mesh.clock.until(() => got.length === 1);
+    await mesh.clock.until(() => owed(producer) === 0);
+  });
+
+  it("survive that everybody was down, and do not come back once they were ended by name", async () => {
+    const stores = [await TestStore.open(), await TestStore.open(), await TestStore.open()];
+    const start = (index: number) => mesh.node(`n${index}`, { store: stores[index] as TestStore });
+    const first = [await start(0), await start(1), await start(2)] as const;
+    await mesh.linked(...first);
+    await audit(first[0]);
+    for (const node of first) await mesh.clock.run(node.stop());
+    const [one, two] = [await start(1), await start(2)];
+    expect([owed(one), owed(two)]).toEqual([0, 0]);
+    await mesh.clock.run(two.stop());
+    await mesh.clock.run(one.removeSubscription("audit", "x.y"));
+    expect(owed(one)).toBeUndefined();
+    const again = await start(2); // which was away
+    await mesh.linked(one, again);
+    await mesh.clock.until(() => owed(again) === undefined);
+    await mesh.clock.advance(60_000);
+    expect([owed(one), owed(again)]).toEqual([undefined, undefined]);
+  });
+
+  it("are born anew when somebody subscribes after the end, whatever its disk remembers", async () => {
+    const store = await TestStore.open();
+    const producer = await mesh.node("producer");
+    const member = await mesh.node("member", { store });
+    await mesh.linked();
+    await audit(member);
+    await mesh.clock.run(member.stop());
+    await mesh.clock.run(producer.publish("x.y", "before"));
+    await mesh.clock.run(producer.removeSubscription("audit", "x.y"));
+    await mesh.clock.advance(1_000);
+    const got: unknown[] = [];
+    const again = await mesh.node("member", { store });
+    await mesh.linked(producer, again);
+    await audit(again, got);
+    await mesh.owned();
+    await mesh.clock.run(producer.publish("x.y", "after"));
+    await mesh.clock.until(() => got.length > 0);
+    await mesh.clock.advance(60_000);
+    expect(got).toEqual(["after"]);
+    expect(owed(producer)).toBe(0);
+  });
+
+  it("stay where members of them are linked, although another node says that they ended", async () => {
+    const producer = await mesh.node("producer");
+    const member = await mesh.node("member");
+    await mesh.linked();
+    const got: unknown[] = [];
+    await audit(member, got);
+    await mesh.owned();
+    const peer = await RawPeer.dial(mesh, addressOf(producer));
+    const time = { ms: mesh.clock.wallMs() + 1_000, counter: 0 };
+    const ended = [{ role: "events", group: "audit", pattern: "x.y", time } as const];
+    const rest = { nodes: [], durable: [], entriesHash: 0, asks: false };
+    peer.send({ type: "directory", session: peer.session, ended, ...rest });
+    await mesh.clock.run(producer.publish("x.y", 1));
+    await mesh.clock.until(() => got.length === 1);
+    expect(owed(producer)).toBeDefined();
+  });
+});
+
 describe("a peer that lies about others", () => {
   const tell = (peer: RawPeer, count: number, nodeId: (n: number) => string, address: string) => {
     const nodes = Array.from({ length: count }, (_, n) => {
@@ -91,7 +177,8 @@ describe("a peer that lies about others", () => {
     });
     for (let from = 0; from < count; from += 100) {
       const part = nodes.slice(from, from + 100);
-      peer.send({ type: "directory", session: peer.session, nodes: part });
+      const none = { durable: [], ended: [], entriesHash: 0, asks: false };
+      peer.send({ type: "directory", session: peer.session, nodes: part, ...none });
     }
   };
 

@@ -242,6 +242,10 @@ export const FRAME_ARBITRARIES: {
     type: is("directory"),
     session,
     nodes: few(fc.record({ nodeId: text, service: text, epoch: uint32, addresses: few(text) })),
+    durable: few(subscription),
+    ended: few(ended),
+    entriesHash: uint32,
+    asks: fc.boolean(),
   }),
 };
 

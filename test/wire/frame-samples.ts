@@ -243,5 +243,16 @@ export const SAMPLE_FRAMES: {
       },
       { nodeId: "n8", service: "", epoch: 1, addresses: [] },
     ],
+    durable: [],
+    ended: [
+      {
+        role: "events",
+        group: "audit",
+        pattern: "orders.>",
+        time: { ms: 1_790_000_000_000, counter: 7 },
+      },
+    ],
+    entriesHash: 0xdeadbeef,
+    asks: true,
   },
 };

@@ -6,28 +6,31 @@
  */
 import type { Member } from "../../core/member.ts";
 import { ZERO } from "../../core/position.ts";
-import { assertPattern } from "../../core/subject.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
-import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { Link } from "../link/link.ts";
 import { subscriptionId } from "../subscription-id.ts";
+import { definitionOf, isLater, isOlder, wrongIn } from "./definitions.ts";
 import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
 import type { Definition } from "./subscription-rows.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
+import { Tombstones } from "./tombstones.ts";
 
 const TERMS_PER_EPOCH = 2 ** 20; // fits a safe integer with 32 bits of epoch
 
 export class Members {
   readonly #producer: ProducerHost;
   readonly #orphanMs: number;
+  /** Durable subscriptions that were ended for good. */
+  readonly tombstones: Tombstones;
   readonly #terms = new WeakMap<Member, number>();
   #termsGiven = 1;
 
   constructor(producer: ProducerHost, orphanMs: number) {
     this.#producer = producer;
     this.#orphanMs = orphanMs;
+    this.tombstones = new Tombstones(producer.journal, producer.env.clock.wallMs());
   }
 
   declare(link: Link, frame: DeclareFrame): void {
@@ -61,18 +64,50 @@ export class Members {
     return state;
   }
 
-  /** A durable subscription or claim ends for good. */
-  end(ended: Pick<EndedSubscription, "role" | "group" | "pattern">): boolean {
-    if (ended.role === "queries") return false;
-    const state = this.#producer.table.get(subscriptionId({ ...ended, role: ended.role }));
-    if (
-      state === undefined ||
-      (ended.role === "commands" && state.definition.group !== ended.group)
-    ) {
-      return false;
-    }
+  /** A durable subscription or claim ends for good. One that was born later stands. */
+  end(ended: EndedSubscription): void {
+    const state = this.#stateOf(ended);
+    this.tombstones.add(ended);
+    if (state === undefined || isLater(state.definition.birthTime, ended.time)) return;
     this.#abandon(state);
-    return true;
+  }
+
+  /** Another node says that it ended. Where members of it are linked now, they are what counts. */
+  hearEnded(ended: EndedSubscription): void {
+    const state = this.#stateOf(ended);
+    if (state === undefined || state.outlets.size === 0) this.end(ended);
+  }
+
+  /** Another node knows a durable subscription, whose members may all be away: it is owed from now on. */
+  hear(record: SubscriptionRecord): void {
+    const { table, journal, env } = this.#producer;
+    if (record.role === "queries" || !record.durable || wrongIn(record) !== undefined) return;
+    if (this.tombstones.covers(record)) return;
+    const id = subscriptionId(record);
+    const state = table.get(id);
+    if (state === undefined) {
+      if (table.size >= env.limits.subscriptionsMax) return;
+      const created = table.create(definitionOf(id, record), this.#startOf(record));
+      journal.committer.dirty(created);
+      return;
+    }
+    const before = state.definition;
+    const isOther = before.group !== "" && before.group !== record.group;
+    if (isOther && !isOlder(record, before)) return; // the older claim of the command holds
+    if (isOther) this.#evict(state, record);
+    if (state.outlets.size > 0 && before.distribution !== record.distribution) return;
+    this.#define(state, record);
+    if (state.definition === before) return;
+    journal.committer.dirty(state);
+    this.#producer.pump(state);
+  }
+
+  #stateOf(ended: EndedSubscription): SubscriptionState | undefined {
+    const { role, group } = ended;
+    const state = this.#producer.table.get(subscriptionId(ended));
+    const isOther =
+      role === "queries" || (role === "commands" && state?.definition.group !== group);
+    return isOther ? undefined : state;
   }
 
   /** The session of an outlet is over; its member keeps what it had for now. */
@@ -110,8 +145,9 @@ export class Members {
 
   // --- inside --------------------------------------------------------------------------------
 
-  #add(link: Link, record: SubscriptionRecord): void {
+  #add(link: Link, declared: SubscriptionRecord): void {
     const { table, env } = this.#producer;
+    const record = this.tombstones.reborn(declared);
     const wrong = wrongIn(record);
     if (wrong !== undefined) {
       env.counters.count("link.wrongSubscription");
@@ -154,7 +190,7 @@ export class Members {
       definition.group !== "" &&
       definition.group !== record.group
     ) {
-      if (!this.#isOlder(record, definition)) {
+      if (!isOlder(record, definition)) {
         return {
           code: "COMMAND_CLAIMED",
           message: `command "${record.pattern}" is handled by group "${definition.group}"`,
@@ -173,14 +209,6 @@ export class Members {
     return undefined;
   }
 
-  #isOlder(record: SubscriptionRecord, than: Definition): boolean {
-    const { ms, counter } = record.birthTime;
-    const other = than.birthTime;
-    if (ms !== other.ms) return ms < other.ms;
-    if (counter !== other.counter) return counter < other.counter;
-    return record.birthCreator < than.birthCreator;
-  }
-
   /** An older claim came to light: the members of the younger one lose the command. */
   #evict(state: SubscriptionState, record: SubscriptionRecord): void {
     const message = `command "${record.pattern}" is handled by group "${record.group}", which claimed it first`;
@@ -194,7 +222,7 @@ export class Members {
     const before = state.definition;
     const fresh = definitionOf(state.id, record);
     const newer = isLater(record.definedTime, before.definedTime) || before.group !== record.group;
-    const older = this.#isOlder(record, before) || before.group !== record.group;
+    const older = isOlder(record, before) || before.group !== record.group;
     const birth = older
       ? { birthTime: fresh.birthTime, birthCreator: fresh.birthCreator }
       : { birthTime: before.birthTime, birthCreator: before.birthCreator };
@@ -317,34 +345,3 @@ export class Members {
     });
   }
 }
-
-/** A peer's words become names of rows here: they hold what they must, and no more. */
-const wrongIn = ({ group, pattern }: SubscriptionRecord): string | undefined => {
-  if (!GROUP.test(group)) return "a group is 1 to 255 characters without spaces";
-  try {
-    assertPattern(pattern);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-};
-
-const GROUP = /^[^\s\0]{1,255}$/;
-
-const definitionOf = (id: string, record: SubscriptionRecord): Definition => ({
-  id,
-  role: record.role === "commands" ? "commands" : "events",
-  group: record.group,
-  pattern: record.pattern,
-  durable: record.durable,
-  birthTime: record.birthTime,
-  birthCreator: record.birthCreator,
-  distribution: record.distribution,
-  failoverMove: record.failoverMove,
-  holdOnDead: record.holdOnDead,
-  filter: record.filter,
-  definedTime: record.definedTime,
-});
-
-const isLater = (a: HybridTime, b: HybridTime): boolean =>
-  a.ms > b.ms || (a.ms === b.ms && a.counter > b.counter);

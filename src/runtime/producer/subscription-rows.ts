@@ -24,6 +24,9 @@ export type Definition = {
   readonly holdOnDead: boolean;
   readonly filter: readonly { readonly name: string; readonly value: string }[];
   readonly definedTime: HybridTime;
+  /** Where it begins at a node that hears of it; rows of the first version lack it: from its birth. */
+  readonly start?: "new" | "earliest" | "time";
+  readonly startTimeMs?: number;
 };
 
 export type CursorRow = {
