@@ -52,7 +52,26 @@ describe("nodes", () => {
     const both = await mesh.start("both", { mdns: true, peers: [fixed.address, cast.address] });
     await Promise.all([both.meets(fixed), both.meets(cast), fixed.meets(both), cast.meets(both)]);
     expect(await both.peers()).toHaveLength(2);
-    expect(await stateOf(fixed, cast)).toBe("unknown");
+    await Promise.all([fixed.meets(cast), cast.meets(fixed)]); // of whom both told them
+  });
+
+  it("that know one seed find each other, and again without it after all of them were down", async () => {
+    const mesh = await world();
+    const names = ["a", "b", "c"] as const;
+    const seed = await mesh.start("seed");
+    const first = await Promise.all(
+      names.map((name) => mesh.start(name, { peers: [seed.address] })),
+    );
+    const meetAll = (nodes: readonly ChildNode[]) =>
+      Promise.all(nodes.flatMap((a) => nodes.filter((b) => b !== a).map((b) => a.meets(b))));
+    await meetAll([seed, ...first]);
+    const ports = first.map(({ address }) => Number(address.slice(address.lastIndexOf(":") + 1)));
+    await Promise.all([seed.kill(), ...first.map((node) => node.kill())]);
+    const again = await Promise.all(
+      names.map((name, at) => mesh.start(name, { node: { listen: { port: ports[at] ?? 0 } } })),
+    );
+    await meetAll(again);
+    expect(again.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
   });
 
   it("go on when a static peer cannot be reached, and link when it comes", async () => {
