@@ -74,7 +74,7 @@ describe("on its port a node", () => {
   it("closes and counts a frame to be ignored in place of a Hello", async () => {
     const { node, goesOn } = await target();
     const rogue = rogueAt(node);
-    await rogue.send(Buffer.from("820400", "hex")); // field 64, empty
+    await rogue.send(Buffer.from("b20400", "hex")); // field 70, empty
     await rogue.closed();
     await counts(node, "link.notHello");
     await goesOn();
@@ -131,7 +131,7 @@ describe("on its port a node", () => {
     ["closes and counts a frame without a body", "", "malformed", true],
     [
       "ignores and counts an unknown frame type that says it may be ignored",
-      "820400",
+      "b20400",
       "ignoredFrame",
       false,
     ],
