@@ -35,6 +35,8 @@ const TELL_MS = 20;
 const REFRESH_MS = 10_000;
 const NEWCOMER_MAX = 64;
 const TOLD_MAX = 16;
+/** Remembered nodes dialled at start; each tells of the rest. */
+const KNOWN_MAX = 64;
 const ID_CHARS_MAX = 64;
 
 export class Directory {
@@ -59,7 +61,7 @@ export class Directory {
 
   /** Dials whom earlier lives of this node met. */
   start(): void {
-    for (const { nodeId, addresses } of this.#known.places(this.#env.limits.peersMax / 2)) {
+    for (const { nodeId, addresses } of this.#known.places(KNOWN_MAX)) {
       this.#links.introduced(nodeId, addresses, "known");
     }
     this.#refreshLater();
@@ -85,11 +87,11 @@ export class Directory {
     this.#news.delete(link);
   }
 
-  /** The peer of this link, which is the latest life seen of it, was met. */
+  /** The peer of this link was met: if it is the latest life seen of it, that and its place are kept. */
   remember(link: Link): void {
     const { nodeId, service } = link.peer;
     const life = this.#links.known.of(nodeId);
-    if (life === undefined) return;
+    if (life === undefined || this.#links.known.knowsOther(link.peer)) return;
     const place = { service, addresses: placesOf(link) };
     this.#known.remember(nodeId, life, place, this.#env.clock.wallMs());
   }
@@ -160,6 +162,7 @@ export class Directory {
     this.#refreshTimer = clock.setTimer(REFRESH_MS * (0.75 + 0.5 * random.fraction()), () => {
       const [peer] = this.#some(this.#others(""), 1);
       if (peer !== undefined) {
+        this.remember(peer.link);
         this.#tell(peer.link, this.#some(this.#others(peer.nodeId), NEWCOMER_MAX));
         this.#entries.compare(peer.link);
       }

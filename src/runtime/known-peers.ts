@@ -18,20 +18,26 @@ type Row = Partial<Place> & {
   readonly nodeId: string;
   readonly epoch: number;
   readonly nonce: string;
-  /** Absent in rows of the first version, as are service and addresses. */
+  /** Absent in rows of the first version, as are service, addresses and inLife. */
   readonly jumped?: number;
+  /** The epoch of this node in which the peer was met last; no clock is trusted for that. */
+  readonly inLife?: number;
   readonly atMs: number;
 };
 
 const SCAN_MAX = 4_096;
+/** A row says again so often that its peer is there. */
+const AGAIN_MS = 3_600_000;
 
 export class KnownPeers {
   readonly #disk: PendingRows;
+  readonly #life: number;
   readonly #max: number;
   readonly #rows = new Map<string, Row>();
 
   constructor(journal: Journal, max: number) {
     this.#disk = new PendingRows("directory", journal.committer, journal);
+    this.#life = journal.epoch;
     this.#max = max;
     const from = compositeKey("peer");
     const to = prefixEnd(from);
@@ -52,7 +58,7 @@ export class KnownPeers {
   places(count: number): readonly { nodeId: string; addresses: readonly string[] }[] {
     return [...this.#rows.values()]
       .filter(({ addresses = [] }) => addresses.length > 0)
-      .sort((a, b) => b.atMs - a.atMs)
+      .sort((a, b) => (b.inLife ?? 0) - (a.inLife ?? 0) || b.atMs - a.atMs)
       .slice(0, count)
       .map(({ nodeId, addresses = [] }) => ({ nodeId, addresses }));
   }
@@ -63,8 +69,10 @@ export class KnownPeers {
     if (known === undefined && this.#rows.size >= this.#max) return;
     const hex = Buffer.from(nonce).toString("hex");
     const isSame = known?.nonce === hex && known.epoch === epoch && known.jumped === jumped;
-    if (isSame && known.addresses?.join() === place.addresses.join()) return;
-    const row: Row = { nodeId, epoch, nonce: hex, jumped, atMs, ...place };
+    const isThere = known?.addresses?.join() === place.addresses.join();
+    const isFresh = known?.inLife === this.#life && Math.abs(atMs - known.atMs) < AGAIN_MS;
+    if (isSame && isThere && isFresh) return;
+    const row: Row = { nodeId, epoch, nonce: hex, jumped, inLife: this.#life, atMs, ...place };
     this.#rows.set(nodeId, row);
     this.#disk.set(compositeKey("peer", nodeId), Buffer.from(JSON.stringify(row)));
   }

@@ -19,6 +19,6 @@ export interface LinkTableEvents {
   jumpEpoch(above: number): boolean;
   /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */
   forget(nodeId: string): void;
-  /** The peer of this link, whose life is the latest seen of it, was met. */
+  /** The peer of this link was met. */
   remember(link: Link): void;
 }

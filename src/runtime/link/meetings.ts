@@ -38,6 +38,6 @@ export class Meetings {
 
   #met(link: Link): void {
     this.#known.met(link.peer);
-    if (!this.#known.knowsOther(link.peer)) this.#events.remember(link);
+    this.#events.remember(link);
   }
 }
