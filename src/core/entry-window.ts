@@ -2,7 +2,8 @@
  * The stretch of a journal between what is settled and what was read, for one subscription.
  *
  * Invariants: positions strictly increase; the first entry is unsettled; everything at or below `floor` is
- * settled or does not concern the subscription, and no entry stands there.
+ * settled or does not concern the subscription, and no entry stands there. The floor is directly before the first
+ * entry: what stands before it and concerns others must not keep the journal from being trimmed.
  */
 import { type Entry, type EntryTally, SETTLED } from "./entry.ts";
 import type { Position } from "./position.ts";
@@ -33,7 +34,9 @@ export class EntryWindow {
     return this.#entries.length;
   }
 
+  /** Everything before it was read. */
   push(entry: Entry): void {
+    if (this.#entries.length === 0) this.#floor = before(entry);
     this.#entries.push(entry);
     this.#tally.add(entry);
   }
@@ -46,16 +49,14 @@ export class EntryWindow {
 
   /** Lets go of the settled entries at the front. */
   advance(): void {
-    let last: Entry | undefined;
-    for (let entry = this.#entries.peek(); entry !== undefined; entry = this.#entries.peek()) {
-      if (entry.state !== SETTLED) break;
-      last = entry;
+    let first = this.#entries.peek();
+    if (first?.state !== SETTLED) return;
+    while (first?.state === SETTLED) {
       this.#entries.shift();
-      this.#tally.remove(entry);
+      this.#tally.remove(first);
+      first = this.#entries.peek();
     }
-    if (last === undefined) return;
-    if (this.#entries.length === 0) this.#floor = this.#scanned;
-    else this.#floor = { epoch: last.epoch, seq: last.seq };
+    this.#floor = first === undefined ? this.#scanned : before(first);
   }
 
   find(epoch: number, seq: number): Entry | undefined {
@@ -79,3 +80,5 @@ export class EntryWindow {
     }
   }
 }
+
+const before = ({ epoch, seq }: Entry): Position => ({ epoch, seq: seq - 1 });

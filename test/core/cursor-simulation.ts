@@ -477,8 +477,7 @@ export class CursorSimulation {
       open.every((entry, at) => unsettled[at] === entry),
       "unsettled is in order",
     );
-    const before = this.entries.findLast((entry) => !(open[0] && entry.seq >= open[0].seq));
-    const floor = open.length === 0 ? this.#seq : (before?.seq ?? 0);
+    const floor = open[0] === undefined ? this.#seq : open[0].seq - 1;
     check(cursor.floor.seq === floor, `floor ${cursor.floor.seq}, counted ${floor}`);
   }
 

@@ -75,6 +75,26 @@ it("lets the oldest of an absent group expire, also behind a block that holds no
   expect(expired + pending).toBe(121);
 });
 
+it("makes room before a message that waits, also in a later life", async () => {
+  const store = await TestStore.open();
+  const first = await mesh.node("says", { store, ...options });
+  const away = await mesh.node("away");
+  await mesh.linked();
+  const subscription = await mesh.clock.run(
+    away.subscribe("it.waits", () => {}, { durable: true }),
+  );
+  await mesh.clock.run(subscription.stop());
+  await say(first, 30);
+  await mesh.clock.run(first.publish("it.waits", 1));
+  await say(first, 10);
+  await mesh.clock.advance(2_000);
+  const next = store.crash();
+  await mesh.clock.run(first.stop({ drainMs: 0 }));
+  const says = await mesh.node("says", { store: next, ...options });
+  await say(says, 120);
+  expect(says.ledger()["event away it.waits"]).toMatchObject({ accepted: 1, expired: 1 });
+});
+
 it("begins a subscription behind what is about to leave the log, not before it", async () => {
   const store = await TestStore.open();
   const large = { journal: { bytesMax: 40 * 2 ** 20, lateBytes: 2 ** 20 } };

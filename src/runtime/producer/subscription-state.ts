@@ -315,6 +315,7 @@ export class SubscriptionState implements CommitOwner {
   }
 
   get #readsUncounted(): boolean {
-    return comparePositions(this.cursor.scanned, this.#uncounted[1]) < 0;
+    const [from, to] = this.#uncounted;
+    return comparePositions(from, to) < 0 && comparePositions(this.cursor.scanned, to) < 0;
   }
 }
