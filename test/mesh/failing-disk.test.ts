@@ -31,7 +31,7 @@ describe("a consumer whose disk fails", () => {
     const before = store.tries;
     await mesh.clock.advance(10_000);
     expect(ledger(says)).toMatchObject({ acked: 0, pending: 1 });
-    expect(store.tries - before).toBeLessThan(65); // each 200 ms, and once a second for cursors // five a second
+    expect(store.tries - before).toBeLessThan(75); // each 200 ms, and once a second for each cursor // five a second
     store.failing = undefined;
     await mesh.clock.advance(1_000);
     expect(handled).toBe(1);
@@ -61,7 +61,7 @@ describe("a consumer whose disk fails", () => {
     const before = store.tries;
     await mesh.clock.advance(10_000);
     expect(out).toEqual([]);
-    expect(store.tries - before).toBeLessThan(65); // each 200 ms, and once a second for cursors
+    expect(store.tries - before).toBeLessThan(75); // each 200 ms, and once a second for each cursor
     store.failing = undefined;
     await mesh.clock.advance(20_000);
     expect(out).toEqual([{ n: 1 }]);
