@@ -1,7 +1,7 @@
 /**
  * Which part of src may import which.
  *
- * Imports point downward: cli, admin, patterns -> mesh -> runtime, contract -> core, ports, wire;
+ * Imports point downward: cli, admin, patterns, gateway -> mesh -> runtime, contract -> core, ports, wire;
  * testing, which puts simulated parts under the real runtime, knows all from mesh down. Transports,
  * discoveries, journals, heartbeat, security and observe implement ports, know nothing of one another, and only the
  * composition root knows them. Each rule names what its layer MAY import, so a new folder is refused
@@ -28,12 +28,12 @@ function pureLayer(name, comment, from, allowed) {
 }
 
 /** A package whose API stays behind one folder. */
-function engine(packageName, folder) {
+function engine(packageName, ...folders) {
   return {
     name: `${packageName}-behind-its-port`,
-    comment: `${packageName} is known in src/${folder}/ only`,
+    comment: `${packageName} is known in src/${folders.join("/, src/")}/ only`,
     severity: "error",
-    from: { path: "^src/", pathNot: `^src/${folder}/` },
+    from: { path: "^src/", pathNot: `^src/(${folders.join("|")})/` },
     to: { path: `node_modules/${packageName}/` },
   };
 }
@@ -81,7 +81,7 @@ export default {
           "^src/(index|errors|options)\\.ts$",
           "^src/(core|options|ports|wire|contract|transport|discovery|journal|heartbeat)/",
           "^src/(security|observe)/",
-          "^src/(runtime|mesh|patterns|admin|cli|testing)/",
+          "^src/(runtime|mesh|patterns|admin|cli|testing|gateway)/",
         ],
       },
       to: {},
@@ -177,13 +177,22 @@ export default {
       "^src/(testing/|mesh/|runtime/|contract/|core/|ports/|wire/|errors\\.ts$|options(\\.ts$|/))",
       undefined,
     ),
+    layer(
+      "gateway-stands-on-the-mesh",
+      "a gateway does what a user's program could: of the runtime it knows how a handler's failure is meant",
+      "^src/gateway/",
+      "^src/(gateway/|mesh/|contract/|core/|ports/|errors\\.ts$|options(\\.ts$|/)|transport/[^/]+\\.ts$|runtime/consumer/outcome\\.ts$)",
+    ),
     {
       name: "tops-apart",
       comment:
-        "patterns, admin, cli and testing do not import one another, but cli may import admin",
+        "patterns, admin, cli, testing and gateway do not import one another, but cli may import admin",
       severity: "error",
-      from: { path: "^src/(patterns|admin|cli|testing)/" },
-      to: { path: "^src/(patterns|admin|cli|testing)/", pathNot: ["^src/$1/", "^src/admin/"] },
+      from: { path: "^src/(patterns|admin|cli|testing|gateway)/" },
+      to: {
+        path: "^src/(patterns|admin|cli|testing|gateway)/",
+        pathNot: ["^src/$1/", "^src/admin/"],
+      },
     },
     {
       name: "index-is-the-top",
@@ -193,7 +202,8 @@ export default {
       to: { path: "^src/index\\.ts$" },
     },
     engine("zeromq", "transport/zeromq"),
-    engine("@grpc/grpc-js", "transport/grpc"),
+    engine("@grpc/grpc-js", "transport/grpc", "gateway"),
+    engine("@grpc/proto-loader", "gateway"),
     engine("lmdb", "journal/lmdb"),
     engine("multicast-dns", "discovery/mdns"),
   ],
