@@ -54,6 +54,8 @@ export type DeskOptions = {
   /** Tasks that may be here; Infinity where the node sees to it. */
   readonly tasksMax: number;
   readonly clock: Clock;
+  /** Of the listening, for those who know several. */
+  readonly name: string;
   /** Of messages; undefined: questions, which are asked once. */
   readonly suspects: Suspects | undefined;
 };
@@ -90,8 +92,8 @@ export class Desk {
     if (!this.#seats.delete(seat)) return;
     const { suspects } = this.#options;
     for (const task of has) {
-      const id = task.ctx?.message.id ?? "";
-      this.end(task, isDead && suspects ? suspects.died(id, wasAlone) : this.#untaken());
+      const isDeath = isDead && suspects !== undefined;
+      this.end(task, isDeath ? suspects.died(this.#nameOf(task.ctx), wasAlone) : this.#untaken());
     }
     if (this.isEmpty) this.#returnWaiting();
   }
@@ -118,7 +120,7 @@ export class Desk {
       }
     }
     return new Promise((resolve, reject) => {
-      const alone = this.#options.suspects?.has(ctx?.message.id ?? "") ?? false;
+      const alone = this.#options.suspects?.has(this.#nameOf(ctx)) ?? false;
       const task: Task = {
         ...{ content, bytes, ctx, alone, resolve, reject },
         ...{ seat: undefined, timer: undefined, isEnded: false },
@@ -161,6 +163,12 @@ export class Desk {
     else task.reject(error);
     if (task.alone && error === undefined)
       this.#options.suspects?.clear(task.ctx?.message.id ?? "");
+  }
+
+  /** Of a message in this listening; undefined: it comes at most once. */
+  #nameOf(ctx: HandlerContext | undefined): string | undefined {
+    const id = ctx?.message.id ?? "";
+    return id === "" ? undefined : `${this.#options.name} ${id}`;
   }
 
   #freest(task: Task): Seat | undefined {

@@ -31,6 +31,7 @@ type Leaving = { readonly isGone: boolean; readonly isAlone: boolean };
 export class Desks {
   readonly #node: MeshNode;
   readonly #clock: Clock;
+  readonly #suspects = new Suspects();
   readonly #places = new Map<string, Place>();
 
   constructor(node: MeshNode, clock: Clock) {
@@ -105,7 +106,8 @@ export class Desks {
       timeoutMs,
       tasksMax: isQuery ? concurrency : Number.POSITIVE_INFINITY,
       clock: this.#clock,
-      suspects: isQuery ? undefined : new Suspects(),
+      name,
+      suspects: isQuery ? undefined : this.#suspects,
     });
     const ready = this.#listen(opening, desk);
     const place: Place = { opening, desk, ready, joining: 0, stopped: undefined };

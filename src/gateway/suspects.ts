@@ -6,7 +6,7 @@
  * between nodes: a message that was out at `DEATHS` deaths is *suspect*. It is given to a client that has
  * nothing else, and gets nothing else meanwhile; a death then is an attempt of it.
  *
- * Bound: `KNOWN_MAX` messages; the oldest is forgotten, and its deaths with it.
+ * Known for all listenings of a gateway, by name, as a listening ends with its last client. Bound: `KNOWN_MAX`; the oldest is forgotten, and its deaths with it.
  */
 import { MeshError } from "../errors.ts";
 import { Deferred } from "../runtime/consumer/outcome.ts";
@@ -17,15 +17,17 @@ const KNOWN_MAX = 4_096;
 export class Suspects {
   readonly #deaths = new Map<string, number>();
 
-  has(id: string): boolean {
-    return (this.#deaths.get(id) ?? 0) >= DEATHS;
+  has(id: string | undefined): boolean {
+    return id !== undefined && (this.#deaths.get(id) ?? 0) >= DEATHS;
   }
 
   /** The client died with the message: what its handling ends with. */
-  died(id: string, wasAlone: boolean): Error {
-    const deaths = (this.#deaths.get(id) ?? 0) + 1;
-    this.#deaths.delete(id);
-    if (id !== "") this.#deaths.set(id, deaths);
+  died(id: string | undefined, wasAlone: boolean): Error {
+    if (id !== undefined) {
+      const deaths = (this.#deaths.get(id) ?? 0) + 1;
+      this.#deaths.delete(id); // the latest stands last
+      this.#deaths.set(id, deaths);
+    }
     if (this.#deaths.size > KNOWN_MAX) {
       const [oldest] = this.#deaths.keys();
       this.#deaths.delete(oldest as string);
@@ -35,7 +37,7 @@ export class Suspects {
   }
 
   /** Somebody survived it. */
-  clear(id: string): void {
-    this.#deaths.delete(id);
+  clear(id: string | undefined): void {
+    if (id !== undefined) this.#deaths.delete(id);
   }
 }

@@ -121,7 +121,7 @@ export class TakeCall implements Seat {
     desks.sit(opening, this).then(
       ({ place, subscription: { group, unconfirmed } }) => {
         if (this.#state === "over") {
-          this.#quit(place, []);
+          this.#quit(place, []).catch(() => {}); // the node stops, and says so itself
           return;
         }
         this.#place = place;

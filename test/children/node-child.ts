@@ -141,6 +141,11 @@ const flood = (subject: string, count: number): number => {
   return count;
 };
 
+const gateway = async (port: number): Promise<string> => {
+  const { serveGateway } = await import("../../src/gateway/serve-gateway.ts");
+  return (await serveGateway(started(), { listen: { port } })).address;
+};
+
 const named = (name: string): Subscription => {
   const subscription = subscriptions.get(name);
   if (subscription === undefined) throw new Error(`no subscription "${name}"`);
@@ -170,6 +175,8 @@ const run = async (id: number, given: Command): Promise<unknown> => {
       return request(id, given);
     case "abort":
       return requests.get(given.call)?.abort();
+    case "gateway":
+      return gateway(given.port ?? 0);
     case "connect":
       return told.found(given.address);
     case "close-listener":

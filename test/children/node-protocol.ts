@@ -92,6 +92,8 @@ export type Command =
   /** Emits numbers from 0 until one is not taken, at most `count`. */
   | { readonly op: "flood"; readonly subject: string; readonly count: number }
   | { readonly op: "abort"; readonly call: number }
+  /** Serves programs beside it; the answer is the address. */
+  | { readonly op: "gateway"; readonly port?: number }
   | { readonly op: "connect"; readonly address: string }
   /** The listener of that transport closes, and what it accepted; or listens again on the same port. */
   | { readonly op: "close-listener" | "open-listener"; readonly scheme: string }

@@ -190,6 +190,10 @@ export class RawClient {
   }
 }
 
+/** The path of a call of the gateway, and its messages to and from bytes. */
+export const gatewayMethod = (name: string): MethodDefinition<Said, Heard> =>
+  methodOf(GATEWAY, name) as MethodDefinition<Said, Heard>;
+
 const methodOf = (service: ServiceDefinition, name: string): MethodDefinition<unknown, unknown> => {
   const method = service[name];
   if (method === undefined) throw new Error(`the service has no method ${name}`);
