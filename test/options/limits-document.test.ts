@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { KEY_BYTES_MAX } from "../../src/contract/encode-value.ts";
 import { SUBJECT_BYTES_MAX, SUBJECT_TOKENS_MAX } from "../../src/core/subject.ts";
+import { GATEWAY_BOUNDS } from "../../src/gateway/gateway-options.ts";
 import {
   FIXED_BOUNDS,
   NODE_BOUNDS,
@@ -50,6 +51,7 @@ describe("docs/limits.md", () => {
   it.each([
     ["createNode()", NODE_BOUNDS],
     ["subscribe()", SUBSCRIBE_BOUNDS],
+    ["serveGateway()", GATEWAY_BOUNDS],
     ["createTestMesh()", TEST_MESH_BOUNDS],
   ])("lists every number of %s with the default and range of the code", (heading, bounds) => {
     const rows = rowsOf(heading);

@@ -12,6 +12,7 @@ const PAGES = [
   ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"],
   ...namesIn("docs").flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
   "examples/README.md",
+  "examples/python/README.md",
 ];
 /** Pages whose code is type-checked, and run where it says so, as the README's is. */
 const PAGES_WITH_CODE = [
@@ -20,6 +21,7 @@ const PAGES_WITH_CODE = [
   "docs/api.md",
   "docs/flow-control.md",
   "docs/testing.md",
+  "docs/gateway.md",
 ];
 
 describe("the documents", () => {
