@@ -5,6 +5,7 @@
  * Invariants: one desk for each role, group and pattern, as one node is one member; a desk that ends is out of
  * the way before the next of its name opens, so that the node never sees two.
  */
+import { MeshError } from "../errors.ts";
 import type { HandlerContext } from "../mesh/handler-context.ts";
 import type { MeshNode } from "../mesh/mesh-node.ts";
 import type { Subscription } from "../mesh/subscription.ts";
@@ -20,6 +21,8 @@ export type Place = {
   readonly opening: Opening;
   readonly desk: Desk;
   readonly ready: Promise<Subscription>;
+  /** Once it stands. */
+  subscription: Subscription | undefined;
   /** Streams that wait for `ready`. */
   joining: number;
   stopped: Promise<void> | undefined;
@@ -31,6 +34,7 @@ type Leaving = { readonly isGone: boolean; readonly isAlone: boolean };
 export class Desks {
   readonly #node: MeshNode;
   readonly #clock: Clock;
+  #isStopped = false;
   readonly #suspects = new Suspects();
   readonly #places = new Map<string, Place>();
 
@@ -43,6 +47,7 @@ export class Desks {
   async sit(opening: Opening, seat: Seat): Promise<{ place: Place; subscription: Subscription }> {
     const name = `${opening.role} ${opening.group} ${opening.pattern}`;
     for (;;) {
+      if (this.#isStopped) throw new MeshError("STOPPED", "the gateway stops or has stopped");
       const standing = this.#places.get(name);
       if (standing?.stopped !== undefined) {
         await standing.stopped;
@@ -66,17 +71,17 @@ export class Desks {
   }
 
   /** The node ended a subscription that stood: another group has claimed the command before. */
-  async refused(): Promise<void> {
-    for (const place of this.#places.values()) {
-      if (place.stopped !== undefined) continue;
-      const { refused } = await place.ready;
-      if (refused === undefined) continue;
-      for (const seat of [...place.desk.seats]) seat.end(refused);
+  refused(): void {
+    for (const { subscription, desk } of this.#places.values()) {
+      const why = subscription?.refused;
+      if (why === undefined) continue;
+      for (const seat of [...desk.seats]) seat.end(why);
     }
   }
 
   /** Gives nothing more; resolves when all that is out has ended, and nothing is left. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const places = [...this.#places.values()];
     for (const { desk } of places) {
       desk.close();
@@ -110,9 +115,17 @@ export class Desks {
       suspects: isQuery ? undefined : this.#suspects,
     });
     const ready = this.#listen(opening, desk);
-    const place: Place = { opening, desk, ready, joining: 0, stopped: undefined };
+    const place: Place = {
+      ...{ opening, desk, ready, joining: 0 },
+      ...{ subscription: undefined, stopped: undefined },
+    };
     this.#places.set(name, place);
-    ready.catch(() => this.#places.delete(name)); // who waits for it is told
+    ready.then(
+      (subscription) => {
+        place.subscription = subscription;
+      },
+      () => this.#places.delete(name), // who waits for it is told
+    );
     return place;
   }
 

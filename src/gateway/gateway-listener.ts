@@ -30,6 +30,8 @@ export class GatewayListener {
   readonly #injector: ConnectionInjector;
   /** By "address:port" of the client, as gRPC names it. */
   readonly #clients = new Map<string, GatewayClient>();
+  /** Connections that were one too many. */
+  refused = 0;
 
   constructor(options: ResolvedGatewayOptions, clock: Clock, logger: Logger) {
     this.#options = options;
@@ -47,9 +49,7 @@ export class GatewayListener {
     this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#net = createServer({ noDelay: true }, (socket) => this.#connected(socket));
     this.#net.maxConnections = limits.clientsMax;
-    this.#net.on("drop", () =>
-      logger.warn("a client was refused", { clientsMax: limits.clientsMax }),
-    );
+    this.#net.on("drop", () => this.refused++);
   }
 
   get clients(): number {
@@ -62,6 +62,8 @@ export class GatewayListener {
     try {
       return await listenOn(this.#net, SCHEME, { host, port }, this.#logger);
     } catch (error) {
+      this.#injector.destroy();
+      this.server.forceShutdown();
       throw listenError(error, `${host}:${port}`);
     }
   }

@@ -1,7 +1,7 @@
 /** From an Open to the options of `subscribe`, `handle` and `reply`, which check them. */
 import { MeshError } from "../errors.ts";
 import type { SubscribeOptions } from "../options/subscribe-options.ts";
-import type { Open } from "./gateway-protocol.ts";
+import type { Headers, Open } from "./gateway-protocol.ts";
 
 export type ListenRole = "events" | "commands" | "queries";
 
@@ -42,7 +42,7 @@ export const openingOf = (role: ListenRole, open: Open, service: string): Openin
       ...(open.weight ? { weight: open.weight } : {}),
       ...retryOf(open.retry),
       ...(Object.keys(open.filterHeaders).length > 0
-        ? { filter: { headers: open.filterHeaders } }
+        ? { filter: { headers: sorted(open.filterHeaders) } }
         : {}),
     },
   };
@@ -63,6 +63,10 @@ export const checkAlike = (standing: Opening, opening: Opening): void => {
   const said = `"${pattern}" in group "${group}" is open at this gateway with other options`;
   throw new MeshError("SUBSCRIPTION_MISMATCH", `${said}: open it alike, or use another group`);
 };
+
+/** Maps come in any order. */
+const sorted = (headers: Headers): Headers =>
+  Object.fromEntries(Object.entries(headers).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 const distributionOf = (distribution: number | undefined): { distribution?: "any" } => {
   if (distribution === undefined || distribution === 0) return {};

@@ -63,7 +63,7 @@ export const rawListening = <K extends Kind>(
     key: undefined,
     retain: undefined,
     schema,
-    reply: schema,
+    reply: codecOf((value) => value.contentType, true),
   }) as unknown as AnyContract<K>;
 };
 
@@ -89,12 +89,17 @@ const make = (kind: Kind, subject: string, contentType: string, version: number)
   return query(subject, { request, reply: schema, ...rest }) as unknown as AnyContract;
 };
 
-const codecOf = (contentType: Codec<Raw, Raw>["contentType"]): Codec<Raw, Raw> => ({
+/** `mayBeNothing`: an answer without a value is empty. */
+const codecOf = (
+  contentType: Codec<Raw, Raw>["contentType"],
+  mayBeNothing = false,
+): Codec<Raw, Raw> => ({
   "~codec": 1,
   contentType,
   reads: undefined,
   encode: (value) => {
-    if (value.contentType === CONTENT_JSON) checkJson(value.payload);
+    const isNothing = mayBeNothing && value.payload.length === 0;
+    if (value.contentType === CONTENT_JSON && !isNothing) checkJson(value.payload);
     return value.payload;
   },
   decode: (payload, type) => ({ contentType: type, payload }),

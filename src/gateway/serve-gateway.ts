@@ -59,12 +59,14 @@ export class Gateway {
   readonly #health: HealthService;
   readonly #contracts = new RawContracts();
   readonly #calls = new Set<ClientCall>();
+  readonly #news: ReturnType<MeshNode["status"]>;
   #address = "";
   #stopping: Promise<void> | undefined;
 
   /** @internal Use serveGateway(). */
   constructor(node: MeshNode, options: ResolvedGatewayOptions) {
     this.#node = node;
+    this.#news = node.status();
     this.#options = options;
     this.#logger = options.logger ?? stderrLogger();
     this.#listener = new GatewayListener(options, this.#clock, this.#logger);
@@ -78,9 +80,10 @@ export class Gateway {
     return this.#address;
   }
 
-  /** Connections of clients, and their calls under way. */
-  get load(): { readonly clients: number; readonly calls: number } {
-    return { clients: this.#listener.clients, calls: this.#calls.size };
+  /** Connections of clients, their calls under way, and connections that were one too many. */
+  get load(): { readonly clients: number; readonly calls: number; readonly refused: number } {
+    const { clients, refused } = this.#listener;
+    return { clients, calls: this.#calls.size, refused };
   }
 
   /** @internal */
@@ -88,7 +91,12 @@ export class Gateway {
     const services = await loadServices();
     this.#listener.server.addService(services.gateway, this.#implementation());
     this.#listener.server.addService(services.health, this.#health.implementation);
-    this.#address = await this.#listener.bind();
+    try {
+      this.#address = await this.#listener.bind();
+    } catch (error) {
+      await this.#news.return?.();
+      throw error;
+    }
     void this.#follow();
   }
 
@@ -120,12 +128,13 @@ export class Gateway {
     await settled;
     this.#health.stop();
     await this.#listener.close();
+    await this.#news.return?.();
   }
 
   /** The node's own news: it stops, or a claim of ours was younger than another. */
   async #follow(): Promise<void> {
-    for await (const { type } of this.#node.status()) {
-      if (type === "subscription-refused") await this.#desks.refused();
+    for await (const { type } of this.#news) {
+      if (type === "subscription-refused") this.#desks.refused();
       else if (type === "stopping") break;
     }
     await this.stop();

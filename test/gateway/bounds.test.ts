@@ -67,7 +67,7 @@ it("gives a client that reads nothing no more than its budget, and the rest to a
     return acked >= messages - given;
   });
   await sent;
-  // Double what it holds while it is on the way to the socket: so half of the budget, one at least.
+  // At least one, since with nothing out one may always go.
   expect(messages - acked).toBeGreaterThan(0);
   stuck.stream.destroy();
   await good.gets(messages);
@@ -119,7 +119,7 @@ it("closes clients beyond clientsMax, and lets one in when another has left", as
   call.say({ open });
   await call.opened();
   const second = bluntClient(gateway.address);
-  await until("the second is closed", () => second.isOver);
+  await until("the second is closed", () => second.isOver && gateway.load.refused === 1);
   first.die();
   await until("the first is gone", () => gateway.load.clients === 0);
   await rawClient(gateway.address).open("Subscribe", open);

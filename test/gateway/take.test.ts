@@ -1,7 +1,7 @@
 /** What clients take through a gateway, settle, answer, and leave behind, over real sockets. */
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type Gateway, serveGateway } from "../../src/gateway/serve-gateway.ts";
-import { createNode, type MeshNode } from "../../src/index.ts";
+import { createNode, type Discovery, type MeshNode } from "../../src/index.ts";
 import { range, until } from "../integration/until.ts";
 import { type Delivery, type RawCall, RawClient } from "./raw-client.ts";
 
@@ -165,9 +165,10 @@ it("withdraws what is not settled in time, counted from when it was given, and r
 
 it("shares a subscription among streams, and gives what one of them leaves behind to the other", async () => {
   const open = { pattern: "a.b", group: "g", credit: 8 };
-  const one = await client.open("Subscribe", open);
-  const two = await other.open("Subscribe", open);
-  await publish(8);
+  const one = await client.open("Subscribe", { ...open, filterHeaders: { a: "1", b: "2" } });
+  const two = await other.open("Subscribe", { ...open, filterHeaders: { b: "2", a: "1" } });
+  const headers = { a: "1", b: "2" };
+  for (const n of range(1, 8)) await node.publish("a.b", { n }, { headers });
   await until("both have some", () => one.deliveries.length === 4 && two.deliveries.length === 4);
   one.stream.cancel();
   const before = two.deliveries.length;
@@ -230,6 +231,30 @@ it("handles commands, and tells who comes second that they are claimed", async (
   expect((await late.ended).metadata.get("meshbus-code")).toEqual(["COMMAND_CLAIMED"]);
 });
 
+it("ends a stream that handles a command which turns out to be claimed by an older group", async () => {
+  const later: { found?: (address: string) => void } = {};
+  const told: Discovery = {
+    name: "told",
+    start: async (_context, events) => {
+      later.found = (address) => events.found({ addresses: [address], source: "told" });
+    },
+    stop: async () => {},
+  };
+  const mesh = `gateway-take-${process.pid}`;
+  const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+  const options = { mesh, dataDir: ":memory:", heartbeatThread: false, logger: quiet };
+  await using older = await createNode({ service: "older", discovery: [told], ...options });
+  await using younger = await createNode({ service: "younger", discovery: [], ...options });
+  await using beside = await serveGateway(younger);
+  await older.handle("stock.reserve", () => {});
+  const own = new RawClient(beside.address);
+  const call = await own.open("Handle", { pattern: "stock.reserve" });
+  later.found?.(younger.addresses[0] ?? "");
+  const { code, metadata } = await call.ended;
+  expect([code, metadata.get("meshbus-code")]).toEqual([9, ["COMMAND_CLAIMED"]]);
+  own.close();
+});
+
 it("answers questions: a value, a failure; and a question whose client vanished fails", async () => {
   const call = await client.open("Reply", { pattern: "price.quote", credit: 8 });
   const quote = node.request("price.quote", { sku: "a" }, { headers: { h: "v" } });
@@ -252,6 +277,14 @@ it("answers questions: a value, a failure; and a question whose client vanished 
     code: "REMOTE_ERROR",
     details: { code: "PEER_LOST" },
   });
+});
+
+it("lets an answer be nothing at all", async () => {
+  const call = await client.open("Reply", { pattern: "mail.known" });
+  const asked = node.request("mail.known", {});
+  await until("it is asked", () => call.questions.length === 1);
+  call.say({ answers: [{ number: 1, value: {} }] });
+  expect(await asked).toBeUndefined();
 });
 
 it("withdraws a question that nobody waits for", async () => {
