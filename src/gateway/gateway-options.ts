@@ -33,7 +33,7 @@ export type GatewayOptions = {
     /** And their bytes, and those of answers that were not read, of one client; default 4 MiB. */
     readonly saidBytesMax?: number;
   };
-  /** How often a silent client is pinged, 1,000 to 3,600,000 ms; default 10,000. No answer in half of it: gone. */
+  /** How often a silent client is pinged, 1,000 to 3,600,000 ms; default 30,000. No answer in half of it: gone. */
   readonly keepaliveMs?: number;
   /** How long a connection may take to open its first call, 100 to 600,000 ms; default 10,000. */
   readonly handshakeMs?: number;
@@ -60,7 +60,7 @@ export const GATEWAY_BOUNDS = Object.freeze({
   "limits.givenBytesMax": bound(16 * MIB, 64 * KIB, 16 * GIB),
   "limits.underWayMax": bound(1_024, 1, 65_536),
   "limits.saidBytesMax": bound(4 * MIB, 64 * KIB, 16 * GIB),
-  keepaliveMs: bound(10_000, 1_000, 3_600_000),
+  keepaliveMs: bound(30_000, 1_000, 3_600_000),
   handshakeMs: bound(10_000, 100, 600_000),
   drainMs: bound(10_000, 0, 2_147_483_647),
 });

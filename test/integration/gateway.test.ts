@@ -18,11 +18,15 @@ class Program {
   readonly ended: Promise<unknown>;
   readonly #child: ChildProcess;
   #isOpen = false;
+  #isOver = false;
   #errors = "";
 
   constructor(address: string, mode: "ack" | "keep", open: object) {
     this.#child = spawn(process.execPath, [PROGRAM, address, mode, JSON.stringify(open)]);
     this.ended = new Promise((resolve) => this.#child.once("close", resolve));
+    void this.ended.then(() => {
+      this.#isOver = true;
+    });
     this.#child.stderr?.on("data", (chunk) => {
       this.#errors = (this.#errors + String(chunk)).slice(-2_000);
     });
@@ -51,7 +55,7 @@ class Program {
       `the program gets ${count}`,
       () => this.got.length >= count,
       () => {
-        return `${this.got.length} ${this.#errors}`;
+        return `${this.got.length}, ${this.#isOver ? "ended" : "runs"} ${this.#errors}`;
       },
     );
   }
