@@ -16,6 +16,7 @@ import { MeshError } from "../errors.ts";
 import type { HandlerContext } from "../mesh/handler-context.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import { Deferred } from "../runtime/consumer/outcome.ts";
+import { WAIT_MS } from "./open-options.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** What waits for a seat, or is with one. */
@@ -146,6 +147,7 @@ export class Desk {
       this.#noLongerWaits(task);
       task.seat = seat;
       const { clock, timeoutMs } = this.#options;
+      if (task.timer !== undefined) clock.clearTimer(task.timer);
       task.timer = clock.setTimer(timeoutMs, () => this.#timedOut(task));
       seat.give(task);
     }
@@ -193,9 +195,13 @@ export class Desk {
     seat?.withdraw(task, why);
   }
 
+  /** A message that no stream can take goes back after a while: another member may be able to. */
   #wait(task: Task): void {
     this.#waiting.add(task);
     this.#waitingBytes += task.bytes;
+    const { suspects, clock } = this.#options;
+    if (suspects === undefined) return;
+    task.timer = clock.setTimer(WAIT_MS, () => this.end(task, this.#untaken()));
   }
 
   #noLongerWaits(task: Task): void {
@@ -208,7 +214,7 @@ export class Desk {
 
   /** No client has it. A message goes back as not attempted; a question may have been begun. */
   #untaken(): Error {
-    if (this.#options.suspects !== undefined) return new Deferred(0, "its client is gone");
+    if (this.#options.suspects !== undefined) return new Deferred(0, "no client takes it");
     return new MeshError("PEER_LOST", "the client that answers is gone");
   }
 }

@@ -28,6 +28,8 @@ export type GatewayOptions = {
     readonly creditMax?: number;
     /** Bytes given to a client and not settled, or not read; 64 KiB to 16 GiB, default 16 MiB. */
     readonly givenBytesMax?: number;
+    /** Highest `prefetch_bytes` of a stream, 1 KiB to 16 GiB, not above the node's; default 8 MiB. */
+    readonly prefetchBytesMax?: number;
     /** Messages or questions of one call that are unanswered, 1 to 65,536; default 1,024. */
     readonly underWayMax?: number;
     /** And their bytes, and those of answers that were not read, of one client; default 4 MiB. */
@@ -58,6 +60,7 @@ export const GATEWAY_BOUNDS = Object.freeze({
   "limits.messageBytesMax": bound(2 * MIB, 64 * KIB, 128 * MIB),
   "limits.creditMax": bound(4_096, 1, 65_536),
   "limits.givenBytesMax": bound(16 * MIB, 64 * KIB, 16 * GIB),
+  "limits.prefetchBytesMax": bound(8 * MIB, KIB, 16 * GIB),
   "limits.underWayMax": bound(1_024, 1, 65_536),
   "limits.saidBytesMax": bound(4 * MIB, 64 * KIB, 16 * GIB),
   keepaliveMs: bound(30_000, 1_000, 3_600_000),
@@ -78,6 +81,7 @@ type LimitName =
   | "messageBytesMax"
   | "creditMax"
   | "givenBytesMax"
+  | "prefetchBytesMax"
   | "underWayMax"
   | "saidBytesMax";
 
@@ -107,6 +111,7 @@ export const resolveGatewayOptions = (input: unknown): ResolvedGatewayOptions =>
       messageBytesMax: limit("messageBytesMax"),
       creditMax: limit("creditMax"),
       givenBytesMax: limit("givenBytesMax"),
+      prefetchBytesMax: limit("prefetchBytesMax"),
       underWayMax: limit("underWayMax"),
       saidBytesMax: limit("saidBytesMax"),
     },

@@ -5,11 +5,15 @@ import type { Headers, Open } from "./gateway-protocol.ts";
 
 export type ListenRole = "events" | "commands" | "queries";
 
-/** The longest a timer can wait: the gateway limits a delivery's time itself, from when it was given. */
-const NODE_TIMEOUT_MS = 2_147_483_647;
+/** How long a message waits for a stream that can take it, before it goes back. */
+export const WAIT_MS = 10_000;
+/** The gateway limits a delivery's time itself, from when it was given; the node's limit comes after that. */
+const MARGIN_MS = 5_000;
+const TIMER_MS_MAX = 2_147_483_647;
 const CONCURRENCY = 256;
 const TIMEOUT_MS = 30_000;
 const CREDIT = 16;
+const PREFETCH_BYTES = 1024 * 1024;
 
 /** How a listening is opened: streams that share one must have it alike. */
 export type Opening = {
@@ -22,15 +26,27 @@ export type Opening = {
   readonly options: SubscribeOptions;
 };
 
-export const openingOf = (role: ListenRole, open: Open, service: string): Opening => {
+/** @throws MeshError INVALID_OPTIONS */
+export const openingOf = (
+  role: ListenRole,
+  open: Open,
+  service: string,
+  prefetchBytesMax: number,
+): Opening => {
   const { pattern = "", versionMin = 0, versionMax = 0 } = open;
   const group = open.group ? open.group : service;
   const concurrency = open.concurrency ? open.concurrency : CONCURRENCY;
   const timeoutMs = open.timeoutMs ? open.timeoutMs : TIMEOUT_MS;
+  const nodeTimeoutMs = Math.min(timeoutMs + WAIT_MS + MARGIN_MS, TIMER_MS_MAX);
+  const prefetchBytes = open.prefetchBytes ? open.prefetchBytes : PREFETCH_BYTES;
+  if (open.prefetchBytes && prefetchBytes > prefetchBytesMax) {
+    const said = `prefetch_bytes is ${prefetchBytes}, must be at most limits.prefetchBytesMax`;
+    throw new MeshError("INVALID_OPTIONS", `${said} ${prefetchBytesMax}`);
+  }
   return {
     ...{ role, pattern, group, accepts: [versionMin, versionMax], concurrency, timeoutMs },
     options: {
-      ...{ group, concurrency, timeoutMs: NODE_TIMEOUT_MS },
+      ...{ group, concurrency, timeoutMs: nodeTimeoutMs },
       ...(open.durable ? { durable: true } : {}),
       ...distributionOf(open.distribution),
       ...(open.failoverWait ? { failover: "wait" } : {}),
@@ -38,7 +54,7 @@ export const openingOf = (role: ListenRole, open: Open, service: string): Openin
       ...(open.earliest ? { from: "earliest" } : {}),
       ...(open.fromTimeMs === undefined ? {} : { from: new Date(open.fromTimeMs) }),
       ...(open.prefetch ? { prefetch: open.prefetch } : {}),
-      ...(open.prefetchBytes ? { prefetchBytes: open.prefetchBytes } : {}),
+      prefetchBytes: Math.min(prefetchBytes, prefetchBytesMax),
       ...(open.weight ? { weight: open.weight } : {}),
       ...retryOf(open.retry),
       ...(Object.keys(open.filterHeaders).length > 0

@@ -142,13 +142,14 @@ export class Gateway {
 
   #implementation(): UntypedServiceImplementation {
     const { limits } = this.#options;
-    const { underWayMax, creditMax } = limits;
+    const { underWayMax, creditMax, prefetchBytesMax } = limits;
     const say = { node: this.#node, contracts: this.#contracts, underWayMax };
     const take = {
       desks: this.#desks,
       contracts: this.#contracts,
       service: this.#node.service,
       creditMax,
+      prefetchBytesMax,
     };
     const saying = (verb: SayVerb) => (stream: Stream) =>
       this.#opened(stream, "said", (call) => runSayCall(call, verb, say));

@@ -24,6 +24,7 @@ export type TakeHost = {
   /** The default group. */
   readonly service: string;
   readonly creditMax: number;
+  readonly prefetchBytesMax: number;
 };
 
 const REFUSED_MAX = 1_024;
@@ -114,8 +115,8 @@ export class TakeCall implements Seat {
   }
 
   #open(open: NonNullable<TakeRequest["open"]>): void {
-    const { service, desks, creditMax } = this.#host;
-    const opening = openingOf(this.#role, open, service);
+    const { service, desks, creditMax, prefetchBytesMax } = this.#host;
+    const opening = openingOf(this.#role, open, service, prefetchBytesMax);
     this.#credit = creditOf(open.credit, creditMax);
     this.#state = "opening";
     desks.sit(opening, this).then(
