@@ -1,5 +1,6 @@
 /** From an Open to the options of `subscribe`, `handle` and `reply`, which check them. */
 import { MeshError } from "../errors.ts";
+import { SUBSCRIBE_BOUNDS } from "../options/bounds.ts";
 import type { SubscribeOptions } from "../options/subscribe-options.ts";
 import type { Headers, Open } from "./gateway-protocol.ts";
 
@@ -13,7 +14,6 @@ const TIMER_MS_MAX = 2_147_483_647;
 const CONCURRENCY = 256;
 const TIMEOUT_MS = 30_000;
 const CREDIT = 16;
-const PREFETCH_BYTES = 1024 * 1024;
 
 /** How a listening is opened: streams that share one must have it alike. */
 export type Opening = {
@@ -38,11 +38,6 @@ export const openingOf = (
   const concurrency = open.concurrency ? open.concurrency : CONCURRENCY;
   const timeoutMs = open.timeoutMs ? open.timeoutMs : TIMEOUT_MS;
   const nodeTimeoutMs = Math.min(timeoutMs + WAIT_MS + MARGIN_MS, TIMER_MS_MAX);
-  const prefetchBytes = open.prefetchBytes ? open.prefetchBytes : PREFETCH_BYTES;
-  if (open.prefetchBytes && prefetchBytes > prefetchBytesMax) {
-    const said = `prefetch_bytes is ${prefetchBytes}, must be at most limits.prefetchBytesMax`;
-    throw new MeshError("INVALID_OPTIONS", `${said} ${prefetchBytesMax}`);
-  }
   return {
     ...{ role, pattern, group, accepts: [versionMin, versionMax], concurrency, timeoutMs },
     options: {
@@ -54,7 +49,7 @@ export const openingOf = (
       ...(open.earliest ? { from: "earliest" } : {}),
       ...(open.fromTimeMs === undefined ? {} : { from: new Date(open.fromTimeMs) }),
       ...(open.prefetch ? { prefetch: open.prefetch } : {}),
-      prefetchBytes: Math.min(prefetchBytes, prefetchBytesMax),
+      ...prefetchOf(open.prefetchBytes, prefetchBytesMax),
       ...(open.weight ? { weight: open.weight } : {}),
       ...retryOf(open.retry),
       ...(Object.keys(open.filterHeaders).length > 0
@@ -78,6 +73,14 @@ export const checkAlike = (standing: Opening, opening: Opening): void => {
   const { group, pattern } = opening;
   const said = `"${pattern}" in group "${group}" is open at this gateway with other options`;
   throw new MeshError("SUBSCRIPTION_MISMATCH", `${said}: open it alike, or use another group`);
+};
+
+/** The node's default, unless the gateway allows less. */
+const prefetchOf = (asked: number | undefined, max: number): { prefetchBytes?: number } => {
+  if (!asked) return max < SUBSCRIBE_BOUNDS.prefetchBytes.default ? { prefetchBytes: max } : {};
+  if (asked <= max) return { prefetchBytes: asked };
+  const said = `prefetch_bytes is ${asked}, must be at most limits.prefetchBytesMax ${max}`;
+  throw new MeshError("INVALID_OPTIONS", said);
 };
 
 /** Maps come in any order. */

@@ -299,6 +299,11 @@ it("withdraws a question that nobody waits for", async () => {
 it.each<[string, object, string]>([
   ["no open first", { credit: 1 }, "INVALID_OPTIONS"],
   ["a credit above the limit", { open: { pattern: "a.b", credit: 5_000 } }, "INVALID_OPTIONS"],
+  [
+    "more ahead than the limit",
+    { open: { pattern: "a.b", prefetchBytes: 2 ** 24 } },
+    "INVALID_OPTIONS",
+  ],
   ["no subject", { open: { pattern: "" } }, "INVALID_SUBJECT"],
   ["an option out of range", { open: { pattern: "a.b", weight: 5_000 } }, "INVALID_OPTIONS"],
   [
