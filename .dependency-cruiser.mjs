@@ -81,7 +81,7 @@ export default {
           "^src/(index|errors|options)\\.ts$",
           "^src/(core|options|ports|wire|contract|transport|discovery|journal|heartbeat)/",
           "^src/(security|observe)/",
-          "^src/(runtime|mesh|patterns|admin|cli|testing|gateway)/",
+          "^src/(runtime|mesh|patterns|admin|cli|testing|gateway|directory-service)/",
         ],
       },
       to: {},
@@ -183,14 +183,20 @@ export default {
       "^src/gateway/",
       "^src/(gateway/|mesh/|contract/|core/|ports/|errors\\.ts$|options(\\.ts$|/)|transport/[^/]+\\.ts$|runtime/consumer/outcome\\.ts$)",
     ),
+    layer(
+      "directory-service-stands-on-the-mesh",
+      "a directory does what a user's program could, over calls of the gRPC transport",
+      "^src/directory-service/",
+      "^src/(directory-service/|mesh/|core/|wire/|ports/|errors\\.ts$|options(\\.ts$|/)|transport/[^/]+\\.ts$|transport/grpc/call-transport\\.ts$)",
+    ),
     {
       name: "tops-apart",
       comment:
-        "patterns, admin, cli, testing and gateway do not import one another, but cli may import admin",
+        "patterns, admin, cli, testing, gateway and directory-service do not import one another, but cli may import admin",
       severity: "error",
-      from: { path: "^src/(patterns|admin|cli|testing|gateway)/" },
+      from: { path: "^src/(patterns|admin|cli|testing|gateway|directory-service)/" },
       to: {
-        path: "^src/(patterns|admin|cli|testing|gateway)/",
+        path: "^src/(patterns|admin|cli|testing|gateway|directory-service)/",
         pathNot: ["^src/$1/", "^src/admin/"],
       },
     },

@@ -6,6 +6,7 @@ import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { command, event } from "../../src/contract/define-contract.ts";
+import { directoryService } from "../../src/directory-service/directory-service.ts";
 import { dns } from "../../src/discovery/dns/dns.ts";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { staticPeers } from "../../src/discovery/static/static-peers.ts";
@@ -58,6 +59,7 @@ const told = new ToldPeers();
 const closable: ClosableTransport[] = [];
 const subscriptions = new Map<string, Subscription>();
 const requests = new Map<number, AbortController>();
+let mesh = "default";
 let node: MeshNode | undefined;
 
 const started = (): MeshNode => {
@@ -70,17 +72,20 @@ const create = async ({
   peers,
   mdns: multicast,
   dns: names,
+  directories,
   kill,
   transports: schemes = ["zmq"],
 }: ChildOptions) => {
   const fresh = schemes.map((scheme) => new ClosableTransport(CREATE[scheme]()));
   closable.splice(0, closable.length, ...fresh); // an earlier create may have failed
+  mesh = options.mesh ?? mesh;
   node = await createNode({
     ...options,
     discovery: [
       told,
       ...(peers === undefined ? [] : [staticPeers(peers)]),
       ...(multicast ? [mdns()] : []),
+      ...(directories === undefined ? [] : [directoryService(directories)]),
       ...(names === undefined
         ? []
         : [dns(names.name, { port: names.port, servers: [names.server] })]),
@@ -146,6 +151,11 @@ const gateway = async (port: number): Promise<string> => {
   return (await serveGateway(started(), { listen: { port } })).address;
 };
 
+const directory = async (port: number): Promise<string> => {
+  const { serveDirectory } = await import("../../src/directory-service/serve-directory.ts");
+  return (await serveDirectory(started(), { mesh, listen: { port } })).address;
+};
+
 const named = (name: string): Subscription => {
   const subscription = subscriptions.get(name);
   if (subscription === undefined) throw new Error(`no subscription "${name}"`);
@@ -177,6 +187,8 @@ const run = async (id: number, given: Command): Promise<unknown> => {
       return requests.get(given.call)?.abort();
     case "gateway":
       return gateway(given.port ?? 0);
+    case "directory":
+      return directory(given.port ?? 0);
     case "connect":
       return told.found(given.address);
     case "close-listener":

@@ -71,6 +71,8 @@ export type ChildOptions = {
   readonly mdns?: boolean;
   /** Finds peers by this name at a name server. */
   readonly dns?: { readonly name: string; readonly port: number; readonly server: string };
+  /** Asks these directories for peers. */
+  readonly directories?: readonly string[];
   readonly kill?: KillRule;
   /** By scheme, in the order of listening; default ZeroMQ alone. */
   readonly transports?: readonly ("zmq" | "tcp" | "grpc")[];
@@ -94,6 +96,8 @@ export type Command =
   | { readonly op: "abort"; readonly call: number }
   /** Serves programs beside it; the answer is the address. */
   | { readonly op: "gateway"; readonly port?: number }
+  /** Serves a directory of its mesh; the answer is the address. */
+  | { readonly op: "directory"; readonly port?: number }
   | { readonly op: "connect"; readonly address: string }
   /** The listener of that transport closes, and what it accepted; or listens again on the same port. */
   | { readonly op: "close-listener" | "open-listener"; readonly scheme: string }

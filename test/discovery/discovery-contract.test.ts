@@ -1,9 +1,11 @@
 import { randomInt } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { directoryService } from "../../src/directory-service/directory-service.ts";
 import { dns } from "../../src/discovery/dns/dns.ts";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import type { Discovery } from "../../src/ports/discovery.ts";
+import { entryOf, RawDirectory } from "../directory-service/raw-sides.ts";
 import { contractCases, type DiscoverySubject, describesDiscovery } from "./discovery-contract.ts";
 import { announcement, Recorder } from "./discovery-recorder.ts";
 import { NameServer } from "./dns/name-server.ts";
@@ -43,6 +45,31 @@ describe("dns keeps the contract", () => {
     make: () => dns("a.local", { port: 41_234, servers: [server.address] }),
     makePeerVisible: async () => {
       server.records = { "A a.local": ["127.0.0.1", "127.0.0.2"] };
+      return async () => {};
+    },
+  }));
+});
+
+describe("a directory service keeps the contract", () => {
+  let directory: RawDirectory;
+  let isVisible = false;
+  const self = announcement();
+  const peer = entryOf({ addresses: ["tcp://127.0.0.1:50000"] });
+  beforeEach(async () => {
+    isVisible = false;
+    const own = entryOf({ nodeId: self.nodeId });
+    const former = entryOf({ addresses: self.addresses });
+    directory = await RawDirectory.start((say) => {
+      say({ there: isVisible ? [own, former, peer] : [own, former], listed: true });
+    });
+  });
+  afterEach(() => directory[Symbol.asyncDispose]());
+  describesDiscovery(() => ({
+    self,
+    make: () => directoryService(directory.address),
+    makePeerVisible: async () => {
+      isVisible = true;
+      if (directory.calls.some(({ isClosed }) => !isClosed)) directory.say({ there: [peer] });
       return async () => {};
     },
   }));

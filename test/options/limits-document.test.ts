@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { KEY_BYTES_MAX } from "../../src/contract/encode-value.ts";
 import { SUBJECT_BYTES_MAX, SUBJECT_TOKENS_MAX } from "../../src/core/subject.ts";
+import { DIRECTORY_SERVICE_BOUNDS } from "../../src/directory-service/client-options.ts";
+import { SERVE_DIRECTORY_BOUNDS } from "../../src/directory-service/serve-options.ts";
 import { GATEWAY_BOUNDS } from "../../src/gateway/gateway-options.ts";
 import {
   FIXED_BOUNDS,
@@ -53,6 +55,8 @@ describe("docs/limits.md", () => {
     ["subscribe()", SUBSCRIBE_BOUNDS],
     ["serveGateway()", GATEWAY_BOUNDS],
     ["createTestMesh()", TEST_MESH_BOUNDS],
+    ["serveDirectory()", SERVE_DIRECTORY_BOUNDS],
+    ["directoryService()", DIRECTORY_SERVICE_BOUNDS],
   ])("lists every number of %s with the default and range of the code", (heading, bounds) => {
     const rows = rowsOf(heading);
     expect([...rows.keys()]).toEqual(Object.keys(bounds));

@@ -22,6 +22,8 @@ const PAGES_WITH_CODE = [
   "docs/flow-control.md",
   "docs/testing.md",
   "docs/gateway.md",
+  "docs/topologies.md",
+  "docs/directory-service.md",
 ];
 
 describe("the documents", () => {

@@ -46,6 +46,16 @@ const BREACHES: readonly (readonly [rule: string, module: string, imported: stri
   ["testing-imports-downward", "src/testing/planted-zmq.ts", "../transport/zeromq/planted.ts"],
   ["gateway-stands-on-the-mesh", "src/gateway/planted-run.ts", "../runtime/planted.ts"],
   ["gateway-stands-on-the-mesh", "src/gateway/planted-zmq.ts", "../transport/zeromq/planted.ts"],
+  [
+    "directory-service-stands-on-the-mesh",
+    "src/directory-service/planted-run.ts",
+    "../runtime/planted.ts",
+  ],
+  [
+    "directory-service-stands-on-the-mesh",
+    "src/directory-service/planted-zmq.ts",
+    "../transport/zeromq/planted.ts",
+  ],
   ["tops-apart", "src/patterns/planted-cli.ts", "../cli/planted.ts"],
   ["index-is-the-top", "src/mesh/planted-index.ts", "../index.ts"],
   ["zeromq-behind-its-port", "src/runtime/planted-engine-zmq.ts", "zeromq"],

@@ -20,7 +20,7 @@ import type { Timer } from "../../ports/clock.ts";
 import type { TransportContext } from "../../ports/transport.ts";
 import { bracketHost, type HostPort } from "../host-port.ts";
 import type { Call } from "./grpc-connection.ts";
-import { asBytes, CLOSE_MS, dialOptions, OPEN_PATH } from "./link-call.ts";
+import { asBytes, CLOSE_MS, dialOptions } from "./link-call.ts";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 
@@ -28,6 +28,7 @@ type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 export class GrpcDial implements Call {
   readonly remote: string;
   readonly closed: Promise<void>;
+  readonly #path: string;
   readonly #at: HostPort;
   readonly #context: TransportContext;
   readonly #sockets = new Set<Socket>();
@@ -39,7 +40,8 @@ export class GrpcDial implements Call {
   #vanish: () => void = () => {};
   #timer: Timer | undefined;
 
-  constructor(address: string, at: HostPort, context: TransportContext) {
+  constructor(path: string, address: string, at: HostPort, context: TransportContext) {
+    this.#path = path;
     this.remote = address;
     this.#at = at;
     this.#context = context;
@@ -107,7 +109,7 @@ export class GrpcDial implements Call {
     const credentials = new NotedSockets((socket) => this.#keep(socket));
     const client = new Client(target, credentials, dialOptions(this.#context.frameBytesMax));
     this.#client = client;
-    const stream = client.makeBidiStreamRequest(OPEN_PATH, asBytes, asBytes);
+    const stream = client.makeBidiStreamRequest(this.#path, asBytes, asBytes);
     this.#stream = stream;
     stream.on("error", () => {}); // every end has a status, which says the same
     const ended = new Promise<StatusObject>((resolve) => void stream.once("status", resolve));

@@ -23,7 +23,7 @@ import type { Connection, Listener, TransportContext } from "../../ports/transpo
 import { formatHostPort } from "../host-port.ts";
 import { listenOn } from "../listen-on.ts";
 import { type Call, GrpcConnection } from "./grpc-connection.ts";
-import { CLOSE_MS, LINK_SERVICE, messageLimits, SCHEME } from "./link-call.ts";
+import { CLOSE_MS, messageLimits, SCHEME, serviceOf } from "./link-call.ts";
 
 export type ListenLimits = {
   readonly connectionsMax: number;
@@ -58,6 +58,7 @@ export class GrpcListener implements Listener {
   #closing: Promise<void> | undefined;
 
   constructor(
+    path: string,
     context: TransportContext,
     limits: ListenLimits,
     accept: (connection: Connection) => void,
@@ -71,7 +72,7 @@ export class GrpcListener implements Listener {
       ...messageLimits(context.frameBytesMax),
       "grpc.max_concurrent_streams": CALLS_MAX,
     });
-    this.#grpc.addService(LINK_SERVICE, { open: (call: ServerCall) => this.#opened(call) });
+    this.#grpc.addService(serviceOf(path), { open: (call: ServerCall) => this.#opened(call) });
     this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
   }
 

@@ -21,9 +21,10 @@ export const CLOSE_MAX_MS = 2_000;
 /** Frames are given and taken as bytes: grpc-js neither encodes nor decodes. */
 export const asBytes = (bytes: Buffer): Buffer => bytes;
 
-export const LINK_SERVICE: ServiceDefinition = {
+/** The service that has this call. */
+export const serviceOf = (path: string): ServiceDefinition => ({
   open: {
-    path: OPEN_PATH,
+    path,
     requestStream: true,
     responseStream: true,
     requestSerialize: asBytes,
@@ -31,7 +32,7 @@ export const LINK_SERVICE: ServiceDefinition = {
     responseSerialize: asBytes,
     responseDeserialize: asBytes,
   },
-};
+});
 
 /** Of both sides. grpc-js refuses a longer message at its header. */
 export const messageLimits = (frameBytesMax: number): Record<string, number> => ({

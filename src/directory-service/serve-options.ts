@@ -1,0 +1,90 @@
+/** Options of serveDirectory(): checked, completed and frozen in this one place. */
+import { MeshError } from "../errors.ts";
+import type { Bound } from "../options/bounds.ts";
+import { FIXED_BOUNDS } from "../options/bounds.ts";
+import { isHost, isLoopbackHost, isName, NAME_RULE } from "../options/names.ts";
+import { OptionReader } from "../options/option-reader.ts";
+import type { Logger } from "../ports/logger.ts";
+
+export type ServeDirectoryOptions = {
+  /** The mesh of the node, as createNode() was told. Default "default". Clients of another are refused. */
+  readonly mesh?: string;
+  /** Where clients reach it. */
+  readonly listen?: {
+    /** Default "127.0.0.1". Anything but loopback needs `insecure: true`: there are no keys yet. */
+    readonly host?: string;
+    /** 0 to 65,535; default 0: a free one. */
+    readonly port?: number;
+  };
+  /** Allows to listen beyond loopback: everybody on that network can read and write entries. Default false. */
+  readonly insecure?: boolean;
+  /** Bounds of what the directory holds; docs/limits.md says what happens at each. */
+  readonly limits?: {
+    /** Clients, 1 to 65,535; default 1,024. */
+    readonly clientsMax?: number;
+    /** Clients at one host, 1 to 65,535; default 256. */
+    readonly hostClientsMax?: number;
+    /** Entries of nodes, 1 to 8,192; default 4,096. */
+    readonly entriesMax?: number;
+  };
+  /** How long an entry stays whose client broke off, 0 to 600,000 ms; default 5,000. */
+  readonly graceMs?: number;
+  /** Default: warnings and errors to stderr. */
+  readonly logger?: Logger;
+};
+
+const bound = (fallback: number, min: number, max: number): Bound =>
+  Object.freeze({ default: fallback, min, max, infinite: false });
+
+/** serveDirectory(), with the names of docs/limits.md. */
+export const SERVE_DIRECTORY_BOUNDS = Object.freeze({
+  "listen.port": bound(0, 0, 65_535),
+  "limits.clientsMax": bound(1_024, 1, 65_535),
+  "limits.hostClientsMax": bound(256, 1, 65_535),
+  "limits.entriesMax": bound(4_096, 1, 8_192),
+  graceMs: bound(5_000, 0, 600_000),
+});
+
+const KNOWN: readonly string[] = Object.freeze([
+  "mesh",
+  "listen.host",
+  "insecure",
+  "logger",
+  ...Object.keys(SERVE_DIRECTORY_BOUNDS),
+]);
+
+export type ResolvedServeOptions = {
+  readonly mesh: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly clientsMax: number;
+  readonly hostClientsMax: number;
+  readonly entriesMax: number;
+  readonly graceMs: number;
+  readonly logger: Logger | undefined;
+};
+
+/** @throws MeshError INVALID_OPTIONS (details.problems); INSECURE_LISTEN */
+export const resolveServeOptions = (input: unknown): ResolvedServeOptions => {
+  const reader = new OptionReader("serveDirectory()", input, KNOWN);
+  const listen = reader.section("listen");
+  const limits = reader.section("limits");
+  const bounds = SERVE_DIRECTORY_BOUNDS;
+  const hostRule = `a host name or address of at most ${FIXED_BOUNDS.hostBytesMax} B`;
+  const host = listen.text("host", isHost, hostRule) ?? "127.0.0.1";
+  const isInsecure = reader.flag("insecure", false);
+  const resolved = Object.freeze({
+    mesh: reader.text("mesh", isName, NAME_RULE) ?? "default",
+    listen: { host, port: listen.integer("port", bounds["listen.port"]) },
+    clientsMax: limits.integer("clientsMax", bounds["limits.clientsMax"]),
+    hostClientsMax: limits.integer("hostClientsMax", bounds["limits.hostClientsMax"]),
+    entriesMax: limits.integer("entriesMax", bounds["limits.entriesMax"]),
+    graceMs: reader.integer("graceMs", bounds.graceMs),
+    logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
+  });
+  reader.finish();
+  if (isInsecure || isLoopbackHost(host)) return resolved;
+  const said = `listen.host "${host}" is not loopback and a directory has no keys`;
+  throw new MeshError("INSECURE_LISTEN", `${said}: use 127.0.0.1, or insecure: true`, {
+    details: { host },
+  });
+};
