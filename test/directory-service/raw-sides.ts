@@ -10,7 +10,7 @@ import {
   MESSAGE_BYTES_MAX,
   type NodeEntry,
 } from "../../src/directory-service/directory-messages.ts";
-import type { Connection, TransportContext } from "../../src/ports/transport.ts";
+import type { Connection, Transport, TransportContext } from "../../src/ports/transport.ts";
 import { CallTransport } from "../../src/transport/grpc/call-transport.ts";
 import { freshNodeId, realClock } from "../discovery/discovery-recorder.ts";
 import { until } from "../integration/until.ts";
@@ -57,9 +57,9 @@ class RawCall<Heard> {
 }
 
 export class RawClient extends RawCall<AnnounceResponse> implements AsyncDisposable {
-  readonly #transport: CallTransport;
+  readonly #transport: Transport;
 
-  constructor(connection: Connection, transport: CallTransport) {
+  constructor(connection: Connection, transport: Transport) {
     super(connection, decodeResponse);
     this.#transport = transport;
   }

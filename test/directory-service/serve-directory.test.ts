@@ -1,10 +1,17 @@
 /** A directory of a real node, asked by real clients over sockets: what they hear, and where it ends. */
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Stream, connect } from "node:http2";
 import { fileURLToPath } from "node:url";
 import { Client, credentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { afterEach, describe, expect, it } from "vitest";
-import { ANNOUNCE_PATH, encodeRequest } from "../../src/directory-service/directory-messages.ts";
+import { Board } from "../../src/directory-service/board.ts";
+import { ClientStream } from "../../src/directory-service/client-stream.ts";
+import {
+  ANNOUNCE_PATH,
+  type AnnounceResponse,
+  decodeResponse,
+  encodeRequest,
+} from "../../src/directory-service/directory-messages.ts";
 import { Directory } from "../../src/directory-service/serve-directory.ts";
 import {
   resolveServeOptions,
@@ -14,6 +21,7 @@ import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import { MeshError } from "../../src/errors.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
+import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { freshNodeId } from "../discovery/discovery-recorder.ts";
 import { until } from "../integration/until.ts";
@@ -61,8 +69,8 @@ const dial = async (directory: Directory): Promise<RawClient> => {
   return client;
 };
 
-/** A client by hand that lets the directory send it a few bytes and reads none. */
-const deafClient = (directory: Directory, node = entryOf()): ClientHttp2Session => {
+/** A client by hand that lets the directory send it a few bytes, and reads them only when told. */
+const deafClient = (directory: Directory, node = entryOf()) => {
   const url = directory.address.replace("grpc://", "http://");
   const session = connect(url, { settings: { initialWindowSize: 16 } });
   cleanups.push(() => session.destroy());
@@ -79,7 +87,23 @@ const deafClient = (directory: Directory, node = entryOf()): ClientHttp2Session 
   const head = Buffer.alloc(5);
   head.writeUInt32BE(body.length, 1);
   call.write(Buffer.concat([head, body]));
-  return session;
+  return { session, call };
+};
+
+/** The messages that it gets when it reads at last. */
+const hear = (call: ClientHttp2Stream): AnnounceResponse[] => {
+  const heard: AnnounceResponse[] = [];
+  let bytes = Buffer.alloc(0);
+  call.on("data", (chunk: Buffer) => {
+    bytes = Buffer.concat([bytes, chunk]);
+    while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
+      const end = 5 + bytes.readUInt32BE(1);
+      heard.push(decodeResponse(bytes.subarray(5, end)));
+      bytes = bytes.subarray(end);
+    }
+  });
+  call.resume();
+  return heard;
 };
 
 describe("a directory", () => {
@@ -118,7 +142,7 @@ describe("a directory", () => {
     const [gone, back] = [entryOf(), entryOf()];
     const sessions = [deafClient(directory, gone), deafClient(directory, back)];
     await watcher.until("both", () => watcher.known.size === 3);
-    for (const session of sessions) session.destroy();
+    for (const { session } of sessions) session.destroy();
     await until("both broke off", () => directory.load.clients === 1);
     clock.skip(3_000);
     const again = await announce(directory, back);
@@ -274,9 +298,52 @@ it("a client that reads nothing is sent nothing more, delays nobody, and is clos
   await watcher.until("the change", () => watcher.known.get(node.nodeId)?.epoch === 1_800_000_000);
   clock.skip(5_100);
   expect(directory.load.clients).toBe(3);
-  for (const one of [client, watcher]) one.say({ alive: true });
   clock.skip(5_100);
-  await until("the deaf one is out", () => directory.load.clients === 2);
+  expect(directory.load.clients).toBe(2); // sooner than for its silence
+});
+
+it("a client that reads late is told what is so by then, not all that has been", async () => {
+  const { directory, clock } = await serve();
+  const { call } = deafClient(directory);
+  await until("it is there", () => directory.load.clients === 1);
+  const node = entryOf();
+  const client = await announce(directory, node);
+  const watcher = await announce(directory);
+  for (let epoch = 1; epoch <= 10; epoch++) {
+    client.say({ mesh: MESH, node: { ...node, epoch } });
+    await watcher.until("the change", () => watcher.known.get(node.nodeId)?.epoch === epoch);
+    clock.skip(100);
+  }
+  const heard = hear(call);
+  const of = ({ there }: AnnounceResponse) => there.filter(({ nodeId }) => nodeId === node.nodeId);
+  await until("it", () => heard.flatMap(of).some(({ epoch }) => epoch === 10));
+  expect(heard.flatMap(of)).toHaveLength(1);
+});
+
+it("a client from another host hears of no address that means nothing there", async () => {
+  const network = new MemoryNetwork();
+  const [near, far] = [memoryTransport(network), memoryTransport(network)];
+  const count = () => {};
+  const context = { clock: new HastyClock(), logger: silent, frameBytesMax: 65_536, count };
+  await Promise.all([near.start(context), far.start(context)]);
+  cleanups.push(() => Promise.all([near.stop(), far.stop()]));
+  const mixed = entryOf({ addresses: ["tcp://127.0.0.1:1", "unix:///run/a", "tcp://10.0.0.9:2"] });
+  const board = new Board({ entriesMax: 10, graceMs: 0 }, () => {});
+  for (const [source, entry] of [entryOf(), mixed].entries()) board.state(source, entry);
+  const { address } = await near.listen({ host: "here", port: 0 }, (connection) => {
+    new ClientStream(9, { host: "10.0.0.7", isLoopback: false }, connection, {
+      ...{ mesh: MESH, clock: context.clock, refused: () => {}, over: () => {} },
+      nodeIds: () => board.nodeIds(),
+      find: (nodeId) => board.find(nodeId),
+      announced: ({ source }, entry) => board.state(source, entry),
+    });
+  });
+  const client = new RawClient(await far.dial(address, { timeoutMs: 5_000 }), far);
+  const own = entryOf({ addresses: ["tcp://127.0.0.1:1", "tcp://0.0.0.0:2"] });
+  client.say({ mesh: MESH, node: own });
+  await client.until("listed", () => client.heard.some(({ listed }) => listed));
+  expect([...client.known.values()]).toEqual([{ ...mixed, addresses: ["tcp://10.0.0.9:2"] }]);
+  expect(board.find(own.nodeId)?.addresses).toEqual(["tcp://10.0.0.7:2"]);
 });
 
 it.each<[ServeDirectoryOptions, string]>([
