@@ -13,8 +13,8 @@ export type Absence = {
 /** So long after a process is back, the others may still differ in their view. */
 const SETTLING_MS = 3_000;
 
-const BEGINS = new Set(["spawn", "kill", "pause", "leave", "cut", "exit"]);
-const ENDS = new Set(["ready", "resume"]);
+const BEGINS = new Set(["spawn", "kill", "pause", "leave", "cut", "exit", "apart"]);
+const ENDS = new Set(["ready", "resume", "together"]);
 
 export const absencesIn = (records: readonly ChaosRecord[]): Absence[] => {
   const absences: Absence[] = [];

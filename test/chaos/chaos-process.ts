@@ -53,7 +53,9 @@ export class ChaosProcess {
     this.#life++;
     this.state = "starting";
     const spec: ProcessSpec = { ...this.#spec, life: this.#life };
-    const child = spawn(process.execPath, [this.#program, JSON.stringify(spec)], {
+    const self = [process.execPath, this.#program, JSON.stringify(spec)];
+    const [command = "", ...args] = [...(spec.place?.launcher ?? []), ...self];
+    const child = spawn(command, args, {
       stdio: ["pipe", "pipe", "pipe", cutPipe ?? "ignore"],
     });
     this.#child = child;
@@ -119,6 +121,11 @@ export class ChaosProcess {
     this.state = "up";
     this.#done("resume");
     this.#child?.kill("SIGCONT");
+  }
+
+  /** Nothing happens to the process: its host's network fails it, or does no longer. */
+  network(how: "apart" | "together"): void {
+    this.#done(how);
   }
 
   /** Stops its node, as an operator would. Resolves when it is gone. */

@@ -9,6 +9,10 @@ import type { Ledgers } from "meshbus";
 
 /** What a node's process tells. */
 export type Told =
+  /** Its node starts. */
+  | { readonly e: "begin"; readonly atMs: number }
+  /** Its node has, or no longer has, a link with that node. */
+  | { readonly e: "peer"; readonly atMs: number; readonly peer: string; readonly linked: boolean }
   | { readonly e: "ready"; readonly atMs: number; readonly node: string }
   | {
       readonly e: "invoke";
@@ -117,7 +121,10 @@ export type Done = {
     /** It is gone: everything it wrote has been read. */
     | "exit"
     /** The power of its disk went; then it was killed. */
-    | "cut";
+    | "cut"
+    /** Its host's network fails it, or does no longer. */
+    | "apart"
+    | "together";
   readonly atMs: number;
 };
 

@@ -3,9 +3,10 @@ import { writeSync } from "node:fs";
 import { createNode } from "meshbus";
 import { nowMs, type Order } from "./chaos-record.ts";
 import { StoreClient } from "./fenced-store.ts";
+import { nodeOptionsOf } from "./node-options.ts";
 import { CUT_FD, type ProcessSpec } from "./process-spec.ts";
 import { Source } from "./source.ts";
-import { onOrder, tell, tellStalls } from "./teller.ts";
+import { onOrder, tell, tellPeers, tellStalls } from "./teller.ts";
 import { Worker } from "./worker.ts";
 
 const spec = JSON.parse(process.argv[2] ?? "") as ProcessSpec;
@@ -17,10 +18,11 @@ const countDown = (): void => {
   writeSync(CUT_FD, "!");
 };
 
-const { role, mesh, dataDir } = spec;
-const node = await createNode({ service: role, mesh, dataDir });
+tell({ e: "begin", atMs: nowMs() });
+const node = await createNode(nodeOptionsOf(spec));
+void tellPeers(node);
 const part =
-  role === "source"
+  spec.role === "source"
     ? new Source(node, spec, countDown)
     : new Worker(spec, new StoreClient(spec.storePath), countDown);
 if (part instanceof Worker) await part.listen(node);

@@ -11,6 +11,17 @@ export type ProcessSpec = {
   readonly perSecond: number;
   readonly keys: number;
   readonly seed: number;
+  /** The host it runs on; without one all is on this machine's loopback. */
+  readonly place?: Place;
+};
+
+export type Place = {
+  /** A command that starts another one on that host. */
+  readonly launcher: readonly string[];
+  /** Of ZeroMQ; that of TCP is the next one. 0: free ones. */
+  readonly port: number;
+  /** Peers that it is told of, beside those that it finds. */
+  readonly seeds: readonly string[];
 };
 
 export const EVENT = "work.item";

@@ -11,6 +11,7 @@ import { type ChaosPlan, chaosPlanOf, type Fault } from "./chaos-plan.ts";
 import { ChaosProcess } from "./chaos-process.ts";
 import { drain } from "./drain.ts";
 import { judge, type Verdict } from "./judge.ts";
+import { knowsSubscriptions } from "./knows-subscriptions.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 
 export type ChaosSettings = {
@@ -103,18 +104,8 @@ class Run {
     await this.#witness.start();
     await Promise.all(workers.map((name) => this.#of(name).start()));
     await Promise.all(sources.map((name) => this.#of(name).start()));
-    for (const name of sources) await this.#knowsSubscriptions(this.#of(name));
+    for (const name of sources) await knowsSubscriptions(this.#of(name), () => this.#canGoOn());
     for (const name of sources) this.#of(name).tell({ op: "go" });
-  }
-
-  /** Events said before a subscription is known are owed as well, but their ledger begins late. */
-  async #knowsSubscriptions(source: ChaosProcess): Promise<void> {
-    const deadlineMs = performance.now() + 60_000;
-    while (Object.keys((await source.status())?.ledger ?? {}).length < 3) {
-      if (!this.#canGoOn()) return;
-      if (performance.now() > deadlineMs) throw new Error(`${source.name} meets no worker`);
-      await sleep(20);
-    }
   }
 
   /** Does what the plan says, until the time is over. */

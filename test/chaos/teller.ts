@@ -1,6 +1,7 @@
 /** A process's side of the pipe: lines out at once, orders in. */
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
+import type { MeshNode } from "meshbus";
 import { nowMs, type Order, type Told } from "./chaos-record.ts";
 
 const BEAT_MS = 100;
@@ -34,4 +35,16 @@ export const tellStalls = (): void => {
     if (atMs - lastMs > STALL_MS) tell({ e: "stalled", atMs, fromMs: lastMs });
     lastMs = atMs;
   }, BEAT_MS);
+};
+
+/** Who is linked with this node, from now on until it stops. */
+export const tellPeers = async (node: MeshNode): Promise<void> => {
+  const changes = node.status(); // before the look: nothing falls between the two
+  for (const { nodeId, transport } of node.peers()) {
+    if (transport !== "") tell({ e: "peer", atMs: nowMs(), peer: nodeId, linked: true });
+  }
+  for await (const change of changes) {
+    if (change.type !== "peer-up" && change.type !== "peer-down") continue;
+    tell({ e: "peer", atMs: nowMs(), peer: change.nodeId, linked: change.type === "peer-up" });
+  }
 };

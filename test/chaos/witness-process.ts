@@ -5,8 +5,9 @@
 import { createNode } from "meshbus";
 import { nowMs, type Order } from "./chaos-record.ts";
 import { serveStore } from "./fenced-store.ts";
+import { nodeOptionsOf } from "./node-options.ts";
 import { EFFECT, type ProcessSpec } from "./process-spec.ts";
-import { onOrder, tell, tellStalls } from "./teller.ts";
+import { onOrder, tell, tellPeers, tellStalls } from "./teller.ts";
 
 const spec = JSON.parse(process.argv[2] ?? "") as ProcessSpec;
 const DEAD_LISTED = 1_000;
@@ -14,8 +15,9 @@ const DEAD_LISTED = 1_000;
 await serveStore(spec.storePath, (write, accepted) => {
   tell({ e: "write", atMs: nowMs(), ...write, accepted });
 });
-const { mesh, dataDir } = spec;
-const node = await createNode({ service: "witness", mesh, dataDir });
+tell({ e: "begin", atMs: nowMs() });
+const node = await createNode(nodeOptionsOf(spec));
+void tellPeers(node);
 await node.subscribe(
   EFFECT,
   (data, ctx) => {

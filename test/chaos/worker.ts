@@ -12,6 +12,11 @@ const SLOW_MS = 120;
 const QUICK_MS = 6;
 const CONCURRENCY = 32;
 const RETRY = { attempts: 20, baseMs: 10, capMs: 500 };
+/**
+ * While a network is parted, the store is reached from both sides, and refuses the side with the smaller fences:
+ * its handlers fail until the network is whole.
+ */
+const PATIENT = { ...RETRY, attempts: 10_000 };
 
 type Body = { readonly id: string };
 
@@ -33,7 +38,8 @@ export class Worker {
   }
 
   async listen(node: MeshNode): Promise<void> {
-    const options = { durable: true, concurrency: CONCURRENCY, retry: RETRY };
+    const retry = this.#spec.place === undefined ? RETRY : PATIENT;
+    const options = { durable: true, concurrency: CONCURRENCY, retry };
     const { worker, tally, order } = SUBSCRIPTIONS;
     await Promise.all([
       node.subscribe(EVENT, this.#handler(worker), options),

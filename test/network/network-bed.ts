@@ -32,6 +32,11 @@ export type Air = {
 export type Cut = readonly [from: Host, to: Host];
 
 const run = promisify(execFile);
+/** A test imports this file as it is written; what it starts is compiled. */
+const PROGRAMS = new URL(
+  import.meta.url.endsWith(".ts") ? "../../.build/test/network/" : "./",
+  import.meta.url,
+);
 const ENV = { ...process.env, PATH: SEARCH_PATH };
 
 /** Removes the namespaces that it is given, once nobody holds the other end of its pipe. */
@@ -55,7 +60,7 @@ const OPEN_TAP = `
 `;
 
 export class NetworkBed {
-  readonly #name = `meshbus-${randomBytes(4).toString("hex")}`;
+  readonly #name = `meshbus-${process.pid}-${randomBytes(4).toString("hex")}`;
   readonly #relays: ChildProcess[] = [];
   readonly #moved = new Set<Host>();
   #janitor: ChildProcess | undefined;
@@ -124,6 +129,7 @@ export class NetworkBed {
     const janitor = this.#janitor;
     this.#janitor = undefined;
     if (janitor === undefined) return;
+    janitor.ref();
     const gone = once(janitor, "close");
     janitor.stdin?.end();
     await gone;
@@ -177,7 +183,7 @@ export class NetworkBed {
 
   /** The cable is a program: both its ends are its own. */
   async #relay(host: Host, air: Air, seed: number): Promise<void> {
-    const program = fileURLToPath(new URL("./relay-process.js", import.meta.url));
+    const program = fileURLToPath(new URL("relay-process.js", PROGRAMS));
     const spec = JSON.stringify({ ...air, seed, name: host });
     const tap = (namespace: string, device: string): string[] => {
       return ["ip", "netns", "exec", namespace, "perl", "-e", OPEN_TAP, device];
