@@ -171,12 +171,12 @@ describe("npm run chaos:net", () => {
   });
 
   it.runIf(canMakeHosts)("loses, doubles and reorders nothing in a partition", async () => {
-    const only = ["--only", "partition", "--seconds", "5", "--seed", "3"];
+    const only = ["--only", "partition", "--seconds", "3", "--seed", "3", "--rate", "90"];
     const { code, stderr, said } = await start([...only, "--no-floors", "--json"]);
     const [scenario] = said.scenarios as Record<string, unknown>[];
     const zeros = { lost: 0, doubled: 0, outOfOrder: 0, ownerOverlaps: 0, violations: 0 };
     expect(scenario, stderr).toMatchObject({ name: "partition", ...zeros });
-    expect(Number(scenario?.accepted)).toBeGreaterThan(500);
+    expect(Number(scenario?.accepted)).toBeGreaterThan(200);
     expect(Number(scenario?.healMs)).toBeGreaterThan(0);
     expect(scenario).not.toHaveProperty("failures");
     expect(code).toBe(0);

@@ -1,5 +1,5 @@
 /**
- * npm run chaos:net -- [--only NAME] [--seconds 60] [--seed N] [--rounds 5] [--no-floors] [--json]
+ * npm run chaos:net -- [--only NAME] [--seconds 60] [--seed N] [--rate 240] [--rounds 5] [--no-floors] [--json]
  *
  * Real processes on hosts that are network namespaces, and a network that fails them. Exit code 1 when a promise
  * was broken, or a floor; skipped with exit code 0 where it cannot run.
@@ -12,7 +12,7 @@ import { SCENARIOS, type Scenario } from "./scenarios.ts";
 
 const SHOWN_MAX = 10;
 const USAGE =
-  "npm run chaos:net -- [--only NAME] [--seconds 60] [--seed N] [--rounds 5]" +
+  "npm run chaos:net -- [--only NAME] [--seconds 60] [--seed N] [--rate 240] [--rounds 5]" +
   " [--no-floors] [--json]\n" +
   `names: ${SCENARIOS.map(({ name }) => name).join(", ")}`;
 
@@ -28,6 +28,7 @@ const settingsOf = (args: readonly string[]) => {
     {
       seconds: { min: 1, max: 86_400, default: 60 },
       seed: { min: 0, max: 2 ** 32 - 1, default: randomInt(1_000_000) },
+      rate: { min: 1, max: 10_000, default: 240 },
       rounds: { min: 1, max: 1_000, default: 5 },
     },
     ["no-floors", "json"] as const,
@@ -67,7 +68,7 @@ const shown = ({ name }: Scenario, outcome: ScenarioOutcome): Record<string, unk
 };
 
 const run = async (): Promise<void> => {
-  const { seconds, seed, rounds, floors, json, scenarios } = settings;
+  const { seconds, seed, rate: perSecond, rounds, floors, json, scenarios } = settings;
   const { signal } = interrupt;
   const results: Record<string, unknown>[] = [];
   let isClean = true;
@@ -76,7 +77,7 @@ const run = async (): Promise<void> => {
     const { name, what } = scenario;
     const tell = json ? () => {} : (line: string) => say(`${name}: ${line}`);
     tell(what);
-    const how = { seconds, seed, rounds, floors, signal, say: tell };
+    const how = { seconds, seed, perSecond, rounds, floors, signal, say: tell };
     try {
       const outcome = await runScenario(scenario, how);
       if (outcome.violations.length > 0 || outcome.failures.length > 0) isClean = false;
