@@ -9,11 +9,11 @@ import { ROOT_PATH } from "../project/source-tree.ts";
 const RUN_TIMEOUT_MS = 60_000;
 const EXAMPLES_PATH = join(ROOT_PATH, "examples");
 const COMPILED_MAIN = join(ROOT_PATH, ".build", "examples", "main.js");
-/** Has a test of its own: test/integration/cluster.test.ts. */
-const NOT_SMALL = "cluster";
+/** Have tests of their own: test/integration/cluster.test.ts and test/integration/containers.test.ts. */
+const NOT_SMALL = ["cluster", "containers"];
 
 const NAMES = readdirSync(EXAMPLES_PATH, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && entry.name !== NOT_SMALL)
+  .filter((entry) => entry.isDirectory() && !NOT_SMALL.includes(entry.name))
   .map((entry) => entry.name);
 
 type Outcome = {

@@ -79,6 +79,7 @@ class Run {
   readonly #scenario: Scenario;
   readonly #settings: RunSettings;
   readonly #bed: NetworkBed;
+  readonly #folder: string;
   readonly #log: ChaosLog;
   readonly #links = new Links();
   readonly #hosts = new Map<string, Host>();
@@ -89,6 +90,7 @@ class Run {
     this.#scenario = scenario;
     this.#settings = settings;
     this.#bed = bed;
+    this.#folder = folder;
     this.#log = new ChaosLog(join(folder, "history.jsonl"));
     const mesh = `net-${randomBytes(4).toString("hex")}`;
     const add = (role: ProcessSpec["role"], host: Host): void => {
@@ -140,13 +142,14 @@ class Run {
 
   // --- what happens --------------------------------------------------------------------------
 
-  /** Nodes on all hosts start at once, again and again, and have no memory of one another but in their folders. */
+  /** New nodes on all hosts start at once, again and again: what an earlier one knew is gone with its folder. */
   async #meet(floorMs: number): Promise<number[]> {
     const workers = this.#of("worker");
     const names = workers.map(({ name }) => name);
     const times: number[] = [];
     for (let round = 0; round < this.#settings.rounds && this.#canGoOn(); round++) {
       await Promise.all(workers.map((one) => one.kill()));
+      for (const name of names) await rm(join(this.#folder, name), { recursive: true, force: true });
       await this.#start(workers);
       const linkedMs = await this.#linked(pairsOf(names), 0, MEET_MS_MAX);
       if (linkedMs !== undefined) times.push(linkedMs - this.#links.lastBeganMs(names));

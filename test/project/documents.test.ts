@@ -12,6 +12,7 @@ const PAGES = [
   ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"],
   ...namesIn("docs").flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
   "examples/README.md",
+  "examples/containers/README.md",
   "examples/python/README.md",
 ];
 /** Pages whose code is type-checked, and run where it says so, as the README's is. */
