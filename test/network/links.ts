@@ -4,7 +4,8 @@ import type { ChaosRecord } from "../chaos/chaos-record.ts";
 export type Pair = readonly [one: string, other: string];
 
 export class Links {
-  readonly #nameOfNode = new Map<string, string>();
+  /** Of each process its latest node: one with a new folder is another node. */
+  readonly #nodeOf = new Map<string, string>();
   /** Per process: its peers' node ids, and since when they are linked with it. */
   readonly #since = new Map<string, Map<string, number>>();
   readonly #beganMs = new Map<string, number>();
@@ -14,7 +15,7 @@ export class Links {
   update(records: readonly ChaosRecord[]): void {
     for (const record of records.slice(this.#read)) {
       const { e, process, atMs } = record;
-      if (e === "ready") this.#nameOfNode.set(record.node, process);
+      if (e === "ready") this.#nodeOf.set(process, record.node);
       if (e === "begin") this.#beganMs.set(process, atMs);
       if (e === "spawn" || e === "exit") this.#since.delete(process);
       if (e === "peer") this.#note(process, record.peer, record.linked ? atMs : undefined);
@@ -51,10 +52,7 @@ export class Links {
     else peers.set(peer, atMs);
   }
 
-  #linkedMs(of: string, with_: string): number | undefined {
-    for (const [peer, atMs] of this.#since.get(of) ?? []) {
-      if (this.#nameOfNode.get(peer) === with_) return atMs;
-    }
-    return undefined;
+  #linkedMs(one: string, other: string): number | undefined {
+    return this.#since.get(one)?.get(this.#nodeOf.get(other) ?? "");
   }
 }

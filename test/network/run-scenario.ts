@@ -45,7 +45,8 @@ export type ScenarioOutcome = Pick<Verdict["figures"], "accepted" | "handled" | 
   };
 
 const KEYS = 40;
-const SEED_PORT = { worker: 7400, witness: 7402, source: 0 };
+/** Of the worker on host a, where it is the seed. */
+const SEED_PORT = 7400;
 const LOOK_MS = 10;
 const MEET_MS_MAX = 30_000;
 const HEAL_MS_MAX = 60_000;
@@ -149,7 +150,8 @@ class Run {
     const times: number[] = [];
     for (let round = 0; round < this.#settings.rounds && this.#canGoOn(); round++) {
       await Promise.all(workers.map((one) => one.kill()));
-      for (const name of names) await rm(join(this.#folder, name), { recursive: true, force: true });
+      for (const name of names)
+        await rm(join(this.#folder, name), { recursive: true, force: true });
       await this.#start(workers);
       const linkedMs = await this.#linked(pairsOf(names), 0, MEET_MS_MAX);
       if (linkedMs !== undefined) times.push(linkedMs - this.#links.lastBeganMs(names));
@@ -288,9 +290,9 @@ class Run {
   #placeOf(role: ProcessSpec["role"], host: Host): Place {
     const launcher = this.#bed.on(host);
     if (this.#scenario.multicast) return { launcher, port: 0, seeds: [] };
-    const workers = HOSTS.map((one) => `${this.#bed.addressOf(one)}:${SEED_PORT.worker}`);
-    const seeds = [...workers, `${this.#bed.addressOf("a")}:${SEED_PORT.witness}`];
-    return { launcher, port: SEED_PORT[role], seeds };
+    const isSeed = role === "worker" && host === "a";
+    const seeds = [`${this.#bed.addressOf("a")}:${SEED_PORT}`];
+    return { launcher, port: isSeed ? SEED_PORT : 0, seeds };
   }
 
   #of(role: ProcessSpec["role"]): ChaosProcess[] {

@@ -5,7 +5,7 @@ export type Scenario = {
   readonly name: string;
   /** A line for people. */
   readonly what: string;
-  /** Whether mDNS gets through; without it each node is told the same list of addresses. */
+  /** Whether mDNS gets through; without it each node is told the address of one. */
   readonly multicast: boolean;
   readonly air: Air | undefined;
   /** How soon three hosts that start at once must be linked; the median of some rounds. */
@@ -47,7 +47,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...QUIET,
     name: "seed-only",
-    what: "multicast does not get through; each node is told the same list of addresses",
+    what: "multicast does not get through; each node is told the address of one",
     multicast: false,
     meetFloorMs: 300,
   },
