@@ -8,9 +8,9 @@
  * composition root decides.
  */
 import type { RetryPolicy } from "./core/retry-schedule.ts";
-import { MeshError } from "./errors.ts";
 import { ENVELOPE_OVERHEAD_BYTES, FIXED_BOUNDS, NODE_BOUNDS } from "./options/bounds.ts";
-import { isHost, isLoopbackHost, isName, NAME_RULE } from "./options/names.ts";
+import { assertListenAllowed, HOST_RULE } from "./options/listen-rule.ts";
+import { isHost, isName, NAME_RULE } from "./options/names.ts";
 import type { ResolvedOptions } from "./options/node-options.ts";
 import { OptionReader } from "./options/option-reader.ts";
 import { readRetry } from "./options/read-retry.ts";
@@ -38,7 +38,6 @@ const KNOWN: readonly string[] = Object.freeze([
   ...Object.keys(NODE_BOUNDS),
 ]);
 
-const HOST_RULE = `a host name or address of at most ${FIXED_BOUNDS.hostBytesMax} B`;
 const RETRY_DEFAULT: RetryPolicy = Object.freeze({
   attempts: NODE_BOUNDS["retry.attempts"].default,
   baseMs: NODE_BOUNDS["retry.baseMs"].default,
@@ -75,7 +74,7 @@ export const resolveOptions = (input: unknown): ResolvedOptions => {
     ...readTimes(reader),
   });
   reader.finish();
-  assertListenAllowed(resolved);
+  assertListenAllowed(resolved.listen.host, resolved.insecure, "this node");
   return resolved;
 };
 
@@ -200,12 +199,4 @@ const readTimes = (reader: OptionReader): Times => {
     idempotencyMs: reader.integer("idempotencyMs", NODE_BOUNDS.idempotencyMs),
     drainMs: reader.integer("drainMs", NODE_BOUNDS.drainMs),
   };
-};
-
-const assertListenAllowed = ({ listen, insecure }: ResolvedOptions): void => {
-  if (insecure || isLoopbackHost(listen.host)) return;
-  const said = `listen.host "${listen.host}" is not loopback and this node has no keys`;
-  throw new MeshError("INSECURE_LISTEN", `${said}: use 127.0.0.1, or insecure: true`, {
-    details: { host: listen.host },
-  });
 };

@@ -1,7 +1,7 @@
 /** Options of directoryService(), checked and frozen once. */
 import { parsePeerAddress } from "../core/peer-address.ts";
 import { MeshError } from "../errors.ts";
-import type { Bound } from "../options/bounds.ts";
+import { bound } from "../options/bounds.ts";
 import { OptionReader, show } from "../options/option-reader.ts";
 import { formatHostPort, type HostPort } from "../transport/host-port.ts";
 
@@ -19,9 +19,6 @@ export type ResolvedClientOptions = {
 };
 
 const SERVERS_MAX = 8;
-
-const bound = (fallback: number, min: number, max: number): Bound =>
-  Object.freeze({ default: fallback, min, max, infinite: false });
 
 /** directoryService(), with the names of docs/limits.md. */
 export const DIRECTORY_SERVICE_BOUNDS = Object.freeze({

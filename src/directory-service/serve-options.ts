@@ -1,8 +1,7 @@
 /** Options of serveDirectory(): checked, completed and frozen in this one place. */
-import { MeshError } from "../errors.ts";
-import type { Bound } from "../options/bounds.ts";
-import { FIXED_BOUNDS } from "../options/bounds.ts";
-import { isHost, isLoopbackHost, isName, NAME_RULE } from "../options/names.ts";
+import { bound } from "../options/bounds.ts";
+import { assertListenAllowed, HOST_RULE } from "../options/listen-rule.ts";
+import { isHost, isName, NAME_RULE } from "../options/names.ts";
 import { OptionReader } from "../options/option-reader.ts";
 import type { Logger } from "../ports/logger.ts";
 
@@ -32,9 +31,6 @@ export type ServeDirectoryOptions = {
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
 };
-
-const bound = (fallback: number, min: number, max: number): Bound =>
-  Object.freeze({ default: fallback, min, max, infinite: false });
 
 /** serveDirectory(), with the names of docs/limits.md. */
 export const SERVE_DIRECTORY_BOUNDS = Object.freeze({
@@ -69,8 +65,7 @@ export const resolveServeOptions = (input: unknown): ResolvedServeOptions => {
   const listen = reader.section("listen");
   const limits = reader.section("limits");
   const bounds = SERVE_DIRECTORY_BOUNDS;
-  const hostRule = `a host name or address of at most ${FIXED_BOUNDS.hostBytesMax} B`;
-  const host = listen.text("host", isHost, hostRule) ?? "127.0.0.1";
+  const host = listen.text("host", isHost, HOST_RULE) ?? "127.0.0.1";
   const isInsecure = reader.flag("insecure", false);
   const resolved = Object.freeze({
     mesh: reader.text("mesh", isName, NAME_RULE) ?? "default",
@@ -82,9 +77,6 @@ export const resolveServeOptions = (input: unknown): ResolvedServeOptions => {
     logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
   });
   reader.finish();
-  if (isInsecure || isLoopbackHost(host)) return resolved;
-  const said = `listen.host "${host}" is not loopback and a directory has no keys`;
-  throw new MeshError("INSECURE_LISTEN", `${said}: use 127.0.0.1, or insecure: true`, {
-    details: { host },
-  });
+  assertListenAllowed(host, isInsecure, "a directory");
+  return resolved;
 };

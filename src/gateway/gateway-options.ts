@@ -1,8 +1,7 @@
 /** Options of serveGateway(): checked, completed and frozen in this one place. */
-import { MeshError } from "../errors.ts";
-import type { Bound } from "../options/bounds.ts";
-import { FIXED_BOUNDS } from "../options/bounds.ts";
-import { isHost, isLoopbackHost } from "../options/names.ts";
+import { bound } from "../options/bounds.ts";
+import { assertListenAllowed, HOST_RULE } from "../options/listen-rule.ts";
+import { isHost } from "../options/names.ts";
 import { OptionReader } from "../options/option-reader.ts";
 import type { Logger } from "../ports/logger.ts";
 
@@ -48,9 +47,6 @@ export type GatewayOptions = {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
-
-const bound = (fallback: number, min: number, max: number): Bound =>
-  Object.freeze({ default: fallback, min, max, infinite: false });
 
 /** serveGateway(), with the names of docs/limits.md. */
 export const GATEWAY_BOUNDS = Object.freeze({
@@ -100,8 +96,7 @@ export const resolveGatewayOptions = (input: unknown): ResolvedGatewayOptions =>
   const listen = reader.section("listen");
   const limits = reader.section("limits");
   const limit = (name: LimitName): number => limits.integer(name, GATEWAY_BOUNDS[`limits.${name}`]);
-  const hostRule = `a host name or address of at most ${FIXED_BOUNDS.hostBytesMax} B`;
-  const host = listen.text("host", isHost, hostRule) ?? "127.0.0.1";
+  const host = listen.text("host", isHost, HOST_RULE) ?? "127.0.0.1";
   const isInsecure = reader.flag("insecure", false);
   const resolved = Object.freeze({
     listen: { host, port: listen.integer("port", GATEWAY_BOUNDS["listen.port"]) },
@@ -121,9 +116,6 @@ export const resolveGatewayOptions = (input: unknown): ResolvedGatewayOptions =>
     logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
   });
   reader.finish();
-  if (isInsecure || isLoopbackHost(host)) return resolved;
-  const said = `listen.host "${host}" is not loopback and a gateway has no keys`;
-  throw new MeshError("INSECURE_LISTEN", `${said}: use 127.0.0.1, or insecure: true`, {
-    details: { host },
-  });
+  assertListenAllowed(host, isInsecure, "a gateway");
+  return resolved;
 };

@@ -27,7 +27,8 @@ const YEAR_MS = 365 * DAY_MS;
 /** What an envelope holds at most beside its payload: names, ids, trace context and headers. */
 export const ENVELOPE_OVERHEAD_BYTES = 128 * KIB;
 
-const bound = (fallback: number, min: number, max: number): Bound =>
+/** A whole number with a default and a range. */
+export const bound = (fallback: number, min: number, max: number): Bound =>
   Object.freeze({ default: fallback, min, max, infinite: false });
 const endless = (fallback: number, min: number, max: number): Bound =>
   Object.freeze({ default: fallback, min, max, infinite: true });

@@ -92,7 +92,7 @@ export class Directory {
     const { nodeId, service } = link.peer;
     const life = this.#links.known.of(nodeId);
     if (life === undefined || this.#links.known.knowsOther(link.peer)) return;
-    const place = { service, addresses: placesOf(link) };
+    const place = { service, addresses: placesOf(link, true) };
     this.#known.remember(nodeId, life, place, this.#env.clock.wallMs());
   }
 
@@ -144,7 +144,7 @@ export class Directory {
       for (const nodeId of news) {
         const peer = this.#links.peers.get(nodeId);
         if (peer?.link?.isUp !== true) continue;
-        const addresses = dialable(placesOf(peer.link), near);
+        const addresses = placesOf(peer.link, near);
         const { service, epoch } = peer;
         if (addresses.length > 0) nodes.push({ nodeId, service, epoch, addresses });
       }
@@ -172,11 +172,8 @@ export class Directory {
 }
 
 /** Where the peer of this link is, as seen from here: a wildcard is the host that the link leads to. */
-const placesOf = (link: Link): readonly string[] =>
-  asReached(link.peer.addresses, link.address).filter((one) => {
-    const parsed = parsePeerAddress(one);
-    return parsed !== undefined && !isWildcard(parsed);
-  });
+const placesOf = (link: Link, near: boolean): readonly string[] =>
+  dialable(asReached(link.peer.addresses, link.address), near);
 
 /** Whether the peer is on this host: what only processes of one host can dial means something to it. */
 const isNear = (link: Link): boolean => {
@@ -189,6 +186,7 @@ const isLocal = (address: string): boolean => {
   return parsed !== undefined && isHostLocal(parsed);
 };
 
+/** Those that can be dialled from another place; `near`: of the same host. */
 const dialable = (addresses: readonly string[], near: boolean): readonly string[] => {
   const usable: string[] = [];
   for (const address of addresses) {

@@ -10,13 +10,15 @@
  * all they have at each comparison.
  */
 import type { Hash } from "../ports/hash.ts";
-import type { EndedSubscription, SubscriptionRecord } from "../wire/declare.ts";
+import type { SubscriptionRecord } from "../wire/declare.ts";
 import { DIRECTORY_RECORDS_MAX, type DirectoryFrame } from "../wire/directory.ts";
 import type { HybridTime } from "../wire/hybrid-time.ts";
 import type { Link } from "./link/link.ts";
 import { recordOf } from "./producer/definitions.ts";
 import type { Producer } from "./producer/producer.ts";
 import { subscriptionId } from "./subscription-id.ts";
+
+type Entries = Pick<DirectoryFrame, "durable" | "ended">;
 
 export class DurableEntries {
   readonly #hash: Hash;
@@ -29,53 +31,47 @@ export class DurableEntries {
 
   /** Asks for what the peer knows and this node does not. */
   compare(link: Link): void {
-    this.#send(link, [], [], true);
+    this.#send(link, { durable: [], ended: [] }, this.#hashOf(this.#all()));
   }
 
   told(link: Link, frame: DirectoryFrame): void {
     const { members } = this.#producer;
     for (const ended of frame.ended) members.hearEnded(ended);
     for (const record of frame.durable) members.hear(record);
-    if (!frame.asks || frame.entriesHash === this.#hashOf(this.#durable(), this.#ended())) return;
+    if (!frame.asks) return;
+    const all = this.#all();
+    const hash = this.#hashOf(all);
+    if (hash === frame.entriesHash) return;
     // The answer to an answer ends it.
     const isAnswer = frame.durable.length + frame.ended.length > 0;
-    this.#sendAll(link, !isAnswer);
+    this.#sendAll(link, all, isAnswer ? undefined : hash);
   }
 
-  #sendAll(link: Link, asks: boolean): void {
-    const durable = this.#durable();
-    const ended = this.#ended();
+  #sendAll(link: Link, { durable, ended }: Entries, hash: number | undefined): void {
     const most = Math.max(durable.length, ended.length);
     for (let at = 0; at < most; at += DIRECTORY_RECORDS_MAX) {
       const to = at + DIRECTORY_RECORDS_MAX;
-      this.#send(link, durable.slice(at, to), ended.slice(at, to), asks && to >= most);
+      const part = { durable: durable.slice(at, to), ended: ended.slice(at, to) };
+      this.#send(link, part, to >= most ? hash : undefined);
     }
   }
 
-  #send(
-    link: Link,
-    durable: readonly SubscriptionRecord[],
-    ended: readonly EndedSubscription[],
-    asks: boolean,
-  ): void {
-    const entriesHash = asks ? this.#hashOf(this.#durable(), this.#ended()) : 0;
+  /** With a hash it asks. */
+  #send(link: Link, entries: Entries, hash: number | undefined): void {
     const { session } = link;
-    link.send({ type: "directory", session, nodes: [], durable, ended, entriesHash, asks });
+    const asked = { entriesHash: hash ?? 0, asks: hash !== undefined };
+    link.send({ type: "directory", session, nodes: [], ...entries, ...asked });
   }
 
-  #durable(): SubscriptionRecord[] {
-    const records: SubscriptionRecord[] = [];
+  #all(): Entries {
+    const durable: SubscriptionRecord[] = [];
     for (const { definition } of this.#producer.table.all()) {
-      if (definition.durable && definition.group !== "") records.push(recordOf(definition));
+      if (definition.durable && definition.group !== "") durable.push(recordOf(definition));
     }
-    return records;
+    return { durable, ended: [...this.#producer.members.tombstones.all()] };
   }
 
-  #ended(): EndedSubscription[] {
-    return [...this.#producer.members.tombstones.all()];
-  }
-
-  #hashOf(durable: readonly SubscriptionRecord[], ended: readonly EndedSubscription[]): number {
+  #hashOf({ durable, ended }: Entries): number {
     let hash = 0;
     for (const record of durable) {
       const { birthTime, birthCreator, definedTime } = record;
