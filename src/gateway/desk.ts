@@ -163,8 +163,7 @@ export class Desk {
     if (task.timer !== undefined) this.#options.clock.clearTimer(task.timer);
     if (error === undefined) task.resolve(value);
     else task.reject(error);
-    if (task.alone && error === undefined)
-      this.#options.suspects?.clear(task.ctx?.message.id ?? "");
+    if (task.alone && error === undefined) this.#options.suspects?.clear(this.#nameOf(task.ctx));
   }
 
   /** Of a message in this listening; undefined: it comes at most once. */
