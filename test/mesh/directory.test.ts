@@ -212,6 +212,25 @@ describe("a peer that lies about others", () => {
     expect(others(third)).toHaveLength(2);
   });
 
+  it("makes room for what a discovery finds", async () => {
+    let found = (_: string): void => {};
+    const finder: Discovery = {
+      name: "finder",
+      async start(_, events) {
+        found = (address) => events.found({ addresses: [address], source: "finder" });
+      },
+      async stop() {},
+    };
+    const node = await mesh.node("n", { discovery: [finder], limits: { peersMax: 4 } });
+    const peer = await RawPeer.dial(mesh, addressOf(node));
+    tell(peer, 2, (n) => `liar${n}`, "mem://elsewhere:9");
+    await mesh.clock.until(() => node.counters()["discovery.tooManyTold"] === 1);
+    for (let n = 0; n < 4; n++) found(`mem://nowhere:${n + 1}`);
+    expect(node.counters()["discovery.tooManyPeers"]).toBeUndefined();
+    found("mem://nowhere:5");
+    expect(node.counters()["discovery.tooManyPeers"]).toBe(1);
+  });
+
   it("is not believed about addresses that nobody can dial", async () => {
     const node = await mesh.node("n", { discovery: [] });
     const peer = await RawPeer.dial(mesh, addressOf(node));

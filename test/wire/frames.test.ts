@@ -4,6 +4,7 @@ import { ByteWriter } from "../../src/wire/byte-writer.ts";
 import { decodeFrame, encodeFrame, type KnownFrame } from "../../src/wire/frames.ts";
 import { WireError } from "../../src/wire/wire-error.ts";
 import { FRAME_ARBITRARIES } from "./frame-arbitraries.ts";
+import { SAMPLE_FRAMES } from "./frame-samples.ts";
 import {
   comparable,
   decodeComparable,
@@ -103,6 +104,19 @@ describe("decodeFrame", () => {
       session: 5,
       field: 65,
     });
+  });
+
+  it("refuses more of others than a node says in a frame", () => {
+    const record = { nodeId: "n", service: "s", epoch: 1, addresses: ["tcp://a:1"] };
+    const frame = SAMPLE_FRAMES.directory;
+    const many = (count: number) => Array.from({ length: count }, () => record);
+    const tooWide = { ...record, addresses: Array.from({ length: 9 }, () => "tcp://a:1") };
+    expect(decodeFrame(encodeFrame({ ...frame, nodes: many(128) }))).toMatchObject({
+      type: "directory",
+    });
+    for (const nodes of [many(129), [tooWide]]) {
+      expect(() => decodeFrame(encodeFrame({ ...frame, nodes }))).toThrow(WireError);
+    }
   });
 
   it("refuses a body that it does not know and may not ignore, and a frame without one", () => {

@@ -1,7 +1,7 @@
 /**
  * Durable subscriptions that were ended for good, so that a node that was away does not bring them back.
  *
- * Invariant: of one name the latest end is kept. Bounds: TOMBSTONES_MAX, the oldest goes; KEPT_MS, after which a node
+ * Invariants: of one name the latest end is kept; they stand in the order in which they ended. Bounds: TOMBSTONES_MAX, the oldest goes; KEPT_MS, after which a node
  * that was away for longer may bring one back. Rows: "ended", id -> JSON.
  */
 import type { EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
@@ -23,8 +23,11 @@ export class Tombstones {
     const from = compositeKey("ended");
     const to = prefixEnd(from);
     const bounds = to === undefined ? { from } : { from, to };
-    for (const { value } of journal.scan("directory", { ...bounds, limit: TOMBSTONES_MAX })) {
-      const ended = JSON.parse(Buffer.from(value).toString()) as EndedSubscription;
+    const rows = journal.scan("directory", { ...bounds, limit: TOMBSTONES_MAX });
+    const known = rows.map(
+      ({ value }) => JSON.parse(Buffer.from(value).toString()) as EndedSubscription,
+    );
+    for (const ended of known.sort((a, b) => (isLater(a.time, b.time) ? 1 : -1))) {
       if (wallMs - ended.time.ms > KEPT_MS) this.#forget(idOf(ended));
       else this.#ended.set(idOf(ended), ended);
     }
