@@ -212,6 +212,7 @@ export default {
     engine("@grpc/proto-loader", "gateway"),
     engine("lmdb", "journal/lmdb"),
     engine("multicast-dns", "discovery/mdns"),
+    engine("@peculiar", "security"),
   ],
   options: {
     doNotFollow: { path: "node_modules" },

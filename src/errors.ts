@@ -120,6 +120,11 @@ export const ERROR_TABLE = Object.freeze({
     "upgrade the older node; details name both ranges",
   ),
   UNAUTHORIZED: row("the certificate does not allow this", false, "issue one that does"),
+  INVALID_KEYS: row(
+    "a keys folder, a certificate or a token cannot be used",
+    false,
+    "do what the message says of the file it names; docs/security.md describes them",
+  ),
   RATE_LIMITED: row("a rate limit refused this", true, "slow down or raise the limit"),
   CIRCUIT_OPEN: row(
     "the circuit breaker of every instance that replies is open",

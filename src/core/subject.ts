@@ -99,6 +99,20 @@ export const patternsOverlap = (first: string, second: string): boolean => {
   return a.length === b.length;
 };
 
+/** Whether `pattern` selects everything that `part` selects; both are valid patterns. */
+export const patternCovers = (pattern: string, part: string): boolean => {
+  const a = pattern.split(".");
+  const b = part.split(".");
+  for (let i = 0; i < a.length; i++) {
+    const wide = a[i];
+    const narrow = b[i];
+    if (narrow === undefined) return false;
+    if (wide === ">") return true;
+    if (narrow === ">" || (wide !== "*" && wide !== narrow)) return false;
+  }
+  return a.length === b.length;
+};
+
 type Noun = "subject" | "pattern";
 
 const check = (noun: Noun, text: unknown, wildcards: boolean): void => {

@@ -6,6 +6,7 @@ import {
   compilePattern,
   hasWildcard,
   matchesPattern,
+  patternCovers,
   patternsOverlap,
   SUBJECT_BYTES_MAX,
   SUBJECT_TOKENS_MAX,
@@ -188,7 +189,7 @@ describe("matching", () => {
   });
 });
 
-describe("patternsOverlap", () => {
+describe("two patterns", () => {
   /** Every subject of at most four tokens over an alphabet that holds all literals and one stranger. */
   const universe = (literals: readonly string[]): string[] => {
     const tokens = [...new Set([...literals, "stranger"])];
@@ -204,7 +205,7 @@ describe("patternsOverlap", () => {
     .tuple(fc.array(fc.constantFrom("a", "b", "*"), { minLength: 1, maxLength: 3 }), fc.boolean())
     .map(([tokens, tail]) => (tail ? [...tokens, ">"] : tokens).join("."));
 
-  it("is true exactly when some subject is selected by both", () => {
+  it("overlap exactly when some subject is selected by both", () => {
     const subjects = universe(["a", "b"]);
     fc.assert(
       fc.property(few, few, (first, second) => {
@@ -216,7 +217,19 @@ describe("patternsOverlap", () => {
     );
   });
 
-  it("tells apart what differs in a literal or in length", () => {
+  it("cover one another exactly when every subject of one is selected by the other", () => {
+    const subjects = universe(["a", "b"]);
+    fc.assert(
+      fc.property(few, few, (first, second) => {
+        const selected = subjects.filter((given) => oracle(second, given));
+        const covered = selected.every((given) => oracle(first, given));
+        expect(patternCovers(first, second)).toBe(covered);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("are told apart by what differs in a literal or in length", () => {
     expect(patternsOverlap("order.*", "*.placed")).toBe(true);
     expect(patternsOverlap("order.>", "order")).toBe(false);
     expect(patternsOverlap("a.>", "b.>")).toBe(false);

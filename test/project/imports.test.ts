@@ -63,6 +63,7 @@ const BREACHES: readonly (readonly [rule: string, module: string, imported: stri
   ["@grpc/proto-loader-behind-its-port", "src/mesh/planted-engine-loader.ts", "@grpc/proto-loader"],
   ["lmdb-behind-its-port", "src/mesh/planted-engine-lmdb.ts", "lmdb"],
   ["multicast-dns-behind-its-port", "src/runtime/planted-engine-dns.ts", "multicast-dns"],
+  ["@peculiar-behind-its-port", "src/runtime/planted-engine-x509.ts", "@peculiar/asn1-x509"],
 ];
 
 /** What the breaches import; each is lawful where it stands. */
