@@ -49,8 +49,8 @@ export class JobRunner {
   readonly #lanes: Lanes<Job>;
   /** Attempts with a promise under way, in order of deadline; ended ones are dropped later. */
   readonly #running = new Ring<Job>();
-  /** Attempts without effect whose promise is still waited for. */
-  readonly #revoked = new Set<Job>();
+  /** Attempts without effect whose promise is still waited for, each with the timer of that wait. */
+  readonly #revoked = new Map<Job, Timer>();
   readonly #waits = new DueHeap<Job>();
   /** Their wait is over, but all places are taken. */
   readonly #due = new Ring<Job>();
@@ -59,7 +59,7 @@ export class JobRunner {
   #deadlineTimer: Timer | undefined;
   #dispatching = false;
   #paused = false;
-  #idle: (() => void)[] = [];
+  readonly #idle: (() => void)[] = [];
 
   constructor(
     env: Environment,
@@ -135,7 +135,7 @@ export class JobRunner {
 
   /** Attempts whose handler has not returned and was not given up. */
   underWay(belongs: (job: Job) => boolean): Job[] {
-    const found = [...this.#revoked].filter(belongs);
+    const found = [...this.#revoked.keys()].filter(belongs);
     for (let at = 0; at < this.#running.length; at++) {
       const job = this.#running.at(at);
       if (job?.state === "running" && belongs(job)) found.push(job);
@@ -152,21 +152,16 @@ export class JobRunner {
     this.dispatch();
   }
 
-  /** Calls `fn` once nothing is under way. */
+  /** Calls `fn` once nothing is under way. Then no timer is left, which would keep ended attempts in memory. */
   whenIdle(fn: () => void): void {
-    if (this.running === 0) fn();
-    else this.#idle.push(fn);
+    this.#idle.push(fn);
+    this.#tellIdle();
   }
 
   /** What handlers still do has no effect; no timer is left. */
   revokeAll(reason: Error): void {
     for (let at = 0; at < this.#running.length; at++) this.#running.at(at)?.revoke(reason);
-    const { clock } = this.#env;
-    if (this.#waitTimer !== undefined) clock.clearTimer(this.#waitTimer);
-    if (this.#deadlineTimer !== undefined) clock.clearTimer(this.#deadlineTimer);
-    this.#waitTimer = undefined;
-    this.#deadlineTimer = undefined;
-    this.#gates.stop();
+    this.#stopTimers();
   }
 
   /** The message was given to this member anew: what this attempt still does has no effect. */
@@ -195,10 +190,7 @@ export class JobRunner {
   done(job: Job): void {
     job.state = "ended";
     this.#lanes.done(job);
-    if (this.#idle.length === 0 || this.running > 0) return;
-    const idle = this.#idle;
-    this.#idle = [];
-    for (const fn of idle) fn();
+    this.#tellIdle();
   }
 
   /** The next attempt of the same message starts after `delayMs`; its key waits. */
@@ -213,6 +205,22 @@ export class JobRunner {
   }
 
   // --- inside --------------------------------------------------------------------------------
+
+  #tellIdle(): void {
+    if (this.#idle.length === 0 || this.running > 0) return;
+    this.#stopTimers();
+    this.#running.clear();
+    for (const fn of this.#idle.splice(0)) fn();
+  }
+
+  #stopTimers(): void {
+    for (const timer of [this.#waitTimer, this.#deadlineTimer]) {
+      if (timer !== undefined) this.#env.clock.clearTimer(timer);
+    }
+    this.#waitTimer = undefined;
+    this.#deadlineTimer = undefined;
+    this.#gates.stop();
+  }
 
   #next(): Job | undefined {
     if (this.#lanes.running >= this.#limits.concurrency) return undefined;
@@ -261,7 +269,8 @@ export class JobRunner {
 
   #returned(job: Job, error: unknown, threw: boolean): void {
     if (job.state === "ended") return; // abandoned before
-    this.#revoked.delete(job);
+    const abandons = this.#revoked.get(job);
+    if (this.#revoked.delete(job)) this.#env.clock.clearTimer(abandons as Timer);
     if (job.state === "revoked") this.#owner.failed(job, this.#timeoutError());
     else if (threw) this.#owner.failed(job, error);
     else this.#owner.succeeded(job);
@@ -288,11 +297,9 @@ export class JobRunner {
   /** One timer for the earliest deadline: all jobs have the same time-out, so they stand in order. */
   #armDeadline(): void {
     const { clock } = this.#env;
+    this.#deadlineTimer = undefined;
     const first = this.#firstRunning();
-    if (first === undefined) {
-      this.#deadlineTimer = undefined;
-      return;
-    }
+    if (first === undefined) return;
     const delayMs = Math.max(0, first.deadlineMs - clock.monotonicMs());
     this.#deadlineTimer = clock.setTimer(delayMs, () => {
       const now = clock.monotonicMs();
@@ -314,10 +321,9 @@ export class JobRunner {
   }
 
   #timedOut(job: Job): void {
-    const { counters, logger } = this.#env;
     const { timeoutMs } = this.#limits;
-    counters.count("handler.timeouts");
-    logger.warn("handler timed out", { subscription: this.#owner.id, timeoutMs });
+    this.#env.counters.count("handler.timeouts");
+    this.#env.logger.warn("handler timed out", { subscription: this.#owner.id, timeoutMs });
     this.#owner.timedOut(job);
     this.#revoke(job, this.#timeoutError());
   }
@@ -326,8 +332,7 @@ export class JobRunner {
   #revoke(job: Job, reason: MeshError): void {
     const { counters, clock } = this.#env;
     job.revoke(reason);
-    this.#revoked.add(job);
-    clock.setTimer(this.#limits.abandonMs, () => {
+    const abandons = clock.setTimer(this.#limits.abandonMs, () => {
       if (job.state !== "revoked") return;
       counters.count("handler.abandoned");
       this.#revoked.delete(job);
@@ -335,6 +340,7 @@ export class JobRunner {
       this.#owner.failed(job, this.#timeoutError());
       this.dispatch();
     });
+    this.#revoked.set(job, abandons);
   }
 
   #timeoutError(): MeshError {
