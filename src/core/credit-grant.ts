@@ -63,6 +63,9 @@ export class CreditGrant<Link> {
   readonly #budget: CreditBudget;
   readonly #minShareBytes: number;
   readonly #links = new Map<Link, LinkCredit>();
+  /** The link asked for last, and its credit: deliveries come in runs. */
+  #lastLink: Link | undefined;
+  #lastCredit: LinkCredit | undefined;
   #live = 0;
   #pledged = 0;
   #pledgedBytes = 0;
@@ -96,6 +99,7 @@ export class CreditGrant<Link> {
   addLink(link: Link): void {
     if (this.#links.has(link)) return;
     this.#live++;
+    this.#lastLink = undefined;
     this.#links.set(link, {
       live: true,
       active: false,
@@ -112,13 +116,13 @@ export class CreditGrant<Link> {
    * The link has ended: what it did not use is free; what it delivered counts until it is consumed.
    */
   removeLink(link: Link): void {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit?.live !== true) return;
     this.#live--;
     this.#unpledge(credit);
     credit.live = false;
     this.#pledge(credit);
-    if (credit.consumed === credit.delivered) this.#links.delete(link);
+    if (credit.consumed === credit.delivered) this.#forget(link);
   }
 
   /**
@@ -126,7 +130,7 @@ export class CreditGrant<Link> {
    * is recorded, and the caller drops the link.
    */
   onDelivered(link: Link, bytes: number): boolean {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit?.live !== true || credit.numberLimit === 0) return false;
     const within =
       credit.delivered < credit.numberLimit && credit.deliveredBytes + bytes <= credit.bytesLimit;
@@ -144,19 +148,19 @@ export class CreditGrant<Link> {
    * delivered is not counted, so that a caller's mistake cannot widen the bound.
    */
   onConsumed(link: Link, bytes: number): void {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit === undefined || credit.consumed === credit.delivered) return;
     credit.consumed++;
     const taken = Math.min(bytes, credit.deliveredBytes - credit.consumedBytes);
     credit.consumedBytes += taken;
     this.#pledged--;
     this.#pledgedBytes -= taken;
-    if (!credit.live && credit.consumed === credit.delivered) this.#links.delete(link);
+    if (!credit.live && credit.consumed === credit.delivered) this.#forget(link);
   }
 
   /** The link has something to send. `onDelivered` says so too. */
   markActive(link: Link): void {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit !== undefined) credit.active = true;
   }
 
@@ -165,7 +169,7 @@ export class CreditGrant<Link> {
    * `minShare`.
    */
   markIdle(link: Link): void {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit !== undefined) credit.active = false;
   }
 
@@ -175,7 +179,7 @@ export class CreditGrant<Link> {
    * or it could not send the one message that may always go.
    */
   limitsFor(link: Link, raised = true): CreditLimits {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit?.live !== true) return { numberLimit: 0, bytesLimit: 0 };
     if (!raised && credit.numberLimit > 0) return limitsOf(credit);
     const number = this.#numberRise(credit);
@@ -195,13 +199,26 @@ export class CreditGrant<Link> {
    * another link's consuming frees budget too.
    */
   needsUpdate(link: Link): boolean {
-    const credit = this.#links.get(link);
+    const credit = this.#creditOf(link);
     if (credit?.live !== true) return false;
     const number = this.#numberRise(credit);
     const bytes = this.#bytesRise(credit);
     return (
       (number > 0 && number >= pledgedOf(credit)) || (bytes > 0 && bytes >= pledgedBytesOf(credit))
     );
+  }
+
+  #creditOf(link: Link): LinkCredit | undefined {
+    if (link === this.#lastLink) return this.#lastCredit;
+    this.#lastLink = link;
+    this.#lastCredit = this.#links.get(link);
+    return this.#lastCredit;
+  }
+
+  #forget(link: Link): void {
+    this.#links.delete(link);
+    this.#lastLink = undefined;
+    this.#lastCredit = undefined;
   }
 
   #numberRise(credit: LinkCredit): number {

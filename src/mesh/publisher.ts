@@ -141,7 +141,9 @@ export class Publisher {
     const { payload, contentType, key } = encoded;
     const time = this.#env.hybrid.now(this.#env.clock.wallMs());
     const template = known["~template"](contentType);
-    const variables = { key, time, payload, ...rareOf(options, undefined) };
+    const variables = isPlain(options)
+      ? { key, time, payload }
+      : { key, time, payload, ...rareOf(options, undefined) };
     return this.#producer.emit(known.subject, this.#hashOf(key), template, variables);
   }
 
@@ -241,26 +243,18 @@ export class Publisher {
     if (seen !== undefined) {
       const { position } = seen;
       const receipt = new Receipt(nodeId, position.epoch, position.seq, seen.id, true);
-      return this.#durable(receipt, undefined);
+      return this.#journal.durable().then(() => receipt);
     }
     const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
     const seq = this.#producer.accept(outgoing, false);
     const receipt = new Receipt(nodeId, epoch, seq, id);
-    if (idempotencyKey === undefined) return this.#durable(receipt, undefined);
-    return this.#durable(receipt, this.#idempotency.add(idempotencyKey, { epoch, seq }, id, now));
-  }
-
-  #durable(receipt: Receipt, undo: (() => void) | undefined): Promise<Receipt> {
-    return new Promise((resolve, reject) => {
+    if (idempotencyKey !== undefined) {
+      const undo = this.#idempotency.add(idempotencyKey, { epoch, seq }, id, now);
       this.#journal.onDurable((error) => {
-        if (error === undefined) {
-          resolve(receipt);
-        } else {
-          undo?.();
-          reject(error);
-        }
+        if (error !== undefined) undo();
       });
-    });
+    }
+    return this.#journal.durable().then(() => receipt);
   }
 
   #appendMany(
@@ -273,12 +267,8 @@ export class Publisher {
     );
     const { epoch, nodeId } = this.#journal;
     const first = this.#producer.acceptMany(messages, false);
-    return new Promise((resolve, reject) => {
-      this.#journal.onDurable((error) => {
-        if (error !== undefined) reject(error);
-        else resolve(messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined)));
-      });
-    });
+    const receipts = messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined));
+    return this.#journal.durable().then(() => receipts);
   }
 
   /** The call waits for those before it of its key, for its validation, and for room. */

@@ -4,9 +4,9 @@ import type { Position } from "../core/position.ts";
 
 export class Receipt {
   readonly #nodeId: string;
+  readonly #epoch: number;
+  readonly #seq: number;
   readonly #givenId: string | undefined;
-  /** Position in the journal of this node. */
-  readonly position: Position;
   /** True when the idempotency key was seen before: this is the first call's receipt. */
   readonly duplicate: boolean;
 
@@ -19,14 +19,19 @@ export class Receipt {
   ) {
     this.#nodeId = nodeId;
     this.#givenId = givenId;
-    this.position = { epoch, seq };
+    this.#epoch = epoch;
+    this.#seq = seq;
     this.duplicate = duplicate;
+  }
+
+  /** Position in the journal of this node. */
+  get position(): Position {
+    return { epoch: this.#epoch, seq: this.#seq };
   }
 
   /** The message's id: node and position, unless the caller gave one. */
   get id(): string {
-    const { epoch, seq } = this.position;
-    return this.#givenId ?? messageId(this.#nodeId as NodeId, epoch, seq);
+    return this.#givenId ?? messageId(this.#nodeId as NodeId, this.#epoch, this.#seq);
   }
 
   toJSON(): { id: string; position: Position; duplicate: boolean } {

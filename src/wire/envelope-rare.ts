@@ -24,11 +24,9 @@ export type RareFields = {
   readonly replayOf?: string | undefined;
 };
 
-/** The rare fields as read, and the two constants that most messages leave at their default. */
+/** The rare fields as read. */
 export class RareValues {
   id: string | undefined = undefined;
-  contentType: string = CONTENT_TYPE_DEFAULT;
-  schemaVersion = 0;
   correlationId: string | undefined = undefined;
   causationId: string | undefined = undefined;
   traceparent: string | undefined = undefined;
@@ -40,21 +38,16 @@ export class RareValues {
 
   /** Reads the field if it is one of these, with the right wire type; else says false. */
   read(reader: ByteReader, tag: number): boolean {
-    if (tag === 0x38) {
-      this.schemaVersion = reader.uint32();
-      return true;
-    }
     if (tag === 0x6a) {
       this.headers ??= Object.create(null) as Record<string, string>;
       readHeader(reader, this.headers);
       return true;
     }
-    // Length-delimited, field 5 to 14, but not 7.
-    if ((tag & 7) !== 2 || tag < 0x2a || tag > 0x72 || tag === 0x3a) return false;
+    // Length-delimited, field 5 to 14, but not 6 and 7.
+    if ((tag & 7) !== 2 || tag < 0x2a || tag > 0x72 || tag === 0x32 || tag === 0x3a) return false;
     const text = reader.string();
     const value = text === "" ? undefined : text;
     if (tag === 0x2a) this.id = value;
-    else if (tag === 0x32) this.contentType = value ?? CONTENT_TYPE_DEFAULT;
     else if (tag === 0x42) this.correlationId = value;
     else if (tag === 0x4a) this.causationId = value;
     else if (tag === 0x52) this.traceparent = value;

@@ -150,6 +150,8 @@ export class EnvelopeView {
   #timeAt = -1;
   #payloadStart = 0;
   #payloadEnd = 0;
+  #contentType: string = CONTENT_TYPE_DEFAULT;
+  #schemaVersion = 0;
   #rare: RareValues | undefined = undefined;
 
   /** The envelope is `bytes` from `start` (default 0) to `end` (default: its length). */
@@ -191,12 +193,14 @@ export class EnvelopeView {
 
   /** "application/json" when absent. */
   get contentType(): string {
-    return this.#rareValues()?.contentType ?? CONTENT_TYPE_DEFAULT;
+    if (!this.#scanned) this.#scan();
+    return this.#contentType;
   }
 
   /** 0: none was declared. */
   get schemaVersion(): number {
-    return this.#rareValues()?.schemaVersion ?? 0;
+    if (!this.#scanned) this.#scan();
+    return this.#schemaVersion;
   }
 
   get correlationId(): string | undefined {
@@ -270,6 +274,10 @@ export class EnvelopeView {
         this.#timeAt = reader.fixed64At();
       } else if (tag === 0x10) {
         this.#kind = readKind(reader);
+      } else if (tag === 0x32) {
+        this.#contentType = readContentType(reader);
+      } else if (tag === 0x38) {
+        this.#schemaVersion = reader.uint32();
       } else {
         this.#rare ??= new RareValues();
         if (!this.#rare.read(reader, tag)) reader.skip(tag, KNOWN);
@@ -302,6 +310,26 @@ const checkedTextEnd = (reader: ByteReader): number => {
   if (!isAscii(reader.bytes, reader.position, end)) readText(reader.bytes, reader.position, end);
   return end;
 };
+
+/** Neighbours have the same one mostly: compared with the last, it costs no string. */
+const readContentType = (reader: ByteReader): string => {
+  const end = reader.end();
+  const { bytes, position } = reader;
+  reader.position = end;
+  const last = lastContentType;
+  if (end - position === last.length) {
+    let at = 0;
+    while (at < last.length && bytes[position + at] === last.charCodeAt(at)) at++;
+    if (at === last.length) return last;
+  }
+  const text = readText(bytes, position, end);
+  if (text === "") return CONTENT_TYPE_DEFAULT;
+  // Of ASCII a byte is a character; a long one is not worth keeping.
+  if (text.length === end - position && text.length <= 64) lastContentType = text;
+  return text;
+};
+
+let lastContentType: string = CONTENT_TYPE_DEFAULT;
 
 const readKind = (reader: ByteReader): EnvelopeKind => {
   const kind = reader.uint64();

@@ -72,8 +72,9 @@ export class ConsumerOpening {
 
   /** Handled: the ack leaves once the mark is durable. */
   ack(number: number, held: boolean): void {
+    const isFirst = this.#marked.length + this.#markedHeld.length === 0;
     (held ? this.#markedHeld : this.#marked).push(number);
-    this.#committer.dirty(this);
+    if (isFirst) this.#committer.dirty(this); // it stays so until `flush` takes them
   }
 
   /** Handled before, durably: the ack leaves with this turn. */

@@ -17,7 +17,7 @@ import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import { ConsumerOpening } from "./consumer-opening.ts";
 import { ConsumerSubscription } from "./consumer-subscription.ts";
 import { ForgottenRows } from "./forgotten-rows.ts";
-import { ASK_AFTER_MS, HeldOutput } from "./held-output.ts";
+import { ASK_AFTER_MS, type HeldId, HeldOutput } from "./held-output.ts";
 import { InboxRow } from "./inbox-row.ts";
 import type { Job } from "./job.ts";
 import type { JobHandler } from "./job-runner.ts";
@@ -210,9 +210,7 @@ export class Consumer implements ConsumerHost {
   commit(job: Job): boolean {
     const { opening, subscription, staged, stateWrites, epoch, seq } = job;
     const { inbox } = opening.inbox;
-    const { producer } = job;
-    const id = { producer, subscription: subscription.id, epoch, seq };
-    const renews = job.renews && this.held.isStale(id, opening.term);
+    const renews = job.renews && this.held.isStale(idOf(job), opening.term);
     if (inbox.isSettled(epoch, seq) && !renews) {
       // The producer's floor has passed it: another member's handling was accepted meanwhile.
       this.env.counters.count("inbox.duplicates");
@@ -222,7 +220,7 @@ export class Consumer implements ConsumerHost {
     if (!renews && !inbox.hasRoom(epoch, 0)) return false;
     const sends = staged !== undefined && staged.length > 0;
     if (sends && !this.#output.keep(job, staged)) return false;
-    if (renews && !sends) this.#output.discard(id);
+    if (renews && !sends) this.#output.discard(idOf(job));
     if (stateWrites !== undefined) this.state.apply(subscription.id, stateWrites);
     opening.inbox.mark(epoch, seq - job.skip, seq);
     if (opening.closed) this.#committer.dirty(opening.inbox);
@@ -333,3 +331,10 @@ export class Consumer implements ConsumerHost {
     }
   }
 }
+
+const idOf = ({ producer, subscription, epoch, seq }: Job): HeldId => ({
+  producer,
+  subscription: subscription.id,
+  epoch,
+  seq,
+});

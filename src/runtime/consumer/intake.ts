@@ -56,6 +56,8 @@ export class Intake {
   readonly #owner: IntakeOwner;
   /** Jobs that run although their session is over, by producer and position. */
   readonly #orphans = new Map<string, Job>();
+  /** Whose section is being taken; what is consumed meanwhile is looked at once, at its end. */
+  #receiving: ConsumerOpening | undefined;
 
   constructor(owner: IntakeOwner) {
     this.#owner = owner;
@@ -110,7 +112,8 @@ export class Intake {
     else opening.inHand--;
     const credit = volatile ? this.#volatileCredit : this.#credit;
     credit.onConsumed(opening, size);
-    if (!opening.closed && credit.needsUpdate(opening)) this.#owner.wake(opening);
+    if (opening === this.#receiving || opening.closed) return;
+    if (credit.needsUpdate(opening)) this.#owner.wake(opening);
   }
 
   /** Whether new limits are worth a frame. */
@@ -149,8 +152,12 @@ export class Intake {
   }
 
   receive(opening: ConsumerOpening, section: Section): void {
+    this.#receiving = opening;
     if (section.volatile) this.#receiveVolatile(opening, section);
     else this.#receiveDurable(opening, section);
+    this.#receiving = undefined;
+    const credit = section.volatile ? this.#volatileCredit : this.#credit;
+    if (!opening.closed && credit.needsUpdate(opening)) this.#owner.wake(opening);
   }
 
   #receiveVolatile(opening: ConsumerOpening, section: Section): void {
@@ -259,7 +266,9 @@ export class Intake {
       opening,
       number,
       volatile,
-      { epoch, seq: delivery.seq, skip: delivery.skip },
+      epoch,
+      delivery.seq,
+      delivery.skip,
       this.#isKeyed(delivery.keyHash) ? delivery.keyHash : -1,
       delivery.attempts,
       delivery.bytes,

@@ -38,7 +38,7 @@ export class Job {
   readonly end: number;
   state: JobState = "waiting";
   /** Attempts here before this one, that the producer does not know of. */
-  failed: FailedAttempt[] = [];
+  failed: FailedAttempt[] | undefined;
   /** It was handled here before, under another term: what that held is replaced. */
   renews = false;
   /** The term under which its key is this node's; 0: nobody owns it. */
@@ -62,7 +62,9 @@ export class Job {
     opening: ConsumerOpening,
     number: number,
     volatile: boolean,
-    position: { epoch: number; seq: number; skip: number },
+    epoch: number,
+    seq: number,
+    skip: number,
     keyHash: number,
     attempts: number,
     bytes: Uint8Array,
@@ -73,9 +75,9 @@ export class Job {
     this.opening = opening;
     this.number = number;
     this.volatile = volatile;
-    this.epoch = position.epoch;
-    this.seq = position.seq;
-    this.skip = position.skip;
+    this.epoch = epoch;
+    this.seq = seq;
+    this.skip = skip;
     this.keyHash = keyHash;
     this.attempts = attempts;
     this.bytes = bytes;
@@ -121,14 +123,15 @@ export class Job {
   /** The same message for its next attempt: nothing of this one, nor who still holds it, reaches that. */
   nextAttempt(): Job {
     const { subscription, opening, number, volatile, epoch, seq, skip, keyHash } = this;
-    const position = { epoch, seq, skip };
     const { attempts, bytes, start, end } = this;
     const next = new Job(
       subscription,
       opening,
       number,
       volatile,
-      position,
+      epoch,
+      seq,
+      skip,
       keyHash,
       attempts,
       bytes,

@@ -27,7 +27,7 @@ export type FailedAttempt = {
 type Tried = {
   readonly number: number;
   readonly attempts: number;
-  readonly failed: readonly FailedAttempt[];
+  readonly failed: readonly FailedAttempt[] | undefined;
 };
 
 const TEXT_MAX = 8_192;
@@ -39,7 +39,7 @@ export const nackOf = (job: Tried, how: NackReason, nowMs: number): Nack => ({
   errorMessage: "",
   ...how,
   reason: how.reason.slice(0, ERROR_TEXT_MAX),
-  earlier: how.outcome === "return" ? [] : job.failed.map((attempt) => told(attempt, nowMs)),
+  earlier: how.outcome === "return" ? [] : (job.failed ?? []).map((attempt) => told(attempt, nowMs)),
 });
 
 /** An attempt that is tried again in place: remembered with at most `max` errors in all. */

@@ -14,6 +14,8 @@ export class Batch {
   readonly late = new Set<CommitOwner>();
   readonly before: (() => void)[] = [];
   readonly waiters: DurableCallback[] = [];
+  /** Settles with the batch, once somebody asked for it. */
+  durable: Promise<void> | undefined;
 
   get rowCount(): number {
     return this.#rows.size;

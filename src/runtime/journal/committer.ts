@@ -112,6 +112,18 @@ export class Committer {
     this.#schedule();
   }
 
+  /** `onDurable` as a promise, the same one for everybody who asks while a batch gathers. */
+  durable(): Promise<void> {
+    const batch = this.#gathering;
+    batch.durable ??= new Promise((resolve, reject) => {
+      this.onDurable((error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+    return batch.durable;
+  }
+
   /** Tries again what failed; the runtime calls this from its timer while `failing`. */
   retryAfterFailure(): void {
     if (this.#failing) this.#schedule();
