@@ -3,7 +3,8 @@
  * never goes back to a smaller fence.
  *
  * Two members may overlap after something happened to members or links, until leases have run out and shards
- * have found their owners; never in a calm mesh, where members only join and leave. One member alone never
+ * have found their owners; never in a calm mesh, where members only join and leave, and where a key does not
+ * go to another member before its handler here has ended. One member alone never
  * does, but for a run that was given up after its time-out or its loss of the key. Two nodes on copies of one folder
  * are one member to all others, and each of them holds what it was told to. Of fences only the accepted
  * run of a message counts, which a history does not tell: some choice among its good ends has to fit.
@@ -53,9 +54,12 @@ const isExcused = (
   before: Run,
   run: Run,
 ): boolean => {
-  if (["revoked", "surrendered", "running"].includes(before.outcome)) return true;
-  if (before.member === run.member) return before.life !== run.life;
-  if (history.isCalm) return false;
+  if (before.outcome === "revoked" || before.outcome === "running") return true;
+  if (before.member === run.member) {
+    return before.outcome === "surrendered" || before.life !== run.life;
+  }
+  if (history.isCalm) return false; // nor is a key taken from whoever still handles it
+  if (before.outcome === "surrendered") return true;
   const last = lastUpTo(changes, run.startMs);
   return last !== undefined && last >= before.startMs - STABLE_AFTER_MS;
 };
