@@ -243,7 +243,7 @@ export class Publisher {
     if (seen !== undefined) {
       const { position } = seen;
       const receipt = new Receipt(nodeId, position.epoch, position.seq, seen.id, true);
-      return this.#journal.durable().then(() => receipt);
+      return this.#durable(receipt);
     }
     const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
     const seq = this.#producer.accept(outgoing, false);
@@ -254,6 +254,10 @@ export class Publisher {
         if (error !== undefined) undo();
       });
     }
+    return this.#durable(receipt);
+  }
+
+  #durable(receipt: Receipt): Promise<Receipt> {
     return this.#journal.durable().then(() => receipt);
   }
 

@@ -7,11 +7,8 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     promise: "G1",
     does: "resolves publish and send before the message is on disk",
     file: "src/mesh/publisher.ts",
-    anchor: `  #durable(receipt: Receipt, undo: (() => void) | undefined): Promise<Receipt> {
-    return new Promise((resolve, reject) => {`,
-    replacement: `  #durable(receipt: Receipt, undo: (() => void) | undefined): Promise<Receipt> {
-    return new Promise((resolve, reject) => {
-      resolve(receipt);`,
+    anchor: "return this.#journal.durable().then(() => receipt);",
+    replacement: "return Promise.resolve(receipt);",
     caughtBy: { by: "simulation", checks: ["C10"] },
   },
   {
