@@ -258,7 +258,7 @@ export class Publisher {
   }
 
   #durable(receipt: Receipt): Promise<Receipt> {
-    return this.#journal.durable().then(() => receipt);
+    return this.#journal.committer.durable().then(() => receipt);
   }
 
   #appendMany(
@@ -272,7 +272,7 @@ export class Publisher {
     const { epoch, nodeId } = this.#journal;
     const first = this.#producer.acceptMany(messages, false);
     const receipts = messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined));
-    return this.#journal.durable().then(() => receipts);
+    return this.#journal.committer.durable().then(() => receipts);
   }
 
   /** The call waits for those before it of its key, for its validation, and for room. */

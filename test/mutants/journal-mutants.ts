@@ -7,7 +7,7 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     promise: "G1",
     does: "resolves publish and send before the message is on disk",
     file: "src/mesh/publisher.ts",
-    anchor: "return this.#journal.durable().then(() => receipt);",
+    anchor: "return this.#journal.committer.durable().then(() => receipt);",
     replacement: "return Promise.resolve(receipt);",
     caughtBy: { by: "simulation", checks: ["C10"] },
   },

@@ -305,8 +305,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     const fields = { subscription: this.id, attempt: job.attempts, delayMs, message };
     this.env.logger.debug("handler failed", fields);
     const failed = { name, message, atMs: this.env.clock.monotonicMs() };
-    job.failed ??= [];
-    remember(job.failed, failed, this.env.limits.deadLetterErrorsMax);
+    remember(job, failed, this.env.limits.deadLetterErrorsMax);
     this.#runner.again(job, delayMs);
   }
 

@@ -39,11 +39,18 @@ export const nackOf = (job: Tried, how: NackReason, nowMs: number): Nack => ({
   errorMessage: "",
   ...how,
   reason: how.reason.slice(0, ERROR_TEXT_MAX),
-  earlier: how.outcome === "return" ? [] : (job.failed ?? []).map((attempt) => told(attempt, nowMs)),
+  earlier:
+    how.outcome === "return" ? [] : (job.failed ?? []).map((attempt) => told(attempt, nowMs)),
 });
 
 /** An attempt that is tried again in place: remembered with at most `max` errors in all. */
-export const remember = (failed: FailedAttempt[], attempt: FailedAttempt, max: number): void => {
+export const remember = (
+  job: { failed: FailedAttempt[] | undefined },
+  attempt: FailedAttempt,
+  max: number,
+): void => {
+  job.failed ??= [];
+  const { failed } = job;
   failed.push(attempt);
   let chars = failed.reduce((sum, one) => sum + lengthOf(one), 0);
   // The last attempt of all is told apart from these.

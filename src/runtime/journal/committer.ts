@@ -112,7 +112,7 @@ export class Committer {
     this.#schedule();
   }
 
-  /** `onDurable` as a promise, the same one for everybody who asks while a batch gathers. */
+  /** `onDurable` as a promise, one for all who ask while a batch gathers: what hangs on it costs less than one each. */
   durable(): Promise<void> {
     const batch = this.#gathering;
     batch.durable ??= new Promise((resolve, reject) => {

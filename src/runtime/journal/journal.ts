@@ -196,11 +196,6 @@ export class Journal {
     this.committer.onDurable(fn);
   }
 
-  /** The same as a promise, one for all that gathers: what hangs on it costs less than one of its own. */
-  durable(): Promise<void> {
-    return this.committer.durable();
-  }
-
   /** Room for a user message of so many bytes (of envelope), with nobody waiting before it. */
   hasRoom(bytes: number): boolean {
     return this.accepting && this.#room.hasRoom(bytes + RECORD_OVERHEAD);

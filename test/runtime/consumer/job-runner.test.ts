@@ -24,10 +24,9 @@ const setUp = (timeoutMs: number) => {
   const runner = new JobRunner(env, limits, () => new Promise((end) => void ends.push(end)), owner);
   const job = (number: number): Job => {
     const subscription = { id: "subscription", spec: { stateful: false, alone: false } };
-    const position = { epoch: 1, seq: number, skip: 0 };
     const bytes = new Uint8Array(0);
     const opening = {} as ConsumerOpening;
-    return new Job(subscription, opening, number, false, position, -1, 0, bytes, 0, 0);
+    return new Job(subscription, opening, number, false, 1, number, 0, -1, 0, bytes, 0, 0);
   };
   return { clock, runner, ends, job };
 };
