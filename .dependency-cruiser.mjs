@@ -168,7 +168,7 @@ export default {
       "patterns-import-the-public-api",
       "patterns, admin and cli stand on what users hold",
       "^src/(patterns|admin|cli)/",
-      "^src/(patterns/|admin/|cli/|mesh/|contract/|ports/|errors\\.ts$|index\\.ts$)",
+      "^src/(patterns/|admin/|cli/|mesh/|contract/|ports/|errors\\.ts$|index\\.ts$|security/index\\.ts$)",
     ),
     layer(
       "testing-imports-downward",

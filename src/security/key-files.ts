@@ -162,7 +162,8 @@ const writeSynced = (path: string, content: string | Uint8Array): void => {
   }
 };
 
-const syncFolder = (path: string): void => {
+/** What was made, linked or renamed in it stays so after a power cut. */
+export const syncFolder = (path: string): void => {
   if (!HAS_MODES) return;
   const fd = openSync(path, "r");
   try {

@@ -54,8 +54,6 @@ export const SECRET_BYTES = 32;
 export type IssuerPlace = {
   /** "host:port". */
   readonly address: string;
-  /** SHA-256 of the issuer's key (SPKI), base64url. */
-  readonly fingerprint: string;
 };
 
 /** What is in a folder, verified but for time and revocation. */
@@ -181,10 +179,8 @@ const readIssuerPlace = (folder: string): IssuerPlace | undefined => {
   if (!hasFile(path)) return undefined;
   try {
     const value = JSON.parse(text(folder, FILES.issuer, "public")) as Partial<IssuerPlace>;
-    const { address, fingerprint } = value;
-    if (typeof address === "string" && typeof fingerprint === "string") {
-      return { address, fingerprint };
-    }
+    const { address } = value;
+    if (typeof address === "string") return { address };
   } catch {
     // Told below, with the file's name.
   }

@@ -25,6 +25,7 @@ import { curveKeysOf, publicKeyOf, z85 } from "./identity-key.ts";
 import { keysError } from "./key-files.ts";
 import { folderMark, type NodeKeys, readNodeKeys, replaceTrust } from "./keys-folder.ts";
 import { toPem } from "./pem.ts";
+import { Renewal } from "./renewal.ts";
 import {
   isSignedByOneOf,
   RevokedIndex,
@@ -60,6 +61,7 @@ export class LoadedSecurity implements Security {
   #trust: Trust;
   #mark: string;
   #context: SecurityContext | undefined;
+  #renewal: Renewal | undefined;
   #timer: ReturnType<SecurityContext["clock"]["setTimer"]> | undefined;
 
   constructor(folder: string, keys: NodeKeys, nowMs: number) {
@@ -87,6 +89,7 @@ export class LoadedSecurity implements Security {
   start(context: SecurityContext): void {
     this.#context = context;
     this.#audit.start(context);
+    this.#renewal = new Renewal(this.#folder, context);
     this.#plan();
   }
 
@@ -95,6 +98,7 @@ export class LoadedSecurity implements Security {
     this.#timer = undefined;
     this.#context = undefined;
     this.#listeners.clear();
+    await this.#renewal?.stop();
   }
 
   tls(): { cert: string; key: string; ca: readonly string[] } {
@@ -249,6 +253,7 @@ export class LoadedSecurity implements Security {
     if (context === undefined) return;
     this.#timer = context.clock.setTimer(LOOK_MS, () => {
       this.reload();
+      this.#renewal?.look(this.self, this.#keys.issuer !== undefined, () => this.reload());
       this.#plan();
     });
   }
