@@ -156,8 +156,8 @@ export class LoadedSecurity implements Security {
     if (signed.revocations.number <= this.#revoked.revocations.number) return "old";
     if (!isSignedByOneOf(signed, this.#trust.authorities)) return "refused";
     try {
+      // The mark stays: what else was replaced meanwhile is found at the next look.
       replaceTrust(this.#folder, signed);
-      this.#mark = folderMark(this.#folder);
     } catch (error) {
       // It holds all the same; after a restart it will be heard of again.
       this.#context?.logger.warn("the revocation list could not be written", { error });

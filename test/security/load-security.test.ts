@@ -181,6 +181,18 @@ describe("a node's security", () => {
     expect(orders.tls().cert).toBe(readFileSync(join(folder, "node.crt"), "latin1"));
   });
 
+  it("takes a certificate that was renewed just before a list was heard", () => {
+    const folder = world.issue();
+    const orders = loadSecurity(folder);
+    const { serial } = orders.self;
+    renewKeys(world.authority, folder);
+    revoke(world.authority, { serial: "22".repeat(16) });
+    expect(orders.learnRevocations(world.authority.trust.revoked.bytes)).toBe("new");
+    expect(orders.reload()).toBe(true);
+    expect(orders.self.serial).not.toBe(serial);
+    expect(orders.reload()).toBe(false);
+  });
+
   it("keeps what works when what is on the disk does not", () => {
     const folder = world.issue();
     const orders = loadSecurity(folder);
