@@ -1,5 +1,5 @@
 /**
- * One run of the bench: its children, its temporary folders, its pace. Whatever happens, `end` leaves
+ * One run of the bench: its children, its brokers, its temporary folders, its pace. Whatever happens, `end` leaves
  * neither processes nor files behind.
  */
 import { randomUUID } from "node:crypto";
@@ -8,14 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BenchFlags } from "./bench-flags.ts";
 import { Child } from "./child.ts";
+import { Servers } from "./servers/servers.ts";
 
 /** File system type of memory that looks like a disk (statfs(2)). */
 const TMPFS = 0x0102_1994;
 
 export class Bench {
   readonly flags: BenchFlags;
+  readonly servers: Servers;
   readonly #children = new Set<Child>();
   readonly #root: string;
+  readonly #startMs = performance.now();
   #folders = 0;
 
   constructor(flags: BenchFlags) {
@@ -23,6 +26,11 @@ export class Bench {
     // What is called durable must reach a disk.
     const base = statfsSync(tmpdir()).type === TMPFS ? process.cwd() : tmpdir();
     this.#root = mkdtempSync(join(base, "meshbus-bench-"));
+    this.servers = new Servers(
+      flags.brokers,
+      () => this.folder(),
+      () => this.start("server-keeper"),
+    );
   }
 
   /** A number of rounds or messages: less of it when the run is quick. */
@@ -41,7 +49,8 @@ export class Bench {
   }
 
   progress(line: string): void {
-    process.stderr.write(`${line}\n`);
+    const seconds = ((performance.now() - this.#startMs) / 1_000).toFixed(0).padStart(4);
+    process.stderr.write(`${seconds} s  ${line}\n`);
   }
 
   async start(name: string): Promise<Child> {
@@ -54,8 +63,14 @@ export class Bench {
     return child;
   }
 
+  /** Ends the brokers in order; `end` follows. */
+  async close(): Promise<void> {
+    await this.servers.stop();
+  }
+
   /** Kills what still runs and removes the folders. */
   end(): void {
+    this.servers.kill();
     for (const child of this.#children) child.kill();
     rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -4,78 +4,110 @@
  */
 import type { Bench } from "./bench.ts";
 import type { Row } from "./row.ts";
+import type { Missing } from "./servers/servers.ts";
 import { median, rounded } from "./statistics.ts";
 
 export type Figures = Readonly<Record<string, number>>;
 
-/** An open pair of processes. */
+/** What is measured in a turn: one row for each system and case. */
+export type Case = {
+  readonly payloadBytes: number;
+  /** What tells this case from others of the same payload. */
+  readonly level?: string;
+};
+
+/** An open pair of processes, or more of them. */
 export type Pair = {
-  round(round: number, warmUp: boolean): Promise<Figures>;
+  round(round: number, warmUp: boolean, what: Case): Promise<Figures>;
   close(): Promise<void>;
 };
 
 export type Contender = {
   readonly system: string;
   readonly codec?: "json";
+  readonly ack?: string;
   /** The others are compared with it; so they are with each "raw-" system. */
   readonly isBaseline?: boolean;
   /** Settings worth knowing, for the row. */
   readonly settings?: Readonly<Record<string, number | string>>;
-  open(): Promise<Pair>;
+  /** Why it cannot take part in a case. */
+  lacks?(what: Case): string | undefined;
+  open(): Promise<Pair | Missing>;
 };
 
 export type Comparison = {
   readonly scenario: string;
-  readonly payloadBytes: number;
+  readonly cases: readonly Case[];
   readonly rounds: number;
   readonly contenders: readonly Contender[];
   /** Figures that are summed over rounds; of the others the median counts. */
   readonly summed: readonly string[];
-  /** The figure that is compared with the raw systems, or other baselines. */
+  /** The figure that is compared with the raw systems, or other baselines, and of which meshbus's ratio is told. */
   readonly compared: string;
+  /** The system whose ratio to each other is told, if not "meshbus". */
+  readonly subject?: string;
 };
 
 type Entrant = {
   readonly contender: Contender;
-  readonly rounds: Figures[];
+  /** By case. */
+  readonly rounds: Map<Case, Figures[]>;
   pair: Pair | undefined;
   failed: string | undefined;
+  missing: string | undefined;
 };
 
 export const compare = async (bench: Bench, comparison: Comparison): Promise<Row[]> => {
-  const { scenario, rounds, contenders } = comparison;
-  const entrants: Entrant[] = contenders.map((contender) => ({
-    contender,
-    rounds: [],
-    pair: undefined,
-    failed: undefined,
-  }));
-  for (const entrant of entrants) {
-    await attempt(entrant, async () => {
-      entrant.pair = await entrant.contender.open();
-      await entrant.pair.round(0, true);
-    });
-  }
+  const { scenario, cases, rounds, contenders } = comparison;
+  const entrants = contenders.map((contender): Entrant => {
+    const byCase = new Map(cases.map((what) => [what, [] as Figures[]]));
+    return { contender, rounds: byCase, pair: undefined, failed: undefined, missing: undefined };
+  });
+  for (const entrant of entrants) await open(bench, comparison, entrant);
   for (let round = 1; round <= rounds; round++) {
-    for (let turn = 0; turn < entrants.length; turn++) {
-      // Each goes first, second... in turn.
-      const entrant = entrants[(turn + round) % entrants.length] as Entrant;
-      await attempt(entrant, async () => {
-        const figures = await (entrant.pair as Pair).round(round, false);
-        entrant.rounds.push(figures);
-        const shown = Object.entries(figures).map(
-          ([name, value]) => `${name}=${rounded(value, 1)}`,
-        );
-        bench.progress(`${scenario} ${entrant.contender.system} ${round}: ${shown.join(" ")}`);
-      });
+    for (const what of cases) {
+      for (let turn = 0; turn < entrants.length; turn++) {
+        // Each goes first, second... in turn.
+        const entrant = entrants[(turn + round) % entrants.length] as Entrant;
+        await attempt(entrant, async () => {
+          if (entrant.contender.lacks?.(what) !== undefined) return;
+          const figures = await (entrant.pair as Pair).round(round, false, what);
+          entrant.rounds.get(what)?.push(figures);
+          const shown = Object.entries(figures).map(
+            ([name, value]) => `${name}=${rounded(value, 1)}`,
+          );
+          const name = `${scenario} ${entrant.contender.system} ${what.level ?? what.payloadBytes}`;
+          bench.progress(`${name} ${round}/${rounds}: ${shown.slice(0, 4).join(" ")}`);
+        });
+      }
     }
   }
   for (const { pair } of entrants) await pair?.close();
-  return entrants.map((entrant) => rowOf(comparison, entrant, entrants));
+  return cases.flatMap((what) =>
+    entrants.map((entrant) => rowOf(comparison, what, entrant, entrants)),
+  );
+};
+
+const open = async (bench: Bench, comparison: Comparison, entrant: Entrant): Promise<void> => {
+  await attempt(entrant, async () => {
+    const opened = await entrant.contender.open();
+    if ("missing" in opened) {
+      entrant.missing = opened.missing;
+      bench.progress(`${comparison.scenario} ${entrant.contender.system}: ${opened.missing}`);
+      return;
+    }
+    entrant.pair = opened;
+    for (const what of comparison.cases) {
+      if (entrant.contender.lacks?.(what) === undefined) await opened.round(0, true, what);
+    }
+  });
+  if (entrant.failed !== undefined) {
+    bench.progress(`${comparison.scenario} ${entrant.contender.system} failed: ${entrant.failed}`);
+  }
 };
 
 const attempt = async (entrant: Entrant, work: () => Promise<void>): Promise<void> => {
-  if (entrant.failed !== undefined) return;
+  if (entrant.failed !== undefined || entrant.missing !== undefined) return;
   try {
     await work();
   } catch (error) {
@@ -83,36 +115,65 @@ const attempt = async (entrant: Entrant, work: () => Promise<void>): Promise<voi
   }
 };
 
-const rowOf = (comparison: Comparison, entrant: Entrant, entrants: readonly Entrant[]): Row => {
-  const { scenario, payloadBytes, summed, compared } = comparison;
-  const { contender, rounds, failed } = entrant;
+const rowOf = (
+  comparison: Comparison,
+  what: Case,
+  entrant: Entrant,
+  entrants: readonly Entrant[],
+): Row => {
+  const { contender, failed } = entrant;
+  const { system, codec, ack, settings } = contender;
+  const rounds = entrant.rounds.get(what) as readonly Figures[];
+  const missing = entrant.missing ?? contender.lacks?.(what);
+  const figures = missing === undefined ? figuresOf(comparison, what, entrant, entrants) : {};
+  return {
+    scenario: comparison.scenario,
+    system,
+    ...what,
+    ...(codec === undefined ? {} : { codec }),
+    ...(ack === undefined ? {} : { ack }),
+    ...figures,
+    ...(missing === undefined ? { rounds: rounds.length, ...settings } : { missing }),
+    ...(failed === undefined ? {} : { failed }),
+  };
+};
+
+const figuresOf = (
+  { summed, compared, subject = "meshbus" }: Comparison,
+  what: Case,
+  entrant: Entrant,
+  entrants: readonly Entrant[],
+): Record<string, number> => {
+  const rounds = entrant.rounds.get(what) as readonly Figures[];
   const figures: Record<string, number> = {};
   for (const name of Object.keys(rounds[0] ?? {})) {
     const values = rounds.map((figure) => figure[name] as number);
     figures[name] = summed.includes(name)
       ? values.reduce((sum, value) => sum + value, 0)
       : rounded(median(values), 1);
+    if (name !== compared) continue;
+    figures[`${name}Min`] = rounded(Math.min(...values), 1);
+    figures[`${name}Max`] = rounded(Math.max(...values), 1);
   }
-  for (const other of entrants) {
-    const { system, isBaseline = system.startsWith("raw-") } = other.contender;
-    if (!isBaseline || system === contender.system) continue;
-    const ratios = rounds.flatMap((figure, round) => {
-      const theirs = other.rounds[round]?.[compared];
+  const ratio = (of: readonly Figures[], to: readonly Figures[]): number | undefined => {
+    const ratios = of.flatMap((figure, round) => {
+      const theirs = to[round]?.[compared];
       return theirs === undefined ? [] : [(figure[compared] as number) / theirs];
     });
-    if (ratios.length > 0) figures[ratioName(system)] = rounded(median(ratios), 3);
-  }
-  const { system, codec, settings } = contender;
-  return {
-    scenario,
-    system,
-    payloadBytes,
-    ...(codec === undefined ? {} : { codec }),
-    ...figures,
-    rounds: rounds.length,
-    ...settings,
-    ...(failed === undefined ? {} : { failed }),
+    return ratios.length === 0 ? undefined : rounded(median(ratios), 3);
   };
+  const { system } = entrant.contender;
+  for (const other of entrants) {
+    const theirs = other.rounds.get(what) as readonly Figures[];
+    const name = other.contender.system;
+    const { isBaseline = name.startsWith("raw-") } = other.contender;
+    if (name === system) continue;
+    const toThem = isBaseline ? ratio(rounds, theirs) : undefined;
+    if (toThem !== undefined) figures[ratioName(name)] = toThem;
+    const toUs = name === subject ? ratio(theirs, rounds) : undefined;
+    if (toUs !== undefined) figures.meshbusRatio = toUs;
+  }
+  return figures;
 };
 
 /** "raw-zeromq" -> "ratioToRawZeromq" */

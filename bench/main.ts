@@ -5,30 +5,38 @@
  * stderr. docs/benchmarks.md says what each scenario measures.
  */
 import { readdirSync } from "node:fs";
-import { availableParallelism, cpus, loadavg } from "node:os";
 import { Bench } from "./bench.ts";
 import { type BenchFlags, readFlags, type ScenarioName, USAGE } from "./bench-flags.ts";
+import { judged } from "./goals.ts";
+import { machineNow } from "./machine.ts";
 import type { Row } from "./row.ts";
 import { backlog } from "./scenarios/backlog.ts";
 import { failOver } from "./scenarios/fail-over.ts";
+import { fanOut } from "./scenarios/fan-out.ts";
 import { firstReply } from "./scenarios/first-reply.ts";
 import { idle } from "./scenarios/idle.ts";
 import { plannedLeave } from "./scenarios/planned-leave.ts";
-import { rtt } from "./scenarios/rtt.ts";
+import { rtt, rttLoad } from "./scenarios/rtt.ts";
+import { serverFailOver } from "./scenarios/server-fail-over.ts";
 import { sharded } from "./scenarios/sharded.ts";
 import { throughputDurable, throughputEmit } from "./scenarios/throughput.ts";
-import { tableOf } from "./table.ts";
+import { workQueue } from "./scenarios/work-queue.ts";
+import { textOf } from "./table.ts";
 
 const RUN: Readonly<Record<ScenarioName, (bench: Bench) => Promise<Row[]>>> = {
   rtt,
+  "rtt-load": rttLoad,
   "throughput-emit": throughputEmit,
   "throughput-durable": throughputDurable,
+  "fan-out": fanOut,
+  "work-queue": workQueue,
+  sharded,
   "first-reply": firstReply,
   backlog,
   idle,
   "fail-over": failOver,
+  "server-fail-over": serverFailOver,
   "planned-leave": plannedLeave,
-  sharded,
 };
 
 const run = async (flags: BenchFlags): Promise<boolean> => {
@@ -39,21 +47,28 @@ const run = async (flags: BenchFlags): Promise<boolean> => {
   };
   process.once("SIGINT", interrupted);
   process.once("SIGTERM", interrupted);
-  const results: Row[] = [];
-  const load = loadavg().map((value) => Number(value.toFixed(2)));
+  const machine = machineNow();
+  const rows: Row[] = [];
   try {
-    for (const name of flags.only) results.push(...(await RUN[name](bench)));
+    for (const name of flags.only) rows.push(...(await RUN[name](bench)));
+    await bench.close();
   } finally {
     bench.end();
   }
-  const table = tableOf(results);
+  const results = judged(rows);
+  const missing = missingOf(results);
+  const table = textOf(results);
   if (flags.json) process.stderr.write(table);
   else process.stdout.write(table);
-  const cpu = cpus()[0]?.model ?? "unknown";
-  const machine = { node: process.version, cpu, cores: availableParallelism(), load };
-  if (flags.json) console.log(JSON.stringify({ results, quick: flags.quick, machine }));
+  if (flags.json) console.log(JSON.stringify({ results, missing, quick: flags.quick, machine }));
   return results.every(({ failed }) => failed === undefined);
 };
+
+/** What was not measured, and why: "scenario: system: reason". */
+const missingOf = (rows: readonly Row[]): readonly string[] =>
+  rows.flatMap(({ scenario, system, missing }) =>
+    missing === undefined ? [] : [`${scenario}: ${system}: ${missing}`],
+  );
 
 const listMicro = (): void => {
   const files = readdirSync(new URL("./micro/", import.meta.url));

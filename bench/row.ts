@@ -4,7 +4,17 @@ export type Row = {
   readonly system: string;
   readonly payloadBytes: number;
   readonly codec?: "json";
-  /** Why there are no figures. */
+  /** What the figures were confirmed by. */
+  readonly ack?: string;
+  /** Why there are no figures although it was tried. */
   readonly failed?: string;
+  /** Why it was not tried. */
+  readonly missing?: string;
+  /** What was lost or out of order: the figures are no result. */
+  readonly noResult?: string;
+  /** What is asked of the comparison with this system, or of meshbus itself; what it was; whether it holds. */
+  readonly goal?: string;
+  readonly measured?: string;
+  readonly met?: boolean;
   readonly [figure: string]: number | string | boolean | undefined;
 };

@@ -3,8 +3,8 @@
  * member did is known but for its last turn.
  */
 import { createNode, type MeshNode } from "meshbus";
-import { nowNs } from "./arrivals.ts";
 import { GROUP, Keyed, readKeyed } from "./keyed-payload.ts";
+import { nowNs } from "./process-time.ts";
 import { serve, tell } from "./serve.ts";
 
 export type MemberOpen = {

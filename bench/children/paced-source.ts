@@ -1,7 +1,7 @@
 /** Publishes keyed messages at a steady rate, open loop: each has a due time, however late the process is. */
 import { createNode, type MeshNode } from "meshbus";
-import { nowNs } from "./arrivals.ts";
 import { GROUP, Keyed, writeKeyed } from "./keyed-payload.ts";
+import { nowNs } from "./process-time.ts";
 import { serve } from "./serve.ts";
 
 export type Pace = { readonly perSecond: number; readonly keys: number };

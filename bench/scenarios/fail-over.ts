@@ -8,13 +8,15 @@
 import { BeginLog } from "../begin-log.ts";
 import type { Bench } from "../bench.ts";
 import type { Child } from "../child.ts";
-import { nowNs } from "../children/arrivals.ts";
 import type { MemberOpen } from "../children/group-member.ts";
 import type { Pace } from "../children/paced-source.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
+import { nowNs } from "../children/process-time.ts";
 import { startMember } from "../group-process.ts";
 import type { Row } from "../row.ts";
 import { quantile, rounded } from "../statistics.ts";
+import { ackOf } from "../systems.ts";
+import { sharedFailOver } from "./shared-fail-over.ts";
 
 const MEMBERS = 3;
 const PACE: Pace = { perSecond: 2_000, keys: 256 };
@@ -26,9 +28,22 @@ const AFTER_KILL_MS = 3_000;
 type Place = { readonly name: string; readonly open: MemberOpen; child: Child };
 type Kill = { readonly victim: string; readonly atUs: number };
 
-export const failOver = async (bench: Bench): Promise<Row[]> => {
-  const kills = bench.pick(50, 8);
-  const head = { scenario: "fail-over", system: "meshbus", payloadBytes: PAYLOAD_BYTES, kills };
+export const failOver = async (bench: Bench): Promise<Row[]> => [
+  ...(bench.flags.systems.includes("meshbus") ? await keyed(bench) : []),
+  ...(await sharedFailOver(bench)),
+];
+
+const keyed = async (bench: Bench): Promise<Row[]> => {
+  const kills = bench.pick(20, 5);
+  const ack = ackOf("meshbus", "durable");
+  const head = {
+    scenario: "fail-over",
+    system: "meshbus",
+    payloadBytes: PAYLOAD_BYTES,
+    ack,
+    order: "key",
+    kills,
+  };
   const settings = { members: MEMBERS, ...PACE, handleMs: HANDLE_MS };
   try {
     return [{ ...head, ...(await measure(bench, kills)), ...settings }];

@@ -8,6 +8,7 @@ const DEADLINE_MS = 20_000;
 const REST_MS = 2_000;
 
 export const idle = async (bench: Bench): Promise<Row[]> => {
+  if (!bench.flags.systems.includes("meshbus")) return [];
   const head = { scenario: "idle", system: "meshbus", payloadBytes: 0 };
   const over: number[] = [];
   const anon: number[] = [];

@@ -6,9 +6,9 @@
  */
 import { BeginLog } from "../begin-log.ts";
 import type { Bench } from "../bench.ts";
-import { nowNs } from "../children/arrivals.ts";
 import type { Pace } from "../children/paced-source.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
+import { nowNs } from "../children/process-time.ts";
 import { startMember } from "../group-process.ts";
 import type { Row } from "../row.ts";
 import { quantile, rounded } from "../statistics.ts";
@@ -22,7 +22,8 @@ const BEFORE_MS = 50;
 type Change = { readonly kind: "leave" | "join"; readonly fromUs: number; readonly toUs: number };
 
 export const plannedLeave = async (bench: Bench): Promise<Row[]> => {
-  const rounds = bench.pick(10, 3);
+  if (!bench.flags.systems.includes("meshbus")) return [];
+  const rounds = bench.pick(6, 2);
   const head = { scenario: "planned-leave", system: "meshbus", payloadBytes: PAYLOAD_BYTES };
   const settings = { rounds, members: MEMBERS, ...PACE };
   try {

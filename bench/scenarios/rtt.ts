@@ -1,51 +1,126 @@
-/** Sequential request round trips with a payload of 128 bytes each way. */
+/** Request round trips: one at a time, and at a steady rate that does not wait for answers. */
 import type { Bench } from "../bench.ts";
+import type { Loaded, RoundTrips } from "../children/asking.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
-import type { RoundTrips } from "../children/quantiles.ts";
-import type { Scheme } from "../children/transports-of.ts";
-import { type Contender, compare, type Pair } from "../compare.ts";
+import { type Case, compare, type Pair } from "../compare.ts";
+import { contendersOf, type Ground } from "../contenders.ts";
 import type { Row } from "../row.ts";
+import { median } from "../statistics.ts";
+import type { SystemName } from "../systems.ts";
 
-const OPEN_MS = 20_000;
+const OPEN_MS = 30_000;
 const ROUND_MS = 60_000;
+const PAYLOADS = [16, PAYLOAD_BYTES, 1_024, 65_536] as const;
+const SYSTEMS: readonly SystemName[] = [
+  "meshbus",
+  "meshbus-json",
+  "meshbus-stream",
+  "meshbus-zeromq",
+  "meshbus-grpc",
+  "raw-zeromq",
+  "raw-tcp",
+  "nats",
+  "rabbitmq",
+  "redis",
+  "mosquitto",
+  "moleculer",
+  "cote",
+  "grpc",
+];
+
+const LOADED: readonly SystemName[] = ["nats", ...SYSTEMS.filter((name) => name !== "nats")];
 
 export const rtt = (bench: Bench): Promise<Row[]> => {
-  const count = bench.pick(8_000, 3_000);
-  const contender = (system: string, child: string, how: Asking = {}): Contender => ({
-    system,
-    ...(how.codec === undefined ? {} : { codec: how.codec }),
-    open: () => openPair(bench, child, how, count),
-  });
+  const count = bench.pick(3_000, 2_000);
+  const payloads = bench.flags.quick ? [PAYLOAD_BYTES] : PAYLOADS;
   return compare(bench, {
     scenario: "rtt",
-    payloadBytes: PAYLOAD_BYTES,
-    rounds: bench.pick(7, 3),
+    cases: payloads.map((payloadBytes) => ({ payloadBytes })),
+    rounds: bench.pick(5, 3),
     summed: [],
     compared: "p50Us",
-    contenders: [
-      contender("meshbus", "rtt-meshbus"),
-      contender("meshbus-json", "rtt-meshbus", { codec: "json" }),
-      contender("meshbus-zeromq", "rtt-meshbus", { scheme: "zmq" }),
-      contender("meshbus-grpc", "rtt-meshbus", { scheme: "grpc" }),
-      contender("raw-zeromq", "rtt-zeromq"),
-      contender("raw-tcp", "rtt-tcp"),
-    ],
+    contenders: contendersOf(bench, "request", SYSTEMS, [], async (ground) => {
+      const { asking, close } = await openAsking(bench, ground);
+      return {
+        round: (_round, warmUp, { payloadBytes }) => {
+          const share = payloadBytes > 4_096 ? 4 : 1;
+          const run = { count: Math.ceil((warmUp ? 2 * count : count) / share), payloadBytes };
+          return asking.call<RoundTrips>("ask", run, ROUND_MS);
+        },
+        close,
+      };
+    }),
   });
 };
 
-/** `scheme`: the transport; default the best both sides have. */
-type Asking = { readonly codec?: "json"; readonly scheme?: Scheme };
+/**
+ * Shares of what each system did at most, and one rate for all: half of what NATS did, the slowest of the
+ * systems that a goal names for this. Without it, that rate is not measured.
+ */
+const SHARES = { "20%": 0.2, "50%": 0.5, "80%": 0.8, "same rate": 0.5 } as const;
+type Level = keyof typeof SHARES;
+const AT_ONCE = 64;
+const CAPACITY_ROUNDS = 3;
 
-const openPair = async (bench: Bench, name: string, how: Asking, count: number): Promise<Pair> => {
-  const { codec = "bytes", scheme } = how;
-  const mesh = bench.mesh();
-  const answering = await bench.start(name);
-  const asking = await bench.start(name);
-  const address = await answering.call("answer", { mesh, scheme }, OPEN_MS);
-  await asking.call("open", { mesh, scheme, address }, OPEN_MS);
+export const rttLoad = (bench: Bench): Promise<Row[]> => {
+  const levels: readonly Level[] = bench.flags.quick
+    ? ["50%", "same rate"]
+    : ["20%", "50%", "80%", "same rate"];
+  const seconds = bench.pick(1, 0.5);
+  const capacities = new Map<SystemName, number>();
+  return compare(bench, {
+    scenario: "rtt-load",
+    cases: levels.map((level): Case => ({ payloadBytes: PAYLOAD_BYTES, level })),
+    rounds: bench.pick(5, 3),
+    summed: ["asked", "lost"],
+    compared: "p999Us",
+    // What the rate for all is taken from comes first.
+    contenders: contendersOf(bench, "request", LOADED, [], async (ground) => {
+      const { asking, close } = await openAsking(bench, ground);
+      const { system } = ground;
+      capacities.set(system, await capacityOf(bench, asking, PAYLOAD_BYTES));
+      return {
+        round: async (_round, warmUp, { payloadBytes, level }) => {
+          const own = capacities.get(system) as number;
+          const of = level === "same rate" ? (capacities.get("nats") ?? own) : own;
+          const perSecond = Math.round(of * SHARES[level as Level]);
+          const run = { perSecond, seconds: warmUp ? seconds / 2 : seconds, payloadBytes };
+          const loaded = await asking.call<Loaded>("load", run, ROUND_MS);
+          return { ...loaded, perSecond, capacityPerSec: Math.round(own) };
+        },
+        close,
+      };
+    }).map((contender) => ({
+      ...contender,
+      lacks: (what: Case) => {
+        if (what.level !== "same rate" || capacities.has("nats")) return contender.lacks?.(what);
+        return "the rate is half of what NATS does, which is not here";
+      },
+    })),
+  });
+};
+
+type Asker = Awaited<ReturnType<Bench["start"]>>;
+
+const capacityOf = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<number> => {
+  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 250), payloadBytes };
+  await asking.call("capacity", run, ROUND_MS);
+  const seen: number[] = [];
+  for (let round = 0; round < CAPACITY_ROUNDS; round++) {
+    seen.push(await asking.call<number>("capacity", run, ROUND_MS));
+  }
+  return median(seen);
+};
+
+const openAsking = async (
+  bench: Bench,
+  { system, place }: Ground,
+): Promise<{ asking: Asker; close: Pair["close"] }> => {
+  const [answering, asking] = await Promise.all([bench.start("asking"), bench.start("asking")]);
+  const address = await answering.call("answer", { system, place: place(false) }, OPEN_MS);
+  await asking.call("open", { system, place: place(false), address }, OPEN_MS);
   return {
-    round: (_round, warmUp) =>
-      asking.call<RoundTrips>("ask", { codec, count: warmUp ? 2 * count : count }, ROUND_MS),
+    asking,
     close: async () => {
       await asking.stop();
       await answering.stop();

@@ -1,0 +1,137 @@
+/** meshbus over its public API, over one transport or the best that both sides have. */
+import {
+  bytes,
+  createNode,
+  event,
+  json,
+  type MeshNode,
+  query,
+  staticPeers,
+  stream,
+  type Transport,
+  zeromq,
+} from "meshbus";
+import { grpc } from "meshbus/grpc";
+import { linkAddress } from "../children/link-address.ts";
+import { type NumberedJson, sequenceOfBytes, sequenceOfJson } from "../children/payload.ts";
+import type { Adapter, ConsumeOptions, Place, Producer } from "./adapter.ts";
+
+export type Scheme = "grpc" | "tcp" | "zmq";
+
+const CREATE = { grpc, tcp: stream, zmq: zeromq } as const;
+const KEYS = 1_024;
+const GROUP = "sink";
+const LOOK_MS = 1;
+
+type Options = { readonly codec?: "json"; readonly scheme?: Scheme; readonly anyMember?: boolean };
+
+const contracts = (codec: "bytes" | "json", mesh: string) => {
+  const schema = codec === "json" ? json<NumberedJson>() : bytes();
+  const sequence = (payload: unknown): number =>
+    codec === "json"
+      ? sequenceOfJson(payload as NumberedJson)
+      : sequenceOfBytes(payload as Uint8Array);
+  const key = (payload: unknown): string => `k${sequence(payload) % KEYS}`;
+  const subject = `bench.${mesh}`;
+  return {
+    echo: query(`${subject}.echo`, { request: schema as never, reply: schema as never }),
+    plain: event(`${subject}.plain`, { schema: schema as never }),
+    keyed: event(`${subject}.keyed`, { schema: schema as never, key }),
+  };
+};
+
+const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await wait(LOOK_MS);
+};
+
+const pending = (node: MeshNode): number => {
+  let count = 0;
+  for (const counts of Object.values(node.ledger())) count += counts.pending;
+  return count;
+};
+
+export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {}): Adapter => {
+  const kind = codec ?? "bytes";
+  const transports: { transports?: readonly Transport[] } =
+    scheme === undefined ? {} : { transports: [CREATE[scheme]()] };
+  let node: MeshNode | undefined;
+  const open = async (
+    service: string,
+    { mesh, dataDir }: Place,
+    addresses: readonly string[],
+  ): Promise<MeshNode> => {
+    const discovery = addresses.length === 0 ? [] : [staticPeers([...addresses])];
+    node = await createNode({ service, mesh, dataDir, discovery, ...transports });
+    return node;
+  };
+  return {
+    codec: kind,
+    answer: async (place) => {
+      const answering = await open("answer", place, []);
+      await answering.reply(contracts(kind, place.mesh).echo, (request) => request);
+      return linkAddress(answering);
+    },
+    ask: async (place, address) => {
+      const { echo } = contracts(kind, place.mesh);
+      const asking = await open("ask", place, [address]);
+      await asking.waitFor(echo);
+      return (payload) => asking.request(echo, payload as never);
+    },
+    consume: async (place, options, handle) => {
+      const { plain, keyed } = contracts(kind, place.mesh);
+      const service = options.sharing === "all" ? `sink-${options.index}` : GROUP;
+      const member = await open(service, place, options.addresses);
+      const contract = options.sharing === "sharded" ? keyed : plain;
+      await member.subscribe(contract, handle, {
+        durable: options.durable,
+        prefetch: options.prefetch,
+        ...groupOptions(options, anyMember),
+      });
+      return { address: linkAddress(member) };
+    },
+    produce: async (place, options): Promise<Producer> => {
+      const { plain, keyed } = contracts(kind, place.mesh);
+      const from = await open("source", place, options.addresses);
+      const contract = options.sharing === "sharded" ? keyed : plain;
+      return {
+        address: linkAddress(from),
+        met: async (members) => {
+          await from.waitFor(contract);
+          await until(() => {
+            const alive = from.peers().filter(({ state }) => state === "alive").length;
+            if (alive < members) return false;
+            if (options.sharing !== "sharded" || anyMember) return true;
+            return isShared(from, contract, members);
+          });
+        },
+        emit: (payload) => from.emit(contract, payload as never),
+        publish: (payload, _key, done) =>
+          void from.publish(contract, payload as never).then(() => done(), done),
+        alone: () => until(() => from.peers().every(({ state }) => state !== "alive")),
+        settled: () => until(() => pending(from) === 0),
+      };
+    },
+    close: async () => {
+      await node?.stop({ drainMs: 1_000 });
+    },
+  };
+};
+
+const groupOptions = ({ sharing }: ConsumeOptions, anyMember: boolean) => {
+  if (sharing === "one" || sharing === "all") return {};
+  const distribution = sharing === "shared" || anyMember ? "any" : "key";
+  return { group: GROUP, distribution } as const;
+};
+
+const isShared = (
+  from: MeshNode,
+  contract: ReturnType<typeof contracts>["keyed"],
+  members: number,
+): boolean => {
+  const shards = from.shards(GROUP, contract);
+  if (shards === undefined || shards.unowned > 0) return false;
+  const moving = shards.holders.some((holder) => holder.moving > 0 || !holder.reachable);
+  return shards.holders.length === members && !moving;
+};
