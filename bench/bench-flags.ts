@@ -1,4 +1,5 @@
 /** The command line of the bench. */
+import { CHECKED, CHECKED_SYSTEMS } from "./regression.ts";
 import { SYSTEM_NAMES, type SystemName } from "./systems.ts";
 
 export const SCENARIOS = [
@@ -31,7 +32,7 @@ export type BenchFlags = {
   readonly brokers: boolean;
   /** Writes bench/results and docs/benchmark-results.md. */
   readonly report: boolean;
-  /** Compares with the stored ratios; a regression fails the run. */
+  /** Compares with the stored ratios, of which it measures no more than it needs; a regression fails the run. */
   readonly check: boolean;
   /** Where each child writes its CPU profile; undefined: nowhere. */
   readonly profileDir: string | undefined;
@@ -59,7 +60,7 @@ export const readFlags = (given: readonly string[]): BenchFlags => {
   const on = { quick: false, json: false, report: false, check: false, micro: false };
   let brokers = true;
   let only: readonly ScenarioName[] | undefined;
-  let systems: readonly SystemName[] = SYSTEM_NAMES;
+  let systems: readonly SystemName[] | undefined;
   let profileDir: string | undefined;
   const rest = [...given];
   const valueAfter = (flag: string): string => {
@@ -75,7 +76,13 @@ export const readFlags = (given: readonly string[]): BenchFlags => {
     else if (flag === "--profile") profileDir = valueAfter(flag);
     else throw new Error(`unknown flag ${flag}`);
   }
-  return { ...on, brokers, only: only ?? SCENARIOS, systems, profileDir };
+  return {
+    ...on,
+    brokers,
+    only: only ?? (on.check ? CHECKED : SCENARIOS),
+    systems: systems ?? (on.check ? CHECKED_SYSTEMS : SYSTEM_NAMES),
+    profileDir,
+  };
 };
 
 const asScenario = (name: string): ScenarioName => oneOf(SCENARIOS, name, "--only: no scenario");

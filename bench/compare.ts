@@ -5,7 +5,7 @@
 import type { Bench } from "./bench.ts";
 import type { Row } from "./row.ts";
 import type { Missing } from "./servers/servers.ts";
-import { median, rounded } from "./statistics.ts";
+import { median, rounded, significant } from "./statistics.ts";
 
 export type Figures = Readonly<Record<string, number>>;
 
@@ -150,10 +150,10 @@ const figuresOf = (
     const values = rounds.map((figure) => figure[name] as number);
     figures[name] = summed.includes(name)
       ? values.reduce((sum, value) => sum + value, 0)
-      : rounded(median(values), 1);
+      : significant(median(values));
     if (name !== compared) continue;
-    figures[`${name}Min`] = rounded(Math.min(...values), 1);
-    figures[`${name}Max`] = rounded(Math.max(...values), 1);
+    figures[`${name}Min`] = significant(Math.min(...values));
+    figures[`${name}Max`] = significant(Math.max(...values));
   }
   const ratio = (of: readonly Figures[], to: readonly Figures[]): number | undefined => {
     const ratios = of.flatMap((figure, round) => {

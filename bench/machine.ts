@@ -35,7 +35,7 @@ export const machineNow = (): Machine => ({
   cores: availableParallelism(),
   load: loadavg().map((value) => Number(value.toFixed(2))),
   memoryGb: Math.round(totalmem() / 2 ** 30),
-  kernel: release(),
+  kernel: release().split("-")[0] ?? release(),
   date: new Date().toISOString().slice(0, 16),
   versions: { ...brokerVersions(), ...clientVersions() },
 });
@@ -52,6 +52,6 @@ const brokerVersions = (): Record<string, string> => {
 const clientVersions = (): Record<string, string> => {
   const require = createRequire(import.meta.url);
   const lock = require("../../package.json") as { [part: string]: Record<string, string> };
-  const versions = { ...lock["dependencies"], ...lock["devDependencies"] };
+  const versions = { ...lock.dependencies, ...lock.devDependencies };
   return Object.fromEntries(CLIENTS.map((name) => [name, versions[name] ?? "not listed"]));
 };

@@ -24,14 +24,14 @@ const figure = (title: string, name: string, show: (value: number) => string): C
 });
 
 /** "1.2 M", "356 k", "8,317" a second. */
-const rate = (value: number): string => {
+export const rate = (value: number): string => {
   if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
   if (value >= 1e4) return `${Math.round(value / 1e3)} k`;
   return Math.round(value).toLocaleString("en-US");
 };
 const micro = (value: number): string =>
   value >= 1e5 ? `${Math.round(value / 1e3)} ms` : value.toPrecision(3).replace(/\.?0+e\+.*/, "");
-const plain = (value: number): string => {
+export const plain = (value: number): string => {
   if (value >= 100) return Math.round(value).toLocaleString("en-US");
   return String(Number(value.toPrecision(3)));
 };
@@ -47,7 +47,8 @@ const between = (title: string, name: string, show: (value: number) => string): 
   },
 });
 
-const us = (value: number): string => (value >= 1_000 ? plain(Math.round(value)) : micro(value));
+export const us = (value: number): string =>
+  value >= 1_000 ? plain(Math.round(value)) : micro(value);
 const PAYLOAD = figure("bytes", "payloadBytes", plain);
 const ACK: Column = { title: "ack", text: ({ ack }) => ack ?? "" };
 const LOST = figure("lost", "lost", plain);
@@ -107,6 +108,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     figure("kills", "kills", plain),
     figure("p50 ms", "p50Ms", plain),
     figure("longest ms", "maxMs", plain),
+    figure("waits ms", "takenOverAfterMs", plain),
     LOST,
     REPEATS,
   ],

@@ -20,7 +20,7 @@ import { connectNats } from "./nats-adapter.ts";
 const LOOK_MS = 2;
 const RETRY_MS = 20;
 /** A window of synced publishes may wait for a slow disk. */
-const PUBLISH_MS = 30_000;
+const PUBLISH_MS = 10_000;
 
 const streamOf = ({ mesh }: Place): string => mesh.replaceAll(".", "-");
 const durableOf = ({ sharing, index }: ConsumeOptions): string =>

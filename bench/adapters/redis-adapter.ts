@@ -4,6 +4,7 @@
  */
 import { Redis } from "ioredis";
 import { type Adapter, type ConsumeOptions, type Place, partOf } from "./adapter.ts";
+import { CLAIM_MS } from "./claim-ms.ts";
 
 /** Commands in one pipeline of channel messages, and pipelines under way. */
 const PIPELINE = 256;
@@ -163,8 +164,6 @@ type LoopOptions = {
   readonly handle: (payload: unknown) => Promise<void> | undefined;
 };
 
-/** How long an entry may be unacknowledged before another consumer takes it over. */
-export const CLAIM_MS = 1_000;
 const CLAIM_LOOK_MS = 250;
 
 /** A server that went away fails what is under way; anything else is a fault of this program. */

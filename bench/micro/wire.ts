@@ -1,17 +1,19 @@
 /**
- * Micro bench of the wire's hot path, with 128-byte payloads and 16-byte keys: million operations a
- * second, best of five rounds. Only ratios between runs on one machine count.
+ * Micro bench of the wire's hot path, with 128-byte payloads and 16-byte keys. Each iteration is one frame of 384
+ * messages, or 384 small frames. Only ratios between runs on one machine count.
+ *
+ * Run: node .build/bench/micro/wire.js [--json]
  */
+import { bench } from "mitata";
 import type { Delivery, SectionHead } from "../../src/wire/batch.ts";
 import { BatchWriter } from "../../src/wire/batch-writer.ts";
 import { ByteWriter } from "../../src/wire/byte-writer.ts";
 import { EnvelopeTemplate, EnvelopeView, writeEnvelope } from "../../src/wire/envelope.ts";
 import { decodeFrame, encodeFrame } from "../../src/wire/frames.ts";
+import { runMicro } from "../run-micro.ts";
 
 const PAYLOAD_BYTES = 128;
 const FRAME_MESSAGES = 384;
-const ROUND_MESSAGES = FRAME_MESSAGES * 2_000;
-const ROUNDS = 5;
 
 const template = new EnvelopeTemplate({ subject: "orders.placed", kind: 0, schemaVersion: 1 });
 const payload = Buffer.alloc(PAYLOAD_BYTES, 0x61);
@@ -31,33 +33,22 @@ const head: SectionHead = {
   term: 0,
 };
 
-/** Kept and printed, so that no measured work can be optimised away. */
+/** Kept and printed, so that no work can be optimised away. */
 let checksum = 0;
-
-const measure = (name: string, round: () => void): void => {
-  let bestMs = Number.POSITIVE_INFINITY;
-  for (let count = 0; count < ROUNDS; count++) {
-    const startMs = performance.now();
-    round();
-    bestMs = Math.min(bestMs, performance.now() - startMs);
-  }
-  const millionsPerSecond = ROUND_MESSAGES / bestMs / 1_000;
-  console.log(`${name.padEnd(44)} ${millionsPerSecond.toFixed(2).padStart(6)} M/s`);
-};
-
-const eachFrame = (frame: (first: number) => void): void => {
-  for (let first = 0; first < ROUND_MESSAGES; first += FRAME_MESSAGES) frame(first);
+let first = 0;
+const nextFrame = (): number => {
+  first += FRAME_MESSAGES;
+  return first;
 };
 
 const writer = new ByteWriter(80 * 1_024);
-measure("envelope encode", () =>
-  eachFrame((first) => {
-    for (let index = 0; index < FRAME_MESSAGES; index++) {
-      checksum += writeEnvelope(writer, template, message(first + index));
-    }
-    checksum += writer.take().length;
-  }),
-);
+bench("envelope encode", () => {
+  const from = nextFrame();
+  for (let index = 0; index < FRAME_MESSAGES; index++) {
+    checksum += writeEnvelope(writer, template, message(from + index));
+  }
+  checksum += writer.take().length;
+});
 
 const batch = new BatchWriter(96 * 1_024);
 const emitFrame = (first: number): Uint8Array => {
@@ -69,11 +60,9 @@ const emitFrame = (first: number): Uint8Array => {
   }
   return batch.finish();
 };
-measure("batch encode, straight from a publish", () =>
-  eachFrame((first) => {
-    checksum += emitFrame(first).length;
-  }),
-);
+bench("batch encode, straight from a publish", () => {
+  checksum += emitFrame(nextFrame()).length;
+});
 
 const frame = decodeFrame(emitFrame(100_000));
 const section = frame.type === "batch" ? frame.sections[0] : undefined;
@@ -87,11 +76,9 @@ const copyFrame = (): Uint8Array => {
   }
   return batch.finish();
 };
-measure("batch encode, envelopes copied", () =>
-  eachFrame(() => {
-    checksum += copyFrame().length;
-  }),
-);
+bench("batch encode, envelopes copied", () => {
+  checksum += copyFrame().length;
+});
 
 const bytes = copyFrame();
 const eachDelivery = (visit: (delivery: Delivery) => number): void => {
@@ -104,17 +91,15 @@ const eachDelivery = (visit: (delivery: Delivery) => number): void => {
 const view = (delivery: Delivery): EnvelopeView =>
   new EnvelopeView(delivery.bytes, delivery.envelopeStart, delivery.envelopeEnd);
 
-measure("batch decode", () => eachFrame(() => eachDelivery((delivery) => delivery.seq)));
-measure("batch decode, payload read", () =>
-  eachFrame(() => eachDelivery((delivery) => view(delivery).payload.length)),
+bench("batch decode", () => eachDelivery((delivery) => delivery.seq));
+bench("batch decode, payload read", () =>
+  eachDelivery((delivery) => view(delivery).payload.length),
 );
-measure("batch decode, payload and key read", () =>
-  eachFrame(() =>
-    eachDelivery((delivery) => {
-      const envelope = view(delivery);
-      return envelope.payload.length + (envelope.key?.length ?? 0);
-    }),
-  ),
+bench("batch decode, payload and key read", () =>
+  eachDelivery((delivery) => {
+    const envelope = view(delivery);
+    return envelope.payload.length + (envelope.key?.length ?? 0);
+  }),
 );
 
 const settle = {
@@ -122,8 +107,8 @@ const settle = {
   session: 7,
   sections: [{ subscription: 3, acked: [100_000, 384], held: [], nacks: [], released: [] }],
 } as const;
-measure("settle encode and decode", () => {
-  for (let count = 0; count < ROUND_MESSAGES; count++) {
+bench("settle encode and decode", () => {
+  for (let count = 0; count < FRAME_MESSAGES; count++) {
     checksum += decodeFrame(encodeFrame(settle)).session;
   }
 });
@@ -135,9 +120,10 @@ const request = {
   remainingMs: 5_000,
   envelope: payload,
 } as const;
-measure("request encode and decode", () => {
-  for (let count = 0; count < ROUND_MESSAGES; count++) {
+bench("request encode and decode", () => {
+  for (let count = 0; count < FRAME_MESSAGES; count++) {
     checksum += decodeFrame(encodeFrame(request)).session;
   }
 });
-console.log(`checksum ${checksum}, ${bytes.length} bytes for ${deliveries.length} deliveries`);
+await runMicro();
+console.error(`checksum ${checksum}, ${bytes.length} bytes for ${deliveries.length} deliveries`);
