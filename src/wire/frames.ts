@@ -30,6 +30,7 @@ import {
   writeDeclared,
 } from "./declare.ts";
 import { type DirectoryFrame, readDirectory, writeDirectory } from "./directory.ts";
+import { type GossipFrame, readGossip, writeGossip } from "./gossip.ts";
 import {
   type ByeFrame,
   type HelloFrame,
@@ -98,7 +99,8 @@ export type KnownFrame =
   | CancelFrame
   | AskFrame
   | HoldFrame
-  | DirectoryFrame;
+  | DirectoryFrame
+  | GossipFrame;
 
 export type Frame = KnownFrame | UnknownFrame;
 
@@ -122,6 +124,7 @@ const FIELDS = Object.freeze({
   ask: 17,
   hold: 18,
   directory: 64,
+  gossip: 65,
 }) satisfies Record<KnownFrame["type"], number>;
 
 /**
@@ -133,7 +136,9 @@ const IGNORABLE_FROM = 64;
 const FIELD_MIN = FIELDS.hello;
 const FIELD_MAX = FIELDS.hold;
 const isBody = (field: number): boolean =>
-  (field >= FIELD_MIN && field <= FIELD_MAX) || field === FIELDS.directory;
+  (field >= FIELD_MIN && field <= FIELD_MAX) ||
+  field === FIELDS.directory ||
+  field === FIELDS.gossip;
 
 /** Room for the small frames; larger ones say more or grow. */
 const FRAME_BYTES = 192;
@@ -235,6 +240,8 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
       return readAsk(reader, session);
     case FIELDS.hold:
       return readHold(reader, session);
+    case FIELDS.gossip:
+      return readGossip(reader, session);
     default:
       return readDirectory(reader, session);
   }
@@ -292,6 +299,9 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
       break;
     case "directory":
       writeDirectory(writer, frame);
+      break;
+    case "gossip":
+      writeGossip(writer, frame);
       break;
   }
 };

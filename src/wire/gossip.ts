@@ -1,5 +1,5 @@
 /**
- * Gossip: what members say to each other about who lives, as bytes.
+ * Gossip: what members say to each other about who lives, as bytes, and as the body of a frame.
  *
  * Invariants: `decodeGossip(encodeGossip(m))` equals `m`; what is decoded has at most `GOSSIP_ITEMS_MAX` claims,
  * hashes and wanted buckets, and anything else is a WireError.
@@ -34,6 +34,11 @@ export type GossipMessage = {
   readonly claims: readonly GossipClaim[];
 };
 
+export type GossipFrame = GossipMessage & {
+  readonly type: "gossip";
+  readonly session: number;
+};
+
 export const GOSSIP_BYTES_MAX = 65_536;
 export const GOSSIP_ITEMS_MAX = 512;
 
@@ -42,6 +47,25 @@ export const encodeGossip = (
   message: GossipMessage,
   writer: ByteWriter = new ByteWriter(),
 ): Uint8Array => {
+  writeMessage(writer, message);
+  return writer.take();
+};
+
+/** @throws WireError */
+export const decodeGossip = (bytes: Uint8Array): GossipMessage =>
+  readMessage(new ByteReader(bytes));
+
+export const writeGossip = (writer: ByteWriter, frame: GossipFrame): void =>
+  writeMessage(writer, frame);
+
+/** @throws WireError beyond its bounds */
+export const readGossip = (reader: ByteReader, session: number): GossipFrame => ({
+  type: "gossip",
+  session,
+  ...readMessage(reader),
+});
+
+const writeMessage = (writer: ByteWriter, message: GossipMessage): void => {
   uint32Field(writer, 0x08, enumNumber(KINDS, message.kind, "gossip kind"));
   uint32Field(writer, 0x10, message.number);
   textField(writer, 0x1a, message.target);
@@ -50,15 +74,13 @@ export const encodeGossip = (
   writeHashes(writer, message.hashes);
   packedField(writer, 0x3a, message.wanted);
   messageFields(writer, 0x42, message.claims, writeClaim);
-  return writer.take();
 };
 
-/** @throws WireError */
-export const decodeGossip = (bytes: Uint8Array): GossipMessage => {
-  if (bytes.length > GOSSIP_BYTES_MAX) {
-    throw new WireError(`gossip of ${bytes.length} B exceeds ${GOSSIP_BYTES_MAX}`);
+const readMessage = (reader: ByteReader): GossipMessage => {
+  const length = reader.limit - reader.position;
+  if (length > GOSSIP_BYTES_MAX) {
+    throw new WireError(`gossip of ${length} B exceeds ${GOSSIP_BYTES_MAX}`);
   }
-  const reader = new ByteReader(bytes);
   let kind = 0;
   let number = 0;
   let target = "";

@@ -1,5 +1,7 @@
 /** Every legal frame and envelope, for property tests. */
 import fc from "fast-check";
+import { SWIM_STATES } from "../../src/core/swim/claim.ts";
+import { SWIM_KINDS } from "../../src/core/swim/swim-message.ts";
 import type { Delivery, Section } from "../../src/wire/batch.ts";
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
 import type { EnvelopeFields } from "../../src/wire/envelope.ts";
@@ -246,6 +248,27 @@ export const FRAME_ARBITRARIES: {
     ended: few(ended),
     entriesHash: uint32,
     asks: fc.boolean(),
+  }),
+  gossip: fc.record({
+    type: is("gossip"),
+    session,
+    kind: fc.constantFrom(...SWIM_KINDS),
+    number: uint32,
+    target: text,
+    buckets: uint32,
+    first: uint32,
+    hashes: few(uint32),
+    wanted: few(uint32),
+    claims: few(
+      fc.record({
+        id: text,
+        epoch: uint32,
+        incarnation: uint32,
+        vouch: uint32,
+        state: fc.constantFrom(...SWIM_STATES),
+        accuser: text,
+      }),
+    ),
   }),
 };
 

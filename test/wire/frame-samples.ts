@@ -255,4 +255,19 @@ export const SAMPLE_FRAMES: {
     entriesHash: 0xdeadbeef,
     asks: true,
   },
+  gossip: {
+    type: "gossip",
+    session,
+    kind: "ping",
+    number: 300,
+    target: "",
+    buckets: 0,
+    first: 0,
+    hashes: [],
+    wanted: [],
+    claims: [
+      { id: "n7q2", epoch: 3, incarnation: 2, vouch: 1, state: "suspect", accuser: "n8" },
+      { id: "n8", epoch: 1, incarnation: 0, vouch: 0, state: "alive", accuser: "" },
+    ],
+  },
 };

@@ -99,10 +99,10 @@ describe("decodeFrame", () => {
   });
 
   it("calls a body of a later version unknown when it may be ignored, and names its field", () => {
-    expect(decodeFrame(hex("0d 05000000 8a04 02 ffff"))).toEqual({
+    expect(decodeFrame(hex("0d 05000000 fa05 02 ffff"))).toEqual({
       type: "unknown",
       session: 5,
-      field: 65,
+      field: 95,
     });
   });
 
@@ -121,7 +121,7 @@ describe("decodeFrame", () => {
 
   it("refuses a body that it does not know and may not ignore, and a frame without one", () => {
     expect(() => decodeFrame(hex("0d 05000000 fa03 02 ffff"))).toThrow("field 63");
-    expect(() => decodeFrame(hex("0d 05000000 8a04 00 fa03 00"))).toThrow("field 63");
+    expect(() => decodeFrame(hex("0d 05000000 fa05 00 fa03 00"))).toThrow("field 63");
     expect(() => decodeFrame(hex("38 05"))).toThrow("field 7");
     expect(() => decodeFrame(hex("0d 05000000"))).toThrow(WireError);
     expect(() => decodeFrame(hex(""))).toThrow(WireError);

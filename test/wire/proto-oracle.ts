@@ -6,13 +6,15 @@ import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 import type { Delivery } from "../../src/wire/batch.ts";
 import { decodeFrame, type Frame, type KnownFrame } from "../../src/wire/frames.ts";
+import type { GossipMessage } from "../../src/wire/gossip.ts";
 
-const PROTO_FILES = ["link.proto", "envelope.proto"].map((name) =>
+const PROTO_FILES = ["link.proto", "envelope.proto", "gossip.proto"].map((name) =>
   fileURLToPath(new URL(`../../proto/meshbus/v1/${name}`, import.meta.url)),
 );
 const root = new protobuf.Root().loadSync(PROTO_FILES);
 const frameType = root.lookupType("meshbus.v1.Frame");
 const envelopeType = root.lookupType("meshbus.v1.Envelope");
+const gossipType = root.lookupType("meshbus.v1.Gossip");
 
 type Plain = Record<string, unknown>;
 
@@ -60,8 +62,16 @@ const envelopeBytes = (delivery: Delivery): Buffer =>
 
 const frameToProto = ({ type, session, ...body }: KnownFrame): Plain => ({
   session,
-  [type]: toProto(body),
+  [type]: type === "gossip" ? gossipToProto(body as GossipMessage) : toProto(body),
 });
+
+/** Bytes in a Frame, so that link.proto needs no other file. */
+const gossipToProto = ({ kind, claims, ...rest }: GossipMessage): Buffer =>
+  encodeWith(gossipType, {
+    ...rest,
+    kind: `GOSSIP_KIND_${kind}`.toUpperCase(),
+    claims: claims.map((one) => ({ ...one, state: `GOSSIP_STATE_${one.state}`.toUpperCase() })),
+  });
 
 const ENUMS = ["role", "distribution", "start", "outcome", "verdict", "phase"];
 
