@@ -43,6 +43,7 @@ describe("resolveOptions", () => {
       signals: false,
       insecure: false,
       heartbeatThread: true,
+      membership: "default",
       retry: { attempts: 10, baseMs: 100, capMs: 60_000 },
       journal: { whenFull: "wait", lateMs: 600_000, forgetMs: 30 * 24 * 3_600_000 },
     });

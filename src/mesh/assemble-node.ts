@@ -148,6 +148,7 @@ const runtimeOf = (
     },
     retain: options.retain,
     heldMax: options.limits.heldMax,
+    membership: options.membership,
     onRefused,
   });
 };

@@ -23,6 +23,7 @@ import type { HandlerContext } from "./handler-context.ts";
 import { type Health, healthOf } from "./health-of.ts";
 import { MessageStream } from "./message-stream.ts";
 import type { Ledgers, PeerInfo, StopReport } from "./node-report.ts";
+import { peersOf } from "./peers-of.ts";
 import { Publisher } from "./publisher.ts";
 import type { Receipt } from "./receipt.ts";
 import { type Shards, shardsOf } from "./shards-of.ts";
@@ -250,13 +251,7 @@ export class MeshNode {
 
   /** The other nodes this one knows. */
   peers(): PeerInfo[] {
-    const peers: PeerInfo[] = [];
-    for (const peer of this.#runtime.links.peers.values()) {
-      const { nodeId, service, epoch, state, addresses, link } = peer;
-      const transport = link?.scheme ?? "";
-      if (nodeId !== this.id) peers.push({ nodeId, service, epoch, state, addresses, transport });
-    }
-    return peers;
+    return peersOf(this.#runtime);
   }
 
   /** Whether the node does its work, and why not; and what waits for a member out of reach. */

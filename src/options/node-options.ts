@@ -3,6 +3,7 @@
  * with what more and less of each does. `undefined` always means the default.
  */
 import type { RetryPolicy } from "../core/retry-schedule.ts";
+import type { SwimPreset } from "../core/swim/swim-times.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Discovery } from "../ports/discovery.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -68,6 +69,12 @@ export type NodeOptions = {
    * true; false saves about 10 MB, and a blocked event loop then counts as a dead process.
    */
   readonly heartbeatThread?: boolean;
+  /**
+   * How soon members tell each other of a death: "lan" within a few seconds, for links of a few milliseconds;
+   * "default" within some 10 s; "wan" within a minute or two, for slow links. Less finds silent hosts sooner
+   * and costs traffic. Set it alike on all nodes; docs/membership.md has the numbers.
+   */
+  readonly membership?: SwimPreset;
   /** Default: warnings and errors to stderr. */
   readonly logger?: Logger;
   /** Default: the system's. */
@@ -230,6 +237,7 @@ export type ResolvedOptions = {
   readonly signals: boolean;
   readonly insecure: boolean;
   readonly heartbeatThread: boolean;
+  readonly membership: SwimPreset;
   readonly logger: Logger | undefined;
   readonly clock: Clock | undefined;
   readonly random: Random | undefined;

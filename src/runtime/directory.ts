@@ -28,6 +28,7 @@ import { asReached } from "./link/better-addresses.ts";
 import type { Link } from "./link/link.ts";
 import type { LinkTable } from "./link/link-table.ts";
 import type { Peer } from "./link/peer.ts";
+import type { Membership } from "./membership.ts";
 import type { Producer } from "./producer/producer.ts";
 
 /** News gathers for so long. */
@@ -45,13 +46,21 @@ export class Directory {
   readonly #links: LinkTable;
   readonly #known: KnownPeers;
   readonly #entries: DurableEntries;
+  readonly #membership: Membership;
   /** Of whom a link's peer is to hear. */
   readonly #news = new Map<Link, Set<string>>();
   #newsTimer: Timer | undefined;
   #refreshTimer: Timer | undefined;
 
-  constructor(env: Environment, journal: Journal, links: LinkTable, producer: Producer) {
+  constructor(
+    env: Environment,
+    journal: Journal,
+    links: LinkTable,
+    producer: Producer,
+    membership: Membership,
+  ) {
     this.#env = env;
+    this.#membership = membership;
     this.#entries = new DurableEntries(env.hash, producer);
     this.#selfId = journal.nodeId;
     this.#links = links;
@@ -92,8 +101,22 @@ export class Directory {
     const { nodeId, service } = link.peer;
     const life = this.#links.known.of(nodeId);
     if (life === undefined || this.#links.known.knowsOther(link.peer)) return;
-    const place = { service, addresses: placesOf(link, true) };
+    const claim = this.#membership.claimOf(nodeId);
+    const incarnation = claim?.epoch === life.epoch ? claim.incarnation : 0;
+    const place = { service, addresses: placesOf(link, true), incarnation };
     this.#known.remember(nodeId, life, place, this.#env.clock.wallMs());
+  }
+
+  /** Somebody without a link is wanted now: also one whom the dialler gave up, where it was last. */
+  call(nodeId: string): void {
+    const addresses = this.#known.placeOf(nodeId);
+    if (addresses.length > 0) this.#links.introduced(nodeId, addresses, "known");
+    this.#links.call(nodeId);
+  }
+
+  /** What is remembered of the refutations of this life of a peer. */
+  incarnationOf({ nodeId, epoch }: Pick<Peer, "nodeId" | "epoch">): number {
+    return this.#known.incarnationOf(nodeId, epoch);
   }
 
   told(link: Link, frame: DirectoryFrame): void {

@@ -55,6 +55,7 @@ export type StatusChange =
       readonly reason: string;
     }
   | { readonly type: "peer-dead"; readonly nodeId: string; readonly service: string }
+  | { readonly type: "peer-suspect"; readonly nodeId: string; readonly service: string }
   | { readonly type: "peer-stalled"; readonly nodeId: string; readonly service: string }
   | { readonly type: "peer-resumed"; readonly nodeId: string; readonly service: string }
   | {

@@ -12,13 +12,15 @@ import type { KnownLife } from "./link/known-lives.ts";
 type Place = {
   readonly service: string;
   readonly addresses: readonly string[];
+  /** How often this life of it has refuted that it is dead, as far as is known. */
+  readonly incarnation: number;
 };
 
 type Row = Partial<Place> & {
   readonly nodeId: string;
   readonly epoch: number;
   readonly nonce: string;
-  /** Absent in rows of the first version, as are service, addresses and inLife. */
+  /** Absent in rows of the first version, as are service, addresses, incarnation and inLife. */
   readonly jumped?: number;
   /** The epoch of this node in which the peer was met last; no clock is trusted for that. */
   readonly inLife?: number;
@@ -63,13 +65,25 @@ export class KnownPeers {
       .map(({ nodeId, addresses = [] }) => ({ nodeId, addresses }));
   }
 
+  placeOf(nodeId: string): readonly string[] {
+    return this.#rows.get(nodeId)?.addresses ?? [];
+  }
+
+  /** Of this life of the peer; 0 where nothing is known of it. */
+  incarnationOf(nodeId: string, epoch: number): number {
+    const row = this.#rows.get(nodeId);
+    return row?.epoch === epoch ? (row.incarnation ?? 0) : 0;
+  }
+
   /** The peer was met, and is there. */
   remember(nodeId: string, { epoch, nonce, jumped }: KnownLife, place: Place, atMs: number): void {
     const known = this.#rows.get(nodeId);
     if (known === undefined && this.#rows.size >= this.#max) return;
     const hex = Buffer.from(nonce).toString("hex");
     const isSame = known?.nonce === hex && known.epoch === epoch && known.jumped === jumped;
-    const isThere = known?.addresses?.join() === place.addresses.join();
+    const isThere =
+      known?.addresses?.join() === place.addresses.join() &&
+      known.incarnation === place.incarnation;
     const isFresh = known?.inLife === this.#life && Math.abs(atMs - known.atMs) < AGAIN_MS;
     if (isSame && isThere && isFresh) return;
     const row: Row = { nodeId, epoch, nonce: hex, jumped, inLife: this.#life, atMs, ...place };

@@ -5,8 +5,8 @@
  */
 import type { Life } from "../core/session.ts";
 import { SHARD_COUNT } from "../core/shard-map.ts";
+import type { SwimPreset } from "../core/swim/swim-times.ts";
 import type { MeshError } from "../errors.ts";
-import type { Timer } from "../ports/clock.ts";
 import type { Discovery, PeerHint } from "../ports/discovery.ts";
 import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { Listener, Transport } from "../ports/transport.ts";
@@ -16,6 +16,7 @@ import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
 import { advertisedAddress } from "./advertised-address.ts";
 import { Answers } from "./answers.ts";
+import { CommitRetry } from "./commit-retry.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
 import { Directory } from "./directory.ts";
@@ -30,6 +31,7 @@ import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { Liveness } from "./link/liveness.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
 import type { Peer } from "./link/peer.ts";
+import { GOSSIP_FEATURE, Membership } from "./membership.ts";
 import { Ownerships } from "./ownership/ownerships.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
 import { Requests } from "./requests.ts";
@@ -49,11 +51,9 @@ export type NodeRuntimeOptions = {
   readonly producerLimits: ProducerLimits;
   readonly retain: { readonly ageMs: number; readonly bytes: number };
   readonly heldMax: number;
+  readonly membership: SwimPreset;
   readonly onRefused: RefusalHandler;
 };
-
-/** While commits fail, they are tried again this often. */
-const RETRY_COMMIT_MS = 200;
 
 export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   readonly env: Environment;
@@ -65,14 +65,15 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   readonly answers: Answers;
   readonly declarations: Declarations;
   readonly links: LinkTable;
+  readonly membership: Membership;
   readonly #options: NodeRuntimeOptions;
   readonly #directory: Directory;
   readonly #liveness: Liveness;
+  readonly #commitRetry: CommitRetry;
   #heartbeatAddress = "";
   #epoch: number;
   #addresses: string[] = [];
   #listeners: Listener[] = [];
-  #retryTimer: Timer | undefined;
   #met = false; // another node, in this life
 
   constructor(options: NodeRuntimeOptions) {
@@ -95,7 +96,12 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.#liveness = new Liveness(env, options.heartbeat);
     this.links = new LinkTable(env, options.transports, this.#liveness, this, this);
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
-    this.#directory = new Directory(env, journal, this.links, this.producer);
+    this.#commitRetry = new CommitRetry(env, journal.committer);
+    this.membership = new Membership(env, journal, options, this.links, this.#liveness, {
+      call: (id) => this.#directory.call(id),
+      outlived: (above) => void (this.jumpEpoch(above) && this.links.greetAgain()),
+    });
+    this.#directory = new Directory(env, journal, this.links, this.producer, this.membership);
   }
 
   get addresses(): readonly string[] {
@@ -138,7 +144,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
 
   /** Says goodbye and closes links, transports and journal. Handlers have been drained before. */
   async stop(): Promise<void> {
-    if (this.#retryTimer !== undefined) this.env.clock.clearTimer(this.#retryTimer);
+    this.#commitRetry.stop();
+    this.membership.stop();
     this.consumer.stop();
     this.producer.stop();
     this.ownerships.stop();
@@ -158,7 +165,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   journalHealth(failing: boolean, error: MeshError | undefined): void {
     const message = error?.message ?? "commits succeed again";
     this.env.report({ type: "journal", state: failing ? "failing" : "working", message });
-    if (failing) this.#retryCommits();
+    if (failing) this.#commitRetry.start();
     else this.consumer.releaseOwn();
   }
 
@@ -174,7 +181,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       nonce: this.journal.nonce,
       protocolMin: PROTOCOL_MIN,
       protocolMax: PROTOCOL_MAX,
-      features: 0,
+      features: GOSSIP_FEATURE,
       shardCount: SHARD_COUNT,
       hashId: env.hash.id,
       frameBytesMax: env.limits.frameBytesMax,
@@ -195,11 +202,13 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.declarations.linkUp(link);
     this.ownerships.linkUp(link);
     this.#directory.up(link, peer);
+    this.membership.up(link, peer, this.#directory.incarnationOf(peer));
     this.consumer.ask(link, true);
   }
 
   down(link: Link, peer: Peer, _reason: MeshError): void {
     this.#directory.down(link);
+    this.membership.down(link, peer);
     this.producer.linkDown(link);
     this.consumer.linkDown(link);
     this.ownerships.linkDown(link);
@@ -208,8 +217,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.declarations.linkDown(peer.nodeId);
     // Nobody dials a node for itself; not at once, or a fault that repeats would leave no time for anything else.
     if (peer.nodeId !== this.journal.nodeId) return;
-    const { clock, times } = this.env;
-    clock.setTimer(times.heartbeatMs, () => this.#linkItself());
+    this.env.clock.setTimer(this.env.times.heartbeatMs, () => this.#linkItself());
   }
 
   dead(nodeId: string, state: "dead" | "left" | "restarted"): void {
@@ -219,6 +227,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   jumpEpoch(above: number): boolean {
     if (!this.journal.raiseEpoch(above)) return false;
     this.#epoch = this.journal.epoch;
+    this.membership.rise(this.#epoch);
     this.env.logger.warn("a peer knows another life of this node", { epoch: this.#epoch });
     this.env.counters.count("epoch.jumped");
     return true;
@@ -236,6 +245,8 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   // --- FrameOwner ----------------------------------------------------------------------------
 
   frame(link: Link, frame: KnownFrame): void {
+    if (frame.type === "gossip") this.membership.told(link, frame);
+    else this.membership.heard(link);
     switch (frame.type) {
       case "batch":
         this.consumer.batch(link, frame.sections);
@@ -279,16 +290,19 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       case "directory":
         this.#directory.told(link, frame);
         break;
+      case "gossip":
       case "hello":
       case "welcome":
       case "reject":
-      case "bye": // the link's own
+      case "bye": // read above, or the link's own
     }
   }
 
   heartbeat(link: Link): Pick<PingFrame, "tails" | "credits"> {
     this.ownerships.beat(link);
-    return { tails: this.producer.tails(link), credits: this.consumer.credits(link) };
+    const said = { tails: this.producer.tails(link), credits: this.consumer.credits(link) };
+    this.membership.beat(link); // which may close it
+    return said;
   }
 
   turn(link: Link): void {
@@ -330,17 +344,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       forgotten: (nodeId: string) => this.links.forgotten(nodeId),
     };
     const { nodeId } = this.journal;
-    const at = { epoch: this.#epoch, addresses: this.#addresses, loopbackOnly };
-    return startDiscoveries(host, discovery, { mesh, nodeId, service, ...at });
-  }
-
-  #retryCommits(): void {
-    if (this.#retryTimer !== undefined) return;
-    this.#retryTimer = this.env.clock.setTimer(RETRY_COMMIT_MS, () => {
-      this.#retryTimer = undefined;
-      if (!this.journal.committer.failing) return;
-      this.journal.committer.retryAfterFailure();
-      this.#retryCommits();
-    });
+    const at = { nodeId, epoch: this.#epoch, addresses: this.#addresses, loopbackOnly };
+    return startDiscoveries(host, discovery, { mesh, service, ...at });
   }
 }

@@ -4,7 +4,11 @@ import { openJournal } from "./journal/journal-fixture.ts";
 import { ScriptedStore } from "./journal/scripted-store.ts";
 
 const life = (epoch: number) => ({ epoch, nonce: Uint8Array.of(epoch), jumped: 0 });
-const at = (address: string) => ({ service: "s", addresses: address === "" ? [] : [address] });
+const at = (address: string, incarnation = 0) => ({
+  service: "s",
+  addresses: address === "" ? [] : [address],
+  incarnation,
+});
 const names = (known: KnownPeers, count = 100) => known.places(count).map(({ nodeId }) => nodeId);
 
 describe("the peers a node has met", () => {
@@ -47,6 +51,20 @@ describe("the peers a node has met", () => {
     expect((await rows()) - before).toBe(3);
     known.remember("a", life(2), at("tcp://a:2"), 3_605_000);
     expect((await rows()) - before).toBe(4);
+    known.remember("a", life(2), at("tcp://a:2", 1), 3_606_000);
+    expect((await rows()) - before).toBe(5);
+  });
+
+  it("are known with what they refuted, which holds for that life of them alone", async () => {
+    const store = await ScriptedStore.open();
+    const { journal, clock } = await openJournal({ store });
+    new KnownPeers(journal, 10).remember("a", life(2), at("tcp://a:1", 7), 1);
+    await clock.settle();
+    const again = new KnownPeers((await openJournal({ store })).journal, 10);
+    expect(again.incarnationOf("a", 2)).toBe(7);
+    expect(again.incarnationOf("a", 3)).toBe(0);
+    expect(again.incarnationOf("b", 2)).toBe(0);
+    expect(again.placeOf("a")).toEqual(["tcp://a:1"]);
   });
 
   it("are so many and no more", async () => {

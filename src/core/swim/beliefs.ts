@@ -44,7 +44,7 @@ export type BeliefEvents = {
   suspected(member: number): void;
   forgotten(id: string): void;
   /** Somebody knows a later life of this node: a copied or restored folder. */
-  outlived(epoch: number): void;
+  outlived(epoch: number, state: SwimState): void;
 };
 
 /** "news": meant for everybody. "row": read in a peer's table. */
@@ -156,6 +156,13 @@ export class Beliefs {
     if (witnessed !== undefined) this.hear(witnessed, "news", nowMs);
   }
 
+  /** This node has another, higher epoch now. */
+  rise(epoch: number): void {
+    if (epoch <= this.table.epoch(this.me)) return;
+    this.table.put(this.me, epoch, packWord(0, 0, "alive"));
+    this.#spread(this.me);
+  }
+
   /** Says goodbye: nothing that was said of this life before can come after it. */
   leave(): void {
     const incarnation = Math.min(incarnationOf(this.table.word(this.me)) + 1, INCARNATION_MAX);
@@ -190,7 +197,7 @@ export class Beliefs {
   #hearOfSelf(claim: Claim): void {
     const epoch = this.table.epoch(this.me);
     const word = this.table.word(this.me);
-    if (claim.epoch > epoch) this.#events.outlived(claim.epoch);
+    if (claim.epoch > epoch) this.#events.outlived(claim.epoch, claim.state);
     if (claim.epoch !== epoch || stateOf(word) === "left") return;
     if (wordOf(claim) <= word) {
       // Whoever says it has missed the refutation.
@@ -306,10 +313,10 @@ export class Beliefs {
 const isDoubt = (state: SwimState): boolean => state === "suspect" || state === "dead";
 
 /** The claim that a session with a life of a member proves. */
-export const provenAlive = (id: string, epoch: number): Claim => ({
+export const provenAlive = (id: string, epoch: number, incarnation: number): Claim => ({
   id,
   epoch,
-  incarnation: 0,
+  incarnation,
   vouch: 0,
   state: "alive",
   accuser: "",

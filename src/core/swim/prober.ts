@@ -69,6 +69,10 @@ export class Prober {
     return next;
   }
 
+  get isBusy(): boolean {
+    return this.#probes.length + this.#relays.length > 0;
+  }
+
   start(member: number, nowMs: number): void {
     if (this.#probes.length >= PROBES_MAX) return;
     if (this.#probes.some((probe) => probe.member === member)) return;

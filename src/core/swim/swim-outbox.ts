@@ -20,8 +20,8 @@ export type SwimEffect =
   /** Another state of another member. */
   | { readonly type: "state"; readonly id: string; readonly state: SwimState }
   | { readonly type: "forgotten"; readonly id: string }
-  /** A later life of this node is known. */
-  | { readonly type: "outlived"; readonly epoch: number };
+  /** A later life of this node is known, and in which state. */
+  | { readonly type: "outlived"; readonly epoch: number; readonly state: SwimState };
 
 export class SwimOutbox {
   readonly #names: MemberNames;

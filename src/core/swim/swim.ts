@@ -71,7 +71,7 @@ export class Swim {
       changed: (member, state) => this.#changed(member, state),
       suspected: (member) => this.#out.send("ping", member), // its answer brings the refutation
       forgotten: (gone) => this.#out.push({ type: "forgotten", id: gone }),
-      outlived: (later) => this.#out.push({ type: "outlived", epoch: later }),
+      outlived: (epoch, state) => this.#out.push({ type: "outlived", epoch, state }),
     });
     this.#out = new SwimOutbox(this.#names, this.#beliefs);
     this.#exchange = new Exchange(this.#names, this.#beliefs.table);
@@ -109,6 +109,19 @@ export class Swim {
     return this.#beliefs.neighbours.list.map((member) => this.#names.id(member));
   }
 
+  /** Whether `heard` would be an answer to something: who is told of every frame need not be, otherwise. */
+  get isAsking(): boolean {
+    return this.#prober.isBusy;
+  }
+
+  /** The latest claims about all other members. */
+  *others(): IterableIterator<Claim> {
+    const { table, me } = this.#beliefs;
+    for (let member = 0; member < table.span; member++) {
+      if (member !== me && table.has(member)) yield table.claim(member);
+    }
+  }
+
   /** undefined: not known. */
   stateOf(id: string): SwimState | undefined {
     const member = this.#beliefs.find(id);
@@ -132,12 +145,15 @@ export class Swim {
 
   // --- what happens --------------------------------------------------------------------------
 
-  /** A session with this life of a member is up: both tables are compared. */
-  met(id: string, epoch: number, nowMs: number): SwimEffect[] {
+  /**
+   * A session with this life of a member is up: both tables are compared. `incarnation` is what an earlier life of
+   * this node knew of it: an accusation that it has refuted by then is worth nothing.
+   */
+  met(id: string, epoch: number, nowMs: number, incarnation = 0): SwimEffect[] {
     this.#enter(nowMs);
     if (!this.#isAnnounced) this.#beliefs.announce();
     this.#isAnnounced = true;
-    this.#hear(provenAlive(id, epoch), nowMs);
+    this.#hear(provenAlive(id, epoch, incarnation), nowMs);
     const member = this.#beliefs.find(id);
     if (member >= 0) this.#compare(member);
     return this.#out.take();
@@ -181,6 +197,13 @@ export class Swim {
     this.#answer(from, message, nowMs);
     // It is back, and was told so by itself: a partition has healed, and there is much to tell.
     if (wasGone && this.#beliefs.table.isLive(sender)) this.#compare(sender);
+    return this.#out.take();
+  }
+
+  /** This node goes on under a higher epoch: it jumped above another life of itself. */
+  rise(epoch: number, nowMs: number): SwimEffect[] {
+    this.#enter(nowMs);
+    this.#beliefs.rise(epoch);
     return this.#out.take();
   }
 

@@ -43,6 +43,8 @@ export interface DiallerOwner {
 const DIAL_TIMEOUT_MS = 3_000;
 /** Of an address that only the node itself gave: it may be one that its own network alone knows. */
 const LEARNED_TIMEOUT_MS = 1_000;
+/** Up to so many tries in a row follow one another within 2 s. */
+const OFTEN_ATTEMPTS = 5;
 /** A dial that takes longer than this is no reason to refuse the peer's own. */
 const DIAL_LIKELY_MS = 500;
 
@@ -107,6 +109,15 @@ export class Dialler {
       return;
     }
     this.#add(newTarget(nodeId, nodeId, addresses, how));
+  }
+
+  /** It is wanted now: unless it is tried often anyway, that is not waited for, nor is it given up. */
+  call(nodeId: string): void {
+    for (const target of this.#targets.values()) {
+      if (target.nodeId !== nodeId || target.dialing || target.attempts < OFTEN_ATTEMPTS) continue;
+      target.attempts = OFTEN_ATTEMPTS;
+      this.#dialSoon(target, 0);
+    }
   }
 
   /** A discovery says the peer is gone. Only dialling stops; the link decides what is alive. */

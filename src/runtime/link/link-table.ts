@@ -126,11 +126,25 @@ export class LinkTable implements LinkOwner<Link> {
     this.#dialler.introduced(...args);
   }
 
+  /** A link with it is wanted now. */
+  call(nodeId: string): void {
+    this.#dialler.call(nodeId);
+  }
+
   stop(code: string, message: string): void {
     this.#stopped = true;
     this.#dialler.stop();
     for (const link of [...this.#links]) link.close(code, message);
     for (const peer of this.#peers.values()) this.#leases.disarm(peer);
+  }
+
+  /** Everybody but the peer of `judged` must hear what this node says of itself now. */
+  greetAgain(judged?: Link): void {
+    const own = this.#events.identity().nodeId;
+    for (const link of [...this.#links]) {
+      if (link === judged || (link.greeted && link.peer.nodeId === own)) continue;
+      link.close(JUMPED, GREET_AGAIN);
+    }
   }
 
   /** When the newest heartbeat of this node left that some other node answered; -Infinity: none was. */
@@ -284,7 +298,7 @@ export class LinkTable implements LinkOwner<Link> {
     if (isRejection(verdict)) return verdict;
     const life = { ...local, earlier: this.#events.earlierLives() };
     const jump = epochToJump(life, { epoch: frame.knownEpoch, nonce: frame.knownNonce });
-    if (jump !== undefined && this.#events.jumpEpoch(jump)) this.#greetAgain(link);
+    if (jump !== undefined && this.#events.jumpEpoch(jump)) this.greetAgain(link);
     const existing = this.#peers.get(remote.nodeId)?.link;
     if (existing?.isUp) {
       const rival = { ...remote, dialled: link.dialled };
@@ -321,15 +335,6 @@ export class LinkTable implements LinkOwner<Link> {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     link.start();
-  }
-
-  /** Everybody must hear what this node says of itself now. */
-  #greetAgain(judged: Link): void {
-    const own = this.#events.identity().nodeId;
-    for (const link of [...this.#links]) {
-      if (link === judged || (link.greeted && link.peer.nodeId === own)) continue;
-      link.close(JUMPED, GREET_AGAIN);
-    }
   }
 
   /** Room for one more peer, if need be that of one that is gone. */

@@ -12,6 +12,10 @@ import type { Heartbeat, HeartbeatSelf } from "../../ports/heartbeat.ts";
 import type { Identity } from "../../wire/handshake.ts";
 import type { Environment } from "../environment.ts";
 
+/** A frame comes with every heartbeat; one that is half a heartbeat late did not leave in time. */
+const BLOCKED_BEATS = 1.5;
+const NO_PULSE = { silentMs: Number.POSITIVE_INFINITY, lagMs: 0 };
+
 export class Liveness {
   readonly #env: Environment;
   #heartbeat: Heartbeat | undefined;
@@ -61,6 +65,17 @@ export class Liveness {
     const patienceMs = isStalled ? silenceMs : leaseMs * LEASES_WAITED;
     const limits = { leaseMs, stalledMaxMs, patienceMs };
     return judgeStall(this.#heartbeat?.pulse(nodeId), linkSilentMs, limits);
+  }
+
+  /**
+   * Whether a linked peer's process has just said that its event loop missed turns: sooner than it counts as stalled,
+   * and not of one that fell silent itself.
+   */
+  isBlocked(nodeId: string, linkSilentMs: number): boolean {
+    const { heartbeatMs, stalledMaxMs } = this.#env.times;
+    const { silentMs, lagMs } = this.#heartbeat?.pulse(nodeId) ?? NO_PULSE;
+    if (silentMs > 2 * heartbeatMs || lagMs > stalledMaxMs) return false;
+    return Math.min(lagMs + heartbeatMs, linkSilentMs) > heartbeatMs * BLOCKED_BEATS;
   }
 
   /** When the newest heartbeat of this node left that some peer answered; -Infinity: none was. */

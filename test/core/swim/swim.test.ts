@@ -217,7 +217,7 @@ describe("a member", () => {
   it("reports a later life of itself", () => {
     const ann = swim("ann", ["bob"]);
     const heard = message("news", { claims: [claim("ann", { epoch: 9 })] });
-    expect(ann.receive("bob", heard, 0)).toEqual([{ type: "outlived", epoch: 9 }]);
+    expect(ann.receive("bob", heard, 0)).toEqual([{ type: "outlived", epoch: 9, state: heard.claims[0]?.state }]);
   });
 
   it("refuses what is out of bounds, and reads no more claims than a message may have", () => {
