@@ -18,7 +18,7 @@ import type { Claim, SwimState } from "../core/swim/claim.ts";
 import { MEMBERS_MAX, Swim } from "../core/swim/swim.ts";
 import type { SwimMessage } from "../core/swim/swim-message.ts";
 import type { SwimEffect } from "../core/swim/swim-outbox.ts";
-import { SWIM_TIMES, type SwimPreset } from "../core/swim/swim-times.ts";
+import { type SwimPreset, swimTimes } from "../core/swim/swim-times.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { GossipFrame } from "../wire/gossip.ts";
 import type { Environment } from "./environment.ts";
@@ -75,7 +75,8 @@ export class Membership {
     const { nodeId: id, epoch } = self;
     const membersMax = Math.min(MEMBERS_MAX, env.limits.peersMax * MEMBERS_PER_PEER);
     const random = (): number => env.random.fraction();
-    const options = { id, epoch, times: SWIM_TIMES[preset], random, membersMax };
+    const times = swimTimes(preset, env.times.heartbeatMs);
+    const options = { id, epoch, times, random, membersMax };
     this.#swim = new Swim(options, this.#nowMs());
     this.#arm();
   }

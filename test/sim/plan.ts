@@ -2,6 +2,7 @@
  * What one seed does: which mesh, which work, which faults. Swarm style: every seed has its own subset, so
  * that rare combinations come up that no single mix would bring.
  */
+import type { SwimPreset } from "../../src/core/swim/swim-times.ts";
 import type { BreakerOptions, RateOptions } from "../../src/options/read-flow.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 
@@ -110,6 +111,7 @@ export type Plan = {
   readonly faults: FaultPlan;
   readonly isCalm: boolean;
   readonly stalls: StallPlan;
+  readonly membership: SwimPreset;
 };
 
 export type StallPlan = {
@@ -149,6 +151,7 @@ export const planOf = (random: SeededRandom): Plan => {
     faults,
     isCalm,
     stalls: stallsOf(random.fork("stalls"), isCalm),
+    membership: random.fork("membership").pick(["lan", "default", "default", "wan"]),
   };
 };
 

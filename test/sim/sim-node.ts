@@ -83,6 +83,7 @@ export class SimNode {
       leaseMs: plan.leaseMs,
       silenceMs: 3 * plan.leaseMs,
       stalledMaxMs: plan.stalls.stalledMaxMs,
+      membership: plan.membership,
       journal: {
         bytesMax: plan.smallJournal ? 4 * 2 ** 20 : 2 ** 30,
         ...(plan.forgetMs === undefined ? {} : { forgetMs: plan.forgetMs }),

@@ -288,8 +288,11 @@ export class World {
       if (node.node === undefined || node.state !== "up") return `${node.host} is ${node.state}`;
       if (node.subscribing > 0) return `${node.host} is subscribing`;
       if (this.workers[node.index]?.isBusy === true) return `${node.host} is still publishing`;
-      const linked = node.node.peers().filter(({ state }) => state === "alive").length;
+      const peers = node.node.peers();
+      const linked = peers.filter(({ state }) => state === "alive").length;
       if (linked < this.nodes.length - 1) return `${node.host} is linked with ${linked} peers`;
+      const doubted = peers.filter(({ membership }) => membership !== "alive").length;
+      if (doubted > 0) return `${node.host} has heard of ${doubted} that they do not live`;
       for (const [id, counts] of Object.entries(node.node.ledger())) {
         if (counts.pending !== 0 && !this.#isUnclaimed(id)) {
           return `${node.host} has ${counts.pending} pending of "${id}": ${JSON.stringify(counts)}`;
@@ -400,7 +403,12 @@ export class World {
       for (const [subscription, counts] of Object.entries(node.ledger())) {
         this.history.ledgers.push({ node: index, subscription, ...counts });
       }
-      for (const [name, count] of Object.entries(node.counters())) this.cover(name, count);
+      const counters = node.counters();
+      for (const [name, count] of Object.entries(counters)) this.cover(name, count);
+      const died = counters["membership.died"] ?? 0;
+      if (this.plan.isCalm && died > 0) {
+        this.found("C7", `n${index} heard of ${died} deaths in a calm mesh`);
+      }
     }
   }
 }

@@ -5,7 +5,7 @@
  * Approach (Lifeguard): begin with the long one and shorten it with each independent accuser, down to the
  * short one; an accuser that is alone, perhaps because it is at fault itself, has to wait.
  *
- *   min = suspicionMult * max(1, log10(n)) * probeMs,  max = suspicionMaxMult * min
+ *   min = suspicionMult * max(1, log10(n)) * probeMs, or suspicionFloorMs;  max = suspicionMaxMult * min
  *   timeout = max - (max - min) * log(confirmed + 1) / log(wanted + 1)
  *
  * Invariants: min <= timeout <= max; the timeout never grows with confirmations; who accused counts once.
@@ -24,7 +24,8 @@ export type SuspicionSpan = {
 
 /** In a mesh with so many live members. */
 export const suspicionSpan = (times: SwimTimes, live: number): SuspicionSpan => {
-  const minMs = times.suspicionMult * Math.max(1, Math.log10(Math.max(1, live))) * times.probeMs;
+  const spanMs = times.suspicionMult * Math.max(1, Math.log10(Math.max(1, live))) * times.probeMs;
+  const minMs = Math.max(spanMs, times.suspicionFloorMs);
   // Neither the member itself nor the first accuser can confirm.
   const wanted = Math.max(0, Math.min(times.confirmations, live - 2));
   return { minMs, maxMs: times.suspicionMaxMult * minMs, wanted };

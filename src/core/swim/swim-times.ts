@@ -18,6 +18,8 @@ export type SwimTimes = {
   readonly helpers: number;
   readonly suspicionMult: number;
   readonly suspicionMaxMult: number;
+  /** No suspicion is shorter: so long it takes to hear that a blocked member's process lives. */
+  readonly suspicionFloorMs: number;
   readonly confirmations: number;
   readonly gossipMs: number;
   readonly gossipFanout: number;
@@ -39,6 +41,7 @@ const COMMON = {
   spreadMult: 4,
   tombstoneMs: 3_600_000,
   pulseMs: 1_100,
+  suspicionFloorMs: 0,
 } as const;
 
 export const SWIM_TIMES = Object.freeze({
@@ -79,3 +82,17 @@ export const SWIM_TIMES = Object.freeze({
 }) satisfies Record<string, SwimTimes>;
 
 export type SwimPreset = keyof typeof SWIM_TIMES;
+
+/** A sign of a blocked member comes within so many heartbeats, and then with each. */
+const FLOOR_BEATS = 3;
+const PULSE_BEATS = 2.5;
+
+/** A preset where the processes of members are heard so often. */
+export const swimTimes = (preset: SwimPreset, heartbeatMs: number): SwimTimes => {
+  const times = SWIM_TIMES[preset];
+  return {
+    ...times,
+    suspicionFloorMs: FLOOR_BEATS * heartbeatMs,
+    pulseMs: Math.max(times.pulseMs, PULSE_BEATS * heartbeatMs),
+  };
+};
