@@ -61,6 +61,17 @@ describe("a death that is a lie", () => {
     },
   );
 
+  it("drops no link, however often it is said", async () => {
+    const { a, b, liar, changes } = await scene();
+    for (let n = 0; n < 50; n++) {
+      tell(liar, { id: b.id, epoch: epochOf(b, a), incarnation: n, state: "dead" });
+      await mesh.clock.advance(100);
+    }
+    await mesh.clock.until(() => peerOf(a, b)?.membership === "alive");
+    expect(a.counters()["membership.died"]).toBeGreaterThan(10);
+    expect(changes).toEqual([]);
+  });
+
   it("moves nothing: what is said meanwhile is handled by the member that it is about", async () => {
     const { a, b, liar } = await scene();
     const got: number[] = [];

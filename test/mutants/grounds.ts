@@ -172,6 +172,23 @@ const alone = bent({
   each: { distribution: "key", durable: true, hang: 0 },
 });
 
+/** Event loops stand still again and again, their processes answer, and nothing fails. */
+const blocked = bent({
+  plan: {
+    isCalm: true,
+    nodes: 4,
+    services: 1,
+    safetyMs: 15_000,
+    stalls: { blockMs: 1_500, heartbeatless: 0, stalledMaxMs: 60_000 },
+    membership: "lan",
+    heartbeatMs: 250,
+    leaseMs: 1_000,
+    startSpreadMs: 0,
+  },
+  faults: {},
+  work: { ...STEADY, expiring: 0 },
+});
+
 /** Much is said to few slow handlers. */
 const flood = bent({
   plan: { isCalm: true, nodes: 2, services: 1, safetyMs: 4_000, smallJournal: false },
@@ -202,6 +219,7 @@ export const GROUNDS: Readonly<Record<string, Ground>> = {
   broken: shaped(broken),
   shaken: shaped(shaken),
   apart: shaped(apart),
+  blocked: shaped(blocked),
   flood: shaped(flood),
   alone: shaped(alone),
   crowd: shaped(crowd),

@@ -1,6 +1,7 @@
 /** Every mutant, in the order of a message's way. */
 import { CONSUMER_MUTANTS } from "./consumer-mutants.ts";
 import { JOURNAL_MUTANTS } from "./journal-mutants.ts";
+import { MEMBERSHIP_MUTANTS } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { OWNERSHIP_MUTANTS } from "./ownership-mutants.ts";
 import { PRODUCER_MUTANTS } from "./producer-mutants.ts";
@@ -10,4 +11,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...PRODUCER_MUTANTS,
   ...CONSUMER_MUTANTS,
   ...OWNERSHIP_MUTANTS,
+  ...MEMBERSHIP_MUTANTS,
 ];
