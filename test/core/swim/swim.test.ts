@@ -217,7 +217,29 @@ describe("a member", () => {
   it("reports a later life of itself", () => {
     const ann = swim("ann", ["bob"]);
     const heard = message("news", { claims: [claim("ann", { epoch: 9 })] });
-    expect(ann.receive("bob", heard, 0)).toEqual([{ type: "outlived", epoch: 9, state: heard.claims[0]?.state }]);
+    expect(ann.receive("bob", heard, 0)).toMatchObject([{ type: "outlived", epoch: 9 }]);
+    const over = message("news", { claims: [claim("ann", { epoch: 9, state: "dead" })] });
+    const told = { type: "outlived", epoch: 9, state: "dead" };
+    expect(ann.receive("bob", over, 0)).toContainEqual(told);
+  });
+
+  it("outranks what is said of its earlier life once it has risen above it", () => {
+    const ann = swim("ann", ["bob"]);
+    const rumour = { claims: [claim("ann", { epoch: 9, state: "dead" })] };
+    ann.receive("bob", message("news", rumour), 0);
+    ann.rise(10, 0);
+    expect(ann.claimOf("ann")).toMatchObject({ epoch: 10, incarnation: 0, state: "alive" });
+    expect(ann.receive("bob", message("news", rumour), 0)).toEqual([]);
+    expect(ann.rise(3, 0)).toEqual([]);
+    expect(ann.claimOf("ann")?.epoch).toBe(10);
+  });
+
+  it("does not believe an accusation that it knew to be refuted in an earlier life of its own", () => {
+    const ann = swim("ann", ["carl"]);
+    ann.met("bob", 1, 0, 7);
+    const old = { claims: [claim("bob", { incarnation: 6, state: "dead" })] };
+    ann.receive("carl", message("news", old), 0);
+    expect(ann.stateOf("bob")).toBe("alive");
   });
 
   it("refuses what is out of bounds, and reads no more claims than a message may have", () => {
