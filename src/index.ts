@@ -10,7 +10,9 @@ export type {
   ReplyOutputOf,
 } from "./contract/contract.ts";
 export { command, event, query } from "./contract/define-contract.ts";
+export { type EncryptedOptions, ErasedField, encrypted, isErased } from "./contract/encrypted.ts";
 export { protobuf } from "./contract/protobuf.ts";
+export { openField, sealField } from "./contract/seal-field.ts";
 export { dns } from "./discovery/dns/dns.ts";
 export type { DnsOptions } from "./discovery/dns/dns-options.ts";
 export {
@@ -43,10 +45,12 @@ export type { RequestOptions } from "./options/request-options.ts";
 export type { SubscribeOptions } from "./options/subscribe-options.ts";
 export type { Clock, Timer } from "./ports/clock.ts";
 export type { Discovery } from "./ports/discovery.ts";
+export type { FieldKey, FieldKeys } from "./ports/field-keys.ts";
 export type { LogFields, Logger } from "./ports/logger.ts";
 export type { Random } from "./ports/random.ts";
 export type { Transport } from "./ports/transport.ts";
 export { RetryLater, Unrecoverable } from "./runtime/consumer/outcome.ts";
 export type { StatusChange } from "./runtime/environment.ts";
+export { type KeyRing, type KeyRingOptions, keyRing } from "./security/key-ring.ts";
 export { type StreamOptions, stream } from "./transport/stream/stream-transport.ts";
 export { type ZeromqOptions, zeromq } from "./transport/zeromq/zeromq-transport.ts";

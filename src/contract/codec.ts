@@ -39,6 +39,10 @@ export type Codec<In, Out> = {
   readonly validate:
     | ((value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>)
     | undefined;
+  /** Where a value has what must not be shown: the texts of it, to be kept out of errors. @internal */
+  readonly hides?: (value: unknown) => string[];
+  /** The codec for one contract, by its name: what it makes is bound to it. @internal */
+  readonly "~at"?: (name: string) => Codec<In, Out>;
 };
 
 /** A value that a codec refuses, with the place inside it. */

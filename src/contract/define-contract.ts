@@ -102,10 +102,14 @@ export const define = <Kind extends ContractKind, In, Out, ReplyIn, ReplyOut>(
     accepts: parts.accepts,
     key: parts.key,
     retain: parts.retain,
-    schema: parts.schema,
-    reply: parts.reply,
+    schema: boundTo(parts.schema, subject),
+    reply: boundTo(parts.reply, `${subject} reply`),
     "~template": templateCache(subject, kind, parts.version),
   });
+
+/** What is encrypted for one contract is not to be read as another's. */
+const boundTo = <In, Out>(codec: Codec<In, Out>, name: string): Codec<In, Out> =>
+  codec["~at"]?.(name) ?? codec;
 
 const codecOf = <S extends AnySchema>(
   schema: S | undefined,

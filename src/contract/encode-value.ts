@@ -73,7 +73,10 @@ export const keyOf = <C extends AnyContract>(
     try {
       key = contract.key(value as never);
     } catch (error) {
-      throw violationOf("value for", contract, "its key function failed", error);
+      const what = "its key function failed";
+      if (contract.schema.hides)
+        throw violation("value for", contract, [{ path: "", message: what }]);
+      throw violationOf("value for", contract, what, error);
     }
   }
   if (key === undefined || isKey(key)) return key;

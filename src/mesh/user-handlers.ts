@@ -2,6 +2,7 @@
 import type { AnyContract } from "../contract/contract.ts";
 import { decodeValue } from "../contract/decode-value.ts";
 import { encodeReply } from "../contract/encode-value.ts";
+import { hidingHandler } from "../contract/hide-plain.ts";
 import { MeshError } from "../errors.ts";
 import type { Asked, RequestHandler } from "../runtime/answers.ts";
 import type { Job } from "../runtime/consumer/job.ts";
@@ -26,9 +27,13 @@ export interface RequestContext {
 }
 
 /** A handler of events or commands. */
-export const jobHandler =
-  (host: ContextHost, contract: AnyContract, handler: UserHandler): JobHandler =>
-  (job) => {
+export const jobHandler = (
+  host: ContextHost,
+  contract: AnyContract,
+  given: UserHandler,
+): JobHandler => {
+  const handler: UserHandler = hidingHandler(contract.schema, given);
+  return (job) => {
     const ctx = new HandlerContext(host, job);
     const data = decodeJob(contract, job);
     if (data instanceof Promise) return decodedLater(data, handler, ctx);
@@ -37,14 +42,16 @@ export const jobHandler =
     const { staging } = ctx;
     return staging === undefined ? undefined : staging.then(nothing);
   };
+};
 
 /** A handler of queries. Only what is asynchronous needs a timer. */
 export const requestHandler = (
   env: Environment,
   contract: AnyContract,
-  handler: UserReply,
+  given: UserReply,
   timeoutMs: number,
 ): RequestHandler => {
+  const handler: UserReply = hidingHandler(contract.schema, given);
   const { payloadBytesMax } = env.limits;
   const encode = (value: unknown): Answer | Promise<Answer> =>
     encodeReply(contract, value as never, payloadBytesMax);

@@ -11,6 +11,7 @@
  * stop; what is refused says no more than that a token is not good.
  */
 import { type KeyObject, verify } from "node:crypto";
+import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { RateLimiter, type RatePolicy } from "../core/rate-limiter.ts";
 import { MeshError } from "../errors.ts";
@@ -68,7 +69,7 @@ export const serveIssuer = async (
 ): Promise<IssuerService> => {
   if (!issuer.isIssuer) throw keysError(`${issuer.folder} is no issuer: make one for it`);
   const desk = new IssuerDesk(issuer, options.logger);
-  const sockets = new Set<TLSSocket>();
+  const sockets = new Set<Socket>();
   const server = createServer({
     ...contextOf(issuer),
     requestCert: true,
@@ -80,10 +81,12 @@ export const serveIssuer = async (
   let signing = issuer.signing;
   const connected = new Map<string, number>();
   server.on("connection", (socket) => {
+    sockets.add(socket);
     const from = socket.remoteAddress ?? "";
     const count = (connected.get(from) ?? 0) + 1;
     connected.set(from, count);
     socket.once("close", () => {
+      sockets.delete(socket);
       const left = (connected.get(from) ?? 1) - 1;
       if (left > 0) connected.set(from, left);
       else connected.delete(from);
@@ -95,8 +98,6 @@ export const serveIssuer = async (
     server.setSecureContext(contextOf(issuer));
   });
   server.on("secureConnection", (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => {});
     void desk.answer(socket);
   });

@@ -9,7 +9,7 @@ const read = (path: string): string => readFileSync(join(ROOT_PATH, path), "utf8
 const namesIn = (folder: string): string[] => readdirSync(join(ROOT_PATH, folder));
 
 const PAGES = [
-  ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"],
+  ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"],
   ...namesIn("docs").flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
   "examples/README.md",
   "examples/containers/README.md",
@@ -25,6 +25,8 @@ const PAGES_WITH_CODE = [
   "docs/gateway.md",
   "docs/topologies.md",
   "docs/directory-service.md",
+  "docs/keys.md",
+  "docs/encryption.md",
 ];
 
 describe("the documents", () => {
