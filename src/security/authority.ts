@@ -96,7 +96,7 @@ export class Authority {
         publicKey,
         notBeforeMs: nowMs,
         notAfterMs: this.#endOf(lifeMs, NODE_LIFE_MS_MAX, nowMs),
-        certified: { rights, curveKey, idGiven: nodeId !== keyId },
+        certified: { rights, curveKey, idGiven: nodeId !== keyId, lifeMs },
       },
       { key: signing.key, name: signing.certificate.name },
     );

@@ -67,7 +67,7 @@ export const renewKeys = (
     {
       service: name.service,
       rights: certified.rights,
-      lifeMs: leaf.notAfterMs - leaf.notBeforeMs,
+      lifeMs: certified.lifeMs,
       publicKey,
       curveKey: certified.curveKey,
       ...(certified.idGiven ? { nodeId: name.nodeId } : {}),

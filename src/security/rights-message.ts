@@ -14,6 +14,7 @@ import {
   messageFields,
   textField,
   uint32Field,
+  uint64Field,
 } from "../wire/field-writer.ts";
 import { WireError } from "../wire/wire-error.ts";
 import {
@@ -33,18 +34,26 @@ export type CertifiedRights = {
   readonly curveKey: Uint8Array;
   /** The node id is not derived from the key. */
   readonly idGiven: boolean;
+  /** How long its certificates are to live; one may be cut to the end of its signer's. */
+  readonly lifeMs: number;
 };
 
 type Grant = { readonly action: SubjectAction; readonly patterns: readonly string[] };
 
 /** @throws MeshError INVALID_OPTIONS when they take too much room */
-export const encodeRights = ({ rights, curveKey, idGiven }: CertifiedRights): Uint8Array => {
+export const encodeRights = ({
+  rights,
+  curveKey,
+  idGiven,
+  lifeMs,
+}: CertifiedRights): Uint8Array => {
   const writer = new ByteWriter();
   messageFields(writer, 0x0a, listOf(rights.allow), writeGrant);
   messageFields(writer, 0x12, listOf(rights.deny), writeGrant);
   uint32Field(writer, 0x18, ADMIN_LEVELS.indexOf(rights.admin));
   bytesField(writer, 0x22, curveKey);
   boolField(writer, 0x28, idGiven);
+  uint64Field(writer, 0x30, Math.floor(lifeMs));
   const bytes = writer.take();
   if (bytes.length <= RIGHTS_BYTES_MAX) return bytes;
   const message = `rights take ${bytes.length} B in a certificate, at most ${RIGHTS_BYTES_MAX}`;
@@ -62,6 +71,7 @@ export const decodeRights = (bytes: Uint8Array): CertifiedRights => {
   let level = 0;
   let curveKey: Uint8Array = new Uint8Array(0);
   let idGiven = false;
+  let lifeMs = 0;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) allow.push(reader.message(readGrant));
@@ -69,6 +79,7 @@ export const decodeRights = (bytes: Uint8Array): CertifiedRights => {
     else if (tag === 0x18) level = reader.uint32();
     else if (tag === 0x22) curveKey = Uint8Array.from(reader.view());
     else if (tag === 0x28) idGiven = reader.bool();
+    else if (tag === 0x30) lifeMs = reader.uint64();
     else throw new WireError(`rights have the unknown field ${tag >>> 3}`);
   }
   const admin = ADMIN_LEVELS[level];
@@ -76,7 +87,7 @@ export const decodeRights = (bytes: Uint8Array): CertifiedRights => {
   if (curveKey.length !== CURVE_KEY_BYTES) {
     throw new WireError(`curve key has ${curveKey.length} B, not ${CURVE_KEY_BYTES}`);
   }
-  return { rights: checked(allow, deny, admin), curveKey, idGiven };
+  return { rights: checked(allow, deny, admin), curveKey, idGiven, lifeMs };
 };
 
 const checked = (

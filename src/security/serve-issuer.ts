@@ -211,11 +211,8 @@ class IssuerDesk {
       throw keysError("renewed too often: try again in a minute");
     }
     const { service } = identity;
-    const lifeMs = leaf.notAfterMs - leaf.notBeforeMs;
-    const next = this.#issuer.issue(
-      { service, rights: certified.rights, lifeMs, publicKey, curveKey },
-      nowMs,
-    );
+    const { rights, lifeMs } = certified;
+    const next = this.#issuer.issue({ service, rights, lifeMs, publicKey, curveKey }, nowMs);
     const { nodeId } = identity;
     this.#logger?.info("renewed", { service, nodeId, from: socket.remoteAddress });
     const isNewer = revoked.revocations.number > revocations;

@@ -217,6 +217,26 @@ describe("renewing", () => {
     await expect(renewFromIssuer(folder)).rejects.toEqual(refusedKeys(/no issuer of this node/));
   });
 
+  it("gives the whole life again after one that was cut to the issuer's end", async () => {
+    const short = createIssuer(world.authority, world.path("short"), 3_600_000);
+    const at = await serveIssuer(short);
+    try {
+      const folder = world.path("cut");
+      const day = createToken(short, { service: "orders" });
+      await joinMesh(folder, { issuer: at.address, token: day });
+      const lifeOf = (): number => {
+        const { notBeforeMs, notAfterMs } = loadSecurity(folder).self;
+        return notAfterMs - notBeforeMs;
+      };
+      expect(lifeOf()).toBeLessThanOrEqual(3_600_000);
+      renewIssuer(world.authority, short, 30 * DAY_MS);
+      await renewFromIssuer(folder);
+      expect(lifeOf()).toBe(DAY_MS);
+    } finally {
+      await at.stop();
+    }
+  });
+
   it("goes on with a renewed certificate of the issuer itself", async () => {
     const folder = await joinOne();
     renewIssuer(world.authority, issuer, 30 * DAY_MS);

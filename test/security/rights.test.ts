@@ -156,6 +156,7 @@ describe("rights as bytes", () => {
             rights: rightsOf({ allow, deny, admin: admin as "none" }),
             curveKey,
             idGiven,
+            lifeMs: 60_000,
           };
           expect(decodeRights(encodeRights(certified))).toEqual(certified);
         },
@@ -164,7 +165,7 @@ describe("rights as bytes", () => {
   });
 
   it("are refused with a field that is not known: it could take something away", () => {
-    const bytes = encodeRights({ rights: rightsOf({}), curveKey, idGiven: false });
+    const bytes = encodeRights({ rights: rightsOf({}), curveKey, idGiven: false, lifeMs: 1 });
     expect(() => decodeRights(Buffer.concat([bytes, Buffer.from([0x7a, 0x00])]))).toThrow(
       WireError,
     );
@@ -177,6 +178,7 @@ describe("rights as bytes", () => {
       rights: rightsOf({ allow: { publish: ["a.>"], handle: ["b.*"] }, admin: "read" }),
       curveKey,
       idGiven: false,
+      lifeMs: 86_400_000,
     });
     fc.assert(
       fc.property(
