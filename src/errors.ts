@@ -119,7 +119,11 @@ export const ERROR_TABLE = Object.freeze({
     false,
     "upgrade the older node; details name both ranges",
   ),
-  UNAUTHORIZED: row("the certificate does not allow this", false, "issue one that does"),
+  UNAUTHORIZED: row(
+    "the certificate does not allow this, or nodes do not accept each other's",
+    false,
+    "issue one that does; docs/security.md says what is checked",
+  ),
   INVALID_KEYS: row(
     "a keys folder, a certificate or a token cannot be used",
     false,

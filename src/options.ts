@@ -18,6 +18,7 @@ import type { Clock } from "./ports/clock.ts";
 import type { Discovery } from "./ports/discovery.ts";
 import type { Logger } from "./ports/logger.ts";
 import type { Random } from "./ports/random.ts";
+import type { Security } from "./ports/security.ts";
 import type { Transport } from "./ports/transport.ts";
 
 const KNOWN: readonly string[] = Object.freeze([
@@ -30,6 +31,7 @@ const KNOWN: readonly string[] = Object.freeze([
   "transports",
   "journal.whenFull",
   "signals",
+  "security",
   "insecure",
   "heartbeatThread",
   "membership",
@@ -65,6 +67,7 @@ export const resolveOptions = (input: unknown): ResolvedOptions => {
     journal: readJournal(reader.section("journal"), limits.payloadBytesMax),
     retain: readRetain(reader.section("retain")),
     signals: reader.flag("signals", false),
+    security: readSecurity(reader),
     insecure: reader.flag("insecure", false),
     heartbeatThread: reader.flag("heartbeatThread", true),
     membership: reader.oneOf("membership", ["lan", "default", "wan"], "default"),
@@ -76,7 +79,8 @@ export const resolveOptions = (input: unknown): ResolvedOptions => {
     ...readTimes(reader),
   });
   reader.finish();
-  assertListenAllowed(resolved.listen.host, resolved.insecure, "this node");
+  const hasKeys = resolved.security !== undefined;
+  assertListenAllowed(resolved.listen.host, hasKeys || resolved.insecure, "this node");
   return resolved;
 };
 
@@ -108,6 +112,17 @@ const readTransports = (reader: OptionReader): readonly Transport[] | undefined 
   const twice = schemes.find((scheme, index) => scheme && schemes.indexOf(scheme) !== index);
   if (twice !== undefined) reader.fail("transports", `has scheme "${twice}" twice, each only once`);
   return transports;
+};
+
+/** A folder, or the port: that it does what the port says, its user vouches for. */
+const readSecurity = (reader: OptionReader): ResolvedOptions["security"] => {
+  const keys = (reader.raw("security") as { keys?: unknown } | undefined)?.keys;
+  if (keys === undefined) {
+    return reader.part<Security>("security", ["start", "stop", "tls", "sign", "verify", "recheck"]);
+  }
+  if (typeof keys === "string" && keys !== ":memory:" && isPath(keys)) return keys;
+  reader.fail("security", `has keys ${String(keys).slice(0, 80)}, must be a path of a folder`);
+  return undefined;
 };
 
 const readJournal = (

@@ -32,6 +32,7 @@ export class Asker {
     const { signal, timeoutMs, headers } = options;
     if (signal?.aborted) throw new MeshError("ABORTED", "the caller's signal fired");
     const { env, requests } = this.#runtime;
+    env.access?.assertMay("request", known.subject);
     let encoded = encodeValue(known, value as never, env.limits.payloadBytesMax);
     if (encoded instanceof Promise) encoded = await encoded;
     const { payload, contentType } = encoded;

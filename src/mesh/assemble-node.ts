@@ -13,7 +13,9 @@ import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { JournalStore } from "../ports/journal-store.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
+import type { Security } from "../ports/security.ts";
 import type { Transport } from "../ports/transport.ts";
+import { Access } from "../runtime/access.ts";
 import type { RefusalHandler } from "../runtime/consumer/declarations.ts";
 import { forgetMarks } from "../runtime/consumer/forgotten-marks.ts";
 import { Counters } from "../runtime/counters.ts";
@@ -29,6 +31,8 @@ export type NodeAssembly = {
   readonly options: ResolvedOptions;
   readonly clock: Clock;
   readonly random: Random;
+  /** Undefined: the node has no keys, and neither may its peers. */
+  readonly security?: Security | undefined;
   readonly logger: Logger;
   readonly hash: Hash;
   readonly crc32: Crc32;
@@ -58,6 +62,7 @@ export const assembleNode = async (parts: NodeAssembly): Promise<MeshNode> => {
       store,
       clock: parts.clock,
       random: parts.random,
+      nodeId: parts.security?.self.nodeId,
       logger,
       crc32: parts.crc32,
       limits: { ...JOURNAL_LIMITS, bytesMax: options.journal.bytesMax },
@@ -97,9 +102,13 @@ const environmentOf = (
   parts: NodeAssembly,
   own: { status: StatusStream; counters: Counters; last: HybridTime | undefined },
 ): Environment => {
-  const { options, clock, random, logger, hash } = parts;
+  const { options, clock, random, logger, hash, security } = parts;
   const { status, counters, last } = own;
+  const isOpen = security === undefined && !isLoopbackHost(options.listen.host);
+  if (isOpen) logger.warn("insecure: everybody on the network can join", { ...options.listen });
   return {
+    access: security && new Access(security),
+    insecure: isOpen,
     clock,
     random,
     hash,

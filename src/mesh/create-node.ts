@@ -9,6 +9,7 @@ import { memoryEngine } from "../journal/memory/memory-engine.ts";
 import type { NodeOptions, ResolvedOptions } from "../options/node-options.ts";
 import { resolveOptions } from "../options.ts";
 import type { JournalStore } from "../ports/journal-store.ts";
+import type { Security } from "../ports/security.ts";
 import { stream } from "../transport/stream/stream-transport.ts";
 import { zeromq } from "../transport/zeromq/zeromq-transport.ts";
 import { assembleNode } from "./assemble-node.ts";
@@ -21,17 +22,19 @@ const DIRECTORIES_MAX = 1_000;
 /**
  * Starts a node: opens its journal, listens, finds peers. Resolves when it can be used; peers come when
  * they come.
- * @throws MeshError INVALID_OPTIONS, INSECURE_LISTEN, ADDRESS_IN_USE, JOURNAL_LOCKED, JOURNAL_DAMAGED,
- *   DISK_FULL
+ * @throws MeshError INVALID_OPTIONS, INVALID_KEYS, INSECURE_LISTEN, ADDRESS_IN_USE, JOURNAL_LOCKED,
+ *   JOURNAL_DAMAGED, DISK_FULL
  */
 export const createNode = async (input: NodeOptions): Promise<MeshNode> => {
   const options = resolveOptions(input);
+  const security = await securityOf(options);
   const hash = await xxh32();
   const { store, dataDir } = await openStore(options);
   const node = await assembleNode({
     options,
     clock: options.clock ?? systemClock(),
     random: options.random ?? systemRandom(),
+    security,
     logger: options.logger ?? stderrLogger(),
     hash,
     crc32: (bytes) => crc32(bytes),
@@ -43,6 +46,27 @@ export const createNode = async (input: NodeOptions): Promise<MeshNode> => {
   });
   if (options.signals) stopOnSignals(node);
   return node;
+};
+
+/**
+ * Loaded when it is needed: a node without keys reads no certificate.
+ * @throws MeshError INVALID_KEYS
+ */
+const securityOf = async ({
+  security,
+  mesh,
+  service,
+}: ResolvedOptions): Promise<Security | undefined> => {
+  if (security === undefined) return undefined;
+  const isFolder = typeof security === "string";
+  const loaded = isFolder
+    ? (await import("../security/load-security.ts")).loadSecurity(security)
+    : security;
+  const { self } = loaded;
+  if (self.mesh === mesh && self.service === service) return loaded;
+  const certified = `service "${self.service}" in mesh "${self.mesh}"`;
+  const message = `the certificate is for ${certified}, this node is "${service}" in "${mesh}"`;
+  throw new MeshError("INVALID_KEYS", `${message}: issue one for it`);
 };
 
 const openStore = async (

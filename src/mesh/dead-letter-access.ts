@@ -11,7 +11,7 @@ import type {
   DeadLetterFilter,
   DeadLetterHead,
 } from "../runtime/producer/dead-letters.ts";
-import { encodeEnvelope } from "../wire/envelope.ts";
+import { type EnvelopeView, encodeEnvelope } from "../wire/envelope.ts";
 
 export type DeadLetterEntry = DeadLetterHead & {
   /** The node that keeps it. */
@@ -38,7 +38,7 @@ export class DeadLetterAccess {
   serve(): void {
     const { answers, declarations, env, journal } = this.#runtime;
     const index = declarations.newIndex();
-    answers.answer(index, async ({ envelope }) => {
+    answers.answer(index, levelOf, async ({ envelope }) => {
       const answer = await this.#local(decodeJson(envelope.payload) as Call);
       return { contentType: CONTENT_JSON, payload: encodeJson(answer ?? null) };
     });
@@ -190,3 +190,8 @@ export class DeadLetterAccess {
 }
 
 const subjectOf = (nodeId: string): string => `$meshbus.${nodeId}.dead-letters`;
+
+const levelOf = ({ payload }: EnvelopeView): "read" | "full" => {
+  const { op } = decodeJson(payload) as Call;
+  return op === "list" || op === "get" ? "read" : "full";
+};

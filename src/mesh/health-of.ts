@@ -14,6 +14,7 @@ export const healthOf = (runtime: NodeRuntime, isStopping: boolean): Health => {
   if (isStopping) reasons.push("the node stops or has stopped");
   else if (!runtime.journal.accepting) reasons.push("the journal accepts nothing");
   const waiting: string[] = [];
+  if (runtime.env.insecure) waiting.push("insecure: listens beyond loopback without keys");
   for (const state of runtime.producer.table.all()) {
     if (state.pausedFor !== undefined) reasons.push(`"${state.id}": ${state.pausedFor}`);
     waiting.push(...unreachable(state));

@@ -76,7 +76,7 @@ export class Publisher {
   ): Promise<Receipt> {
     try {
       this.#checkOpen();
-      const known = this.contractOf(kind, contract);
+      const known = this.#allowed(kind, contract);
       const options = resolvePublishOptions(given, kind === "event" ? "publish" : "send");
       options.signal?.throwIfAborted();
       const encoded = this.#encode(known, value, options);
@@ -99,7 +99,7 @@ export class Publisher {
   ): Promise<Receipt[]> {
     try {
       this.#checkOpen();
-      const known = this.contractOf("event", contract);
+      const known = this.#allowed("event", contract);
       const options = resolvePublishOptions(given, "publish");
       if (options.delayMs > 0 || options.idempotencyKey !== undefined || options.id !== undefined) {
         const message = "publishMany takes no delayMs, idempotencyKey or id: they name one message";
@@ -131,7 +131,7 @@ export class Publisher {
     given: PublishOptions | undefined,
   ): EmitVerdict {
     this.#checkOpen();
-    const known = this.contractOf("event", contract);
+    const known = this.#allowed("event", contract);
     const options = resolvePublishOptions(given, "emit");
     const encoded = this.#encode(known, value, options);
     if (encoded instanceof Promise) {
@@ -155,7 +155,7 @@ export class Publisher {
     given: PublishOptions | undefined,
     cause: Cause,
   ): StagedMessage | Promise<StagedMessage> {
-    const known = this.contractOf(kind, contract);
+    const known = this.#allowed(kind, contract);
     const options = resolvePublishOptions(given, kind === "event" ? "publish" : "send");
     const encoded = this.#encode(known, value, options);
     const staged = ({ payload, contentType, key }: EncodedValue): StagedMessage => ({
@@ -188,6 +188,13 @@ export class Publisher {
       );
     }
     return contract;
+  }
+
+  /** @throws MeshError as contractOf, and UNAUTHORIZED */
+  #allowed(kind: Kind, contract: AnyContract | string): AnyContract {
+    const known = this.contractOf(kind, contract);
+    this.#env.access?.assertMay(kind === "event" ? "publish" : "send", known.subject);
+    return known;
   }
 
   #checkOpen(): void {

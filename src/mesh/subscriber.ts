@@ -55,6 +55,7 @@ export class Subscriber {
   ): Promise<Subscription> {
     this.#check(handler);
     const known = this.#contractOf(role, contract);
+    this.#runtime.env.access?.assertMayTake(role, known.subject);
     const options = this.#resolve(role, given);
     const record = this.#record(role, known, options);
     this.#refuseTwice(record);
@@ -77,13 +78,14 @@ export class Subscriber {
   ): Promise<Subscription> {
     this.#check(handler);
     const known = this.#contractOf("queries", contract);
+    this.#runtime.env.access?.assertMayTake("queries", known.subject);
     const options = this.#resolve("queries", given);
     const record = this.#record("queries", known, options);
     this.#refuseTwice(record);
     const { answers, env } = this.#runtime;
     const { index, group, pattern } = record;
     const flow = flowLimitsOf(env, `query ${group} ${pattern}`, options, () => {});
-    answers.answer(index, requestHandler(env, known, handler, options.timeoutMs), flow);
+    answers.answer(index, pattern, requestHandler(env, known, handler, options.timeoutMs), flow);
     const stop = () => this.#stopReply(index, flow);
     const source = {
       waiting: 0,

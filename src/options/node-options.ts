@@ -8,6 +8,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Discovery } from "../ports/discovery.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
+import type { Security } from "../ports/security.ts";
 import type { Transport } from "../ports/transport.ts";
 
 export type NodeOptions = {
@@ -29,8 +30,7 @@ export type NodeOptions = {
   /** Where to listen. */
   readonly listen?: {
     /**
-     * Default "127.0.0.1". Anything but loopback needs `insecure: true` as long as there are no
-     * keys.
+     * Default "127.0.0.1". Anything but loopback needs keys (`security`), or `insecure: true`.
      */
     readonly host?: string;
     /** 0 to 65,535; default 0: a free one. */
@@ -60,8 +60,14 @@ export type NodeOptions = {
   /** Whether SIGTERM and SIGINT stop the node, draining. Default false: the process is yours. */
   readonly signals?: boolean;
   /**
+   * Who this node is, and what it may do: a folder of keys (`meshbus keys issue` makes one), or an
+   * implementation of the port. With it, only nodes with a certificate of the mesh are spoken to.
+   * Default: none, and the node listens on loopback only.
+   */
+  readonly security?: { readonly keys: string } | Security;
+  /**
    * Allows to listen beyond loopback without keys: everybody on that network can join. Default
-   * false.
+   * false. Logged at the start, and told by `health()`.
    */
   readonly insecure?: boolean;
   /**
@@ -235,6 +241,8 @@ export type ResolvedOptions = {
   readonly journal: Required<JournalOptions>;
   readonly retain: { readonly ageMs: number; readonly bytes: number };
   readonly signals: boolean;
+  /** A folder of keys, or the port itself. */
+  readonly security: string | Security | undefined;
   readonly insecure: boolean;
   readonly heartbeatThread: boolean;
   readonly membership: SwimPreset;

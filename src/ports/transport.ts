@@ -8,6 +8,7 @@
 import type { MeshError } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
+import type { Security } from "./security.ts";
 
 export type ConnectionEvents = {
   /** One whole frame. The bytes belong to the receiver and stay valid for as long as it holds them. */
@@ -18,9 +19,20 @@ export type ConnectionEvents = {
   closed(reason?: MeshError): void;
 };
 
+/** How a connection is protected, and which keys its ends have shown that they hold. */
+export type Channel = {
+  readonly kind: "tls" | "curve";
+  /** This end's public key. TLS: that of the certificate, SPKI, DER. CURVE: 32 B. */
+  readonly ownKey: Uint8Array;
+  /** The other end's. Undefined where the library does not say: a listener of ZeroMQ. */
+  readonly peerKey: Uint8Array | undefined;
+};
+
 export interface Connection {
   /** Where the peer is, for logs only; never an identity. */
   readonly remote: string;
+  /** Absent: frames travel as they are. */
+  readonly channel?: Channel | undefined;
   /** Bytes given to `send` that the operating system or the library has not taken yet. */
   readonly bufferedBytes: number;
   /**
@@ -44,7 +56,7 @@ export type ListenOptions = {
 };
 
 export interface Listener {
-  /** The full address peers may dial, with the real port: "zmq://127.0.0.1:41234". */
+  /** The full address peers may dial, with the real port and, over CURVE, the key: "zmq://127.0.0.1:41234". */
   readonly address: string;
   close(): Promise<void>;
 }
@@ -56,6 +68,8 @@ export type TransportContext = {
   readonly frameBytesMax: number;
   /** Counts something that went wrong, by name: "transport.malformed". */
   count(name: string): void;
+  /** The node's keys. With them every listener and dial is protected; absent: none is. */
+  readonly security?: Security | undefined;
 };
 
 export interface Transport {
@@ -69,7 +83,8 @@ export interface Transport {
   listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
   /**
    * Starts connecting. Resolves when the connection is up (both sides can send).
-   * @throws MeshError PEER_LOST when it cannot be reached within `timeoutMs`, ABORTED when the signal fired.
+   * @throws MeshError PEER_LOST when it cannot be reached within `timeoutMs`, ABORTED when the signal fired,
+   *   UNAUTHORIZED when one side has keys and the other none, or the address lacks the key it needs.
    */
   dial(address: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Connection>;
   /** Closes every connection and listener and frees the library. Idempotent. */

@@ -53,8 +53,12 @@ class AskedRequest implements Asked {
 /** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
 export type RequestHandler = (asked: Asked) => Promise<Answer>;
 
+/** What an asker needs the right for: a subject, or, of a query of the nodes' own, a level of administration. */
+export type Guarded = string | ((envelope: EnvelopeView) => "read" | "full");
+
 type Local = {
   readonly handler: RequestHandler;
+  readonly guarded: Guarded;
   readonly flow: FlowLimits | undefined;
   running: number;
 };
@@ -68,8 +72,8 @@ export class Answers {
     this.#env = env;
   }
 
-  answer(index: number, handler: RequestHandler, flow?: FlowLimits): void {
-    this.#local.set(index, { handler, flow, running: 0 });
+  answer(index: number, guarded: Guarded, handler: RequestHandler, flow?: FlowLimits): void {
+    this.#local.set(index, { handler, flow, guarded, running: 0 });
   }
 
   /** Requests of this subscription that run here. */
@@ -101,6 +105,12 @@ export class Answers {
       this.#refuse(link, frame.id, "RATE_LIMITED", message);
       return;
     }
+    const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
+    const denied = this.#denied(link, local, asked.envelope);
+    if (denied !== undefined) {
+      this.#refuse(link, frame.id, "UNAUTHORIZED", denied);
+      return;
+    }
     const { flow } = local;
     const nowMs = flow === undefined ? 0 : this.#env.clock.monotonicMs();
     const refusal = flow?.refusal(nowMs);
@@ -109,7 +119,6 @@ export class Answers {
       this.#refuse(link, frame.id, refusal.code, refusal.message);
       return;
     }
-    const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
     flow?.started(asked, nowMs);
     running.set(frame.id, asked);
     local.running++;
@@ -144,6 +153,17 @@ export class Answers {
   linkDown(link: Link): void {
     for (const asked of this.#asked.get(link)?.values() ?? []) asked.abort();
     this.#asked.delete(link);
+  }
+
+  #denied(link: Link, { guarded }: Local, envelope: EnvelopeView): string | undefined {
+    const { access } = this.#env;
+    if (access === undefined) return undefined;
+    if (typeof guarded === "string") return access.saying(link, 2, guarded);
+    try {
+      return access.administering(link, guarded(envelope));
+    } catch (error) {
+      return `the request cannot be read: ${describeError(error).message}`;
+    }
   }
 
   #refuse(link: Link, id: number, code: string, message: string): void {

@@ -36,7 +36,10 @@ export class DurableEntries {
 
   told(link: Link, frame: DirectoryFrame): void {
     const { members } = this.#producer;
-    for (const ended of frame.ended) members.hearEnded(ended);
+    const { access } = this.#producer.env;
+    for (const ended of frame.ended) {
+      if (access === undefined || access.maySpeakFor(link, ended)) members.hearEnded(ended);
+    }
     for (const record of frame.durable) members.hear(record);
     if (!frame.asks) return;
     const all = this.#all();

@@ -4,6 +4,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Hash } from "../ports/hash.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
+import type { Access } from "./access.ts";
 import type { Counters } from "./counters.ts";
 
 export type RuntimeLimits = {
@@ -40,6 +41,10 @@ export type Environment = {
   readonly hybrid: HybridClock;
   readonly limits: RuntimeLimits;
   readonly times: RuntimeTimes;
+  /** What this node and its peers may do; absent: there are no keys, and everything is allowed. */
+  readonly access?: Access | undefined;
+  /** It listens beyond loopback without keys, as its operator told it. */
+  readonly insecure?: boolean;
   /** Reports a change to `node.status()`. */
   readonly report: (change: StatusChange) => void;
 };

@@ -9,9 +9,8 @@ import type { SwimPreset } from "../core/swim/swim-times.ts";
 import type { MeshError } from "../errors.ts";
 import type { Discovery, PeerHint } from "../ports/discovery.ts";
 import type { Heartbeat } from "../ports/heartbeat.ts";
-import type { Listener, Transport } from "../ports/transport.ts";
+import type { Transport } from "../ports/transport.ts";
 import type { PingFrame } from "../wire/credit.ts";
-import type { DeclareFrame } from "../wire/declare.ts";
 import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
 import { advertisedAddress } from "./advertised-address.ts";
@@ -19,6 +18,8 @@ import { Answers } from "./answers.ts";
 import { CommitRetry } from "./commit-retry.ts";
 import { Consumer } from "./consumer/consumer.ts";
 import { Declarations, type RefusalHandler } from "./consumer/declarations.ts";
+import { type Credentials, credentialsOf } from "./credentials.ts";
+import { declaredBy } from "./declared-by.ts";
 import { Directory } from "./directory.ts";
 import { startDiscoveries } from "./discoveries.ts";
 import { type Environment, hybridNow } from "./environment.ts";
@@ -31,6 +32,8 @@ import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { Liveness } from "./link/liveness.ts";
 import { LoopbackConnection } from "./link/loopback.ts";
 import type { Peer } from "./link/peer.ts";
+import { listenAll } from "./listen-all.ts";
+import { mayHold } from "./may-hold.ts";
 import { GOSSIP_FEATURE, Membership } from "./membership.ts";
 import { Ownerships } from "./ownership/ownerships.ts";
 import { Producer, type ProducerLimits } from "./producer/producer.ts";
@@ -70,10 +73,10 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   readonly #directory: Directory;
   readonly #liveness: Liveness;
   readonly #commitRetry: CommitRetry;
+  readonly #credentials: Credentials | undefined;
   #heartbeatAddress = "";
   #epoch: number;
   #addresses: string[] = [];
-  #listeners: Listener[] = [];
   #met = false; // another node, in this life
 
   constructor(options: NodeRuntimeOptions) {
@@ -102,6 +105,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       outlived: (above) => void (this.jumpEpoch(above) && this.links.greetAgain()),
     });
     this.#directory = new Directory(env, journal, this.links, this.producer, this.membership);
+    this.#credentials = credentialsOf(env, this.links, this.producer);
   }
 
   get addresses(): readonly string[] {
@@ -114,7 +118,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
 
   /** Listens, links the node to itself, and looks for peers. @throws MeshError ADDRESS_IN_USE */
   async start(): Promise<void> {
-    const { env, transports, listen } = this.#options;
+    const { env, listen } = this.#options;
     // Before the first peer can come: what it declares must meet the cursors of earlier lives.
     this.producer.start();
     this.consumer.releaseOwn();
@@ -122,20 +126,11 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     const heartbeat = await this.#liveness.start({ nodeId, nonce, listen });
     if (heartbeat !== "")
       this.#heartbeatAddress = advertisedAddress(heartbeat, this.#options.advertiseHost);
-    for (const [index, transport] of transports.entries()) {
-      await transport.start({
-        clock: env.clock,
-        logger: env.logger,
-        frameBytesMax: env.limits.frameBytesMax,
-        count: (name) => env.counters.count(name),
-      });
-      const port = index === 0 ? listen.port : 0;
-      const listener = await transport.listen({ host: listen.host, port }, (connection) =>
-        this.links.accept(connection, transport.scheme),
-      );
-      this.#listeners.push(listener);
-      this.#addresses.push(advertisedAddress(listener.address, this.#options.advertiseHost));
-    }
+    await listenAll(
+      this.#options,
+      (connection, scheme) => this.links.accept(connection, scheme),
+      (address) => this.#addresses.push(address),
+    );
     this.#linkItself();
     env.report({ type: "listening", addresses: this.#addresses });
     this.#directory.start();
@@ -150,6 +145,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.producer.stop();
     this.ownerships.stop();
     this.#directory.stop();
+    if (this.#credentials !== undefined) await this.#credentials.stop();
     this.links.stop("STOPPED", "the node stopped");
     const { transports } = this.#options;
     await stopAll(this.env.logger, [this.#liveness.stop(), ...transports.map((one) => one.stop())]);
@@ -203,12 +199,14 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.ownerships.linkUp(link);
     this.#directory.up(link, peer);
     this.membership.up(link, peer, this.#directory.incarnationOf(peer));
+    this.#credentials?.linkUp(link);
     this.consumer.ask(link, true);
   }
 
   down(link: Link, peer: Peer, _reason: MeshError): void {
     this.#directory.down(link);
     this.membership.down(link, peer);
+    this.#credentials?.linkDown(link);
     this.producer.linkDown(link);
     this.consumer.linkDown(link);
     this.ownerships.linkDown(link);
@@ -273,7 +271,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
         this.#ping(link, frame);
         break;
       case "declare":
-        this.#declare(link, frame);
+        declaredBy(this, link, frame);
         break;
       case "declared":
         this.declarations.declared(link.peer.nodeId, frame);
@@ -285,13 +283,18 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
         this.producer.settling.ask(link, frame);
         break;
       case "hold":
-        this.ownerships.hold(link, frame);
+        if (mayHold(this.env, link, frame)) this.ownerships.hold(link, frame);
         break;
       case "directory":
         this.#directory.told(link, frame);
         break;
+      case "credentials":
+        this.#credentials?.told(link, frame);
+        break;
       case "gossip":
       case "hello":
+      case "challenge":
+      case "proof":
       case "welcome":
       case "reject":
       case "bye": // read above, or the link's own
@@ -320,14 +323,6 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.ownerships.answered(link, frame.echo);
     this.consumer.ping(link, frame);
     this.producer.credit(link, frame.credits);
-  }
-
-  #declare(link: Link, frame: DeclareFrame): void {
-    for (const record of frame.add) {
-      if (record.role === "queries") this.requests.declared(link, record);
-    }
-    for (const index of [...frame.drain, ...frame.remove]) this.requests.removed(link, index);
-    this.producer.members.declare(link, frame);
   }
 
   #linkItself(): void {

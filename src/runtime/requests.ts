@@ -202,6 +202,11 @@ export class Requests {
     const declared = this.#declared.get(link) ?? new Set();
     this.#declared.set(link, declared);
     if (declared.has(index)) return;
+    const denied = this.#env.access?.taking(link, record);
+    if (denied !== undefined) {
+      this.#confirm(link, index, "UNAUTHORIZED", denied);
+      return;
+    }
     const { subscriptionsMax } = this.#env.limits;
     if (declared.size >= subscriptionsMax) {
       const message = `subscriptionsMax ${subscriptionsMax} reached`;
@@ -264,7 +269,7 @@ const timedOut = (pending: Pending): MeshError =>
     : new MeshError("TIMEOUT", `no reply to "${pending.subject}" before its time-out`);
 
 /** Why an instance refuses: these mean the same to the asker. */
-const REFUSALS = new Set(["NO_HANDLER", "RATE_LIMITED", "CIRCUIT_OPEN"] as const);
+const REFUSALS = new Set(["NO_HANDLER", "RATE_LIMITED", "CIRCUIT_OPEN", "UNAUTHORIZED"] as const);
 type Refusal = typeof REFUSALS extends Set<infer Code> ? Code : never;
 
 const remoteError = (subject: string, error: RemoteError): MeshError => {

@@ -13,6 +13,18 @@ export const subscriptionId = (subscription: {
   return role === "commands" ? `command ${pattern}` : `event ${group} ${pattern}`;
 };
 
+/** What such a name says; undefined: it is none. Of a command it does not say the group. */
+export const parseSubscriptionId = (
+  id: string,
+): { readonly role: "events" | "commands"; readonly pattern: string } | undefined => {
+  const [kind, first = "", second = "", ...rest] = id.split(" ");
+  if (rest.length > 0) return undefined;
+  if (kind === "command" && first !== "" && second === "")
+    return { role: "commands", pattern: first };
+  if (kind === "event" && first !== "" && second !== "") return { role: "events", pattern: second };
+  return undefined;
+};
+
 /** Between the service and the node id in the group of an instance that shares with nobody. */
 const PRIVATE_MARK = "~";
 

@@ -6,11 +6,10 @@
  * says that it may be ignored; anything else is a WireError, after which the link has no use.
  *
  * Invariants: `decodeFrame` returns or throws WireError, in time and memory proportional to the bytes;
- * `decodeFrame(encodeFrame(frame))` equals `frame`. Byte fields are views of the frame. Batch is
- * encoded here for tests and tools; links use BatchWriter.
+ * `decodeFrame(encodeFrame(frame))` equals `frame`. Byte fields are views of the frame. A whole Batch
+ * is encoded for tests and tools; links use BatchWriter.
  */
 import { type BatchFrame, readBatch } from "./batch.ts";
-import { BatchWriter } from "./batch-writer.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import {
@@ -30,6 +29,7 @@ import {
   writeDeclared,
 } from "./declare.ts";
 import { type DirectoryFrame, readDirectory, writeDirectory } from "./directory.ts";
+import { encodeBatch } from "./encode-batch.ts";
 import { type GossipFrame, readGossip, writeGossip } from "./gossip.ts";
 import {
   type ByeFrame,
@@ -46,6 +46,15 @@ import {
   writeWelcome,
 } from "./handshake.ts";
 import { type HoldFrame, readHold, writeHold } from "./hold.ts";
+import {
+  type ProofFrames,
+  readChallenge,
+  readCredentials,
+  readProof,
+  writeChallenge,
+  writeCredentials,
+  writeProof,
+} from "./proof.ts";
 import {
   type CancelFrame,
   type ReplyFrame,
@@ -100,7 +109,8 @@ export type KnownFrame =
   | AskFrame
   | HoldFrame
   | DirectoryFrame
-  | GossipFrame;
+  | GossipFrame
+  | ProofFrames;
 
 export type Frame = KnownFrame | UnknownFrame;
 
@@ -123,8 +133,11 @@ const FIELDS = Object.freeze({
   cancel: 16,
   ask: 17,
   hold: 18,
+  challenge: 19,
+  proof: 20,
   directory: 64,
   gossip: 65,
+  credentials: 66,
 }) satisfies Record<KnownFrame["type"], number>;
 
 /**
@@ -134,11 +147,12 @@ const FIELDS = Object.freeze({
 const IGNORABLE_FROM = 64;
 
 const FIELD_MIN = FIELDS.hello;
-const FIELD_MAX = FIELDS.hold;
+const FIELD_MAX = FIELDS.proof;
 const isBody = (field: number): boolean =>
   (field >= FIELD_MIN && field <= FIELD_MAX) ||
   field === FIELDS.directory ||
-  field === FIELDS.gossip;
+  field === FIELDS.gossip ||
+  field === FIELDS.credentials;
 
 /** Room for the small frames; larger ones say more or grow. */
 const FRAME_BYTES = 192;
@@ -169,7 +183,7 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
       bodyStart = reader.position;
       reader.position = bodyEnd;
     } else {
-      reader.skip(tag, 0x7_fffe);
+      reader.skip(tag, 0x1f_fffe);
       if (unknown === 0 || field < unknown) unknown = field;
     }
   }
@@ -242,6 +256,12 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
       return readHold(reader, session);
     case FIELDS.gossip:
       return readGossip(reader, session);
+    case FIELDS.challenge:
+      return readChallenge(reader, session);
+    case FIELDS.proof:
+      return readProof(reader, session);
+    case FIELDS.credentials:
+      return readCredentials(reader, session);
     default:
       return readDirectory(reader, session);
   }
@@ -303,38 +323,16 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
     case "gossip":
       writeGossip(writer, frame);
       break;
+    case "challenge":
+      writeChallenge(writer, frame);
+      break;
+    case "proof":
+      writeProof(writer, frame);
+      break;
+    case "credentials":
+      writeCredentials(writer, frame);
+      break;
   }
-};
-
-const encodeBatch = (frame: BatchFrame): Uint8Array => {
-  const writer = new BatchWriter();
-  writer.begin(frame.session);
-  for (const section of frame.sections) {
-    writer.beginSection(section);
-    for (const {
-      seq,
-      keyHash,
-      attempts,
-      skip,
-      remainingMs,
-      resume,
-      ...where
-    } of section.deliveries) {
-      const { bytes, envelopeStart, envelopeEnd } = where;
-      writer.delivery(
-        seq,
-        keyHash,
-        attempts,
-        skip,
-        remainingMs,
-        resume,
-        bytes,
-        envelopeStart,
-        envelopeEnd,
-      );
-    }
-  }
-  return writer.finish();
 };
 
 const extraBytes = (frame: KnownFrame): number => {

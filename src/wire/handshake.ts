@@ -11,6 +11,7 @@ import {
   uint64Field,
 } from "./field-writer.ts";
 import { type HybridTime, hybridTimeFrom } from "./hybrid-time.ts";
+import { readShown, type ShownCertificate, writeShown } from "./proof.ts";
 import { WireError } from "./wire-error.ts";
 
 /** Who a node is and what it can do. */
@@ -50,6 +51,8 @@ export type HelloFrame = {
   readonly knownNonce: Uint8Array;
   /** Would rather be rejected with BETTER_ADDRESS than welcomed over a worse transport than both have. */
   readonly redirect: boolean;
+  /** Of a node with keys. */
+  readonly shown?: ShownCertificate;
 };
 
 export type WelcomeFrame = {
@@ -86,6 +89,7 @@ export const writeHello = (writer: ByteWriter, hello: HelloFrame): void => {
   uint32Field(writer, 0x18, hello.knownEpoch);
   bytesField(writer, 0x22, hello.knownNonce);
   boolField(writer, 0x28, hello.redirect);
+  if (hello.shown !== undefined) messageField(writer, 0x32, hello.shown, writeShown);
 };
 
 export const readHello = (reader: ByteReader, session: number): HelloFrame => {
@@ -94,6 +98,7 @@ export const readHello = (reader: ByteReader, session: number): HelloFrame => {
   let knownEpoch = 0;
   let knownNonce = NO_BYTES;
   let redirect = false;
+  let shown: ShownCertificate | undefined;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) identity = readOnlyIdentity(reader, identity);
@@ -101,10 +106,12 @@ export const readHello = (reader: ByteReader, session: number): HelloFrame => {
     else if (tag === 0x18) knownEpoch = reader.uint32();
     else if (tag === 0x22) knownNonce = reader.view();
     else if (tag === 0x28) redirect = reader.bool();
-    else reader.skip(tag, 0x3e);
+    else if (tag === 0x32) shown = readOnlyShown(reader, shown);
+    else reader.skip(tag, 0x7e);
   }
   if (identity === undefined) throw new WireError("hello without identity");
-  return { type: "hello", session, identity, targetNodeId, knownEpoch, knownNonce, redirect };
+  const rest = { identity, targetNodeId, knownEpoch, knownNonce, redirect };
+  return { type: "hello", session, ...rest, ...(shown === undefined ? {} : { shown }) };
 };
 
 export const writeWelcome = (writer: ByteWriter, welcome: WelcomeFrame): void => {
@@ -199,6 +206,14 @@ const writeIdentity = (writer: ByteWriter, identity: Identity): void => {
 const readOnlyIdentity = (reader: ByteReader, earlier: Identity | undefined): Identity => {
   if (earlier !== undefined) throw new WireError("two identities in one frame");
   return reader.message(readIdentity);
+};
+
+const readOnlyShown = (
+  reader: ByteReader,
+  earlier: ShownCertificate | undefined,
+): ShownCertificate => {
+  if (earlier !== undefined) throw new WireError("two certificates in one frame");
+  return reader.message(readShown);
 };
 
 const readIdentity = (reader: ByteReader): Identity => {

@@ -165,11 +165,11 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     does: "acks what comes while enough waits, unhandled",
     file: "src/runtime/consumer/intake.ts",
     anchor:
-      "    if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#owner.arrived(job);",
+      "    if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#arrived(job);",
     replacement: `    if (this.#owner.jobsCount >= 16) {
       opening.ackAgain(number, false);
       this.consumed(opening, size, false);
-    } else if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#owner.arrived(job);`,
+    } else if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#arrived(job);`,
     caughtBy: { by: "simulation", checks: ["C1"] },
   },
   {

@@ -5,6 +5,7 @@ import { MEMBERSHIP_MUTANTS } from "./membership-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { OWNERSHIP_MUTANTS } from "./ownership-mutants.ts";
 import { PRODUCER_MUTANTS } from "./producer-mutants.ts";
+import { SECURITY_MUTANTS } from "./security-mutants.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...JOURNAL_MUTANTS,
@@ -12,4 +13,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONSUMER_MUTANTS,
   ...OWNERSHIP_MUTANTS,
   ...MEMBERSHIP_MUTANTS,
+  ...SECURITY_MUTANTS,
 ];

@@ -1,8 +1,9 @@
-import { describe, test } from "vitest";
+import { afterAll, describe, test } from "vitest";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
+import { KeysWorld } from "../security/keys-world.ts";
 import { type Features, runCase, TRANSPORT_CASES } from "./transport-contract.ts";
 import { Harness } from "./transport-harness.ts";
 
@@ -64,3 +65,28 @@ for (const [name, scheme, create] of [
     }
   });
 }
+
+describe("with keys", () => {
+  const keys = new KeysWorld();
+  afterAll(() => keys[Symbol.dispose]());
+  const security = keys.node();
+  const key = Buffer.from(security.self.curveKey).toString("base64url");
+  for (const [name, scheme, create] of [
+    ["ZeroMQ over CURVE", "zmq", zeromq],
+    ["stream over TLS", "tcp", stream],
+    ["gRPC over TLS", "grpc", grpc],
+  ] as const) {
+    describe(`the ${name}`, () => {
+      const plain = overTcp(scheme, "127.0.0.1");
+      const nowhere = scheme === "zmq" ? `${plain.nowhere}?curve=${key}` : plain.nowhere;
+      for (const one of TRANSPORT_CASES) {
+        test(one.title, () =>
+          runCase(one, new Harness(() => create(), plain.host, DEADLINE_MS, security), {
+            ...plain,
+            nowhere,
+          }),
+        );
+      }
+    });
+  }
+});

@@ -31,6 +31,8 @@ export type Case = {
   run(harness: Harness, features: Features): Promise<void>;
 };
 
+const portOf = (address: string): number => Number(/:(\d+)(?:\?|$)/.exec(address)?.[1]);
+
 const code = (error: unknown) => (MeshError.is(error) ? error.code : error);
 
 async function closesOnce(harness: Harness, recorder: Recorder): Promise<MeshError | undefined> {
@@ -331,7 +333,7 @@ const addresses: readonly Case[] = [
     title: "a taken address is ADDRESS_IN_USE",
     async run(harness) {
       const { listener } = await harness.listen(await harness.node());
-      const port = Number(listener.address.split(":").at(-1));
+      const port = portOf(listener.address);
       assert.ok(port > 0);
       const error = await harness.listen(await harness.node(), port).catch((e: unknown) => e);
       assert.equal(code(error), "ADDRESS_IN_USE");
@@ -348,7 +350,7 @@ const addresses: readonly Case[] = [
       await first.listener.close();
       assert.equal(await closesOnce(harness, pair.dialed), undefined);
       assert.equal(await closesOnce(harness, pair.accepted), undefined);
-      const port = Number(first.listener.address.split(":").at(-1));
+      const port = portOf(first.listener.address);
       const second = await harness.listen(server, port);
       assert.equal(second.listener.address, first.listener.address);
       await harness.connect(client, second.listener.address, second.accepted);
@@ -363,7 +365,7 @@ const addresses: readonly Case[] = [
       for (let life = 0; life < 5; life += 1) {
         const server = await harness.node();
         const { listener, accepted } = await harness.listen(server, port);
-        port = Number(listener.address.split(":").at(-1));
+        port = portOf(listener.address);
         old?.connection.send(numbered(666, 10));
         const { dialed, accepted: peer } = await harness.connect(
           client,

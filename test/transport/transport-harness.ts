@@ -4,6 +4,7 @@
  */
 import type { MeshError } from "../../src/errors.ts";
 import type { Clock, Timer } from "../../src/ports/clock.ts";
+import type { Security } from "../../src/ports/security.ts";
 import type {
   Connection,
   ConnectionEvents,
@@ -26,13 +27,18 @@ export function realClock(): Clock {
 
 export type TestContext = TransportContext & { readonly counts: Map<string, number> };
 
-export function testContext(frameBytesMax = FRAME_BYTES_MAX, clock = realClock()): TestContext {
+export function testContext(
+  frameBytesMax = FRAME_BYTES_MAX,
+  clock = realClock(),
+  security?: Security,
+): TestContext {
   const counts = new Map<string, number>();
   const ignore = () => {};
   return {
     clock,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     frameBytesMax,
+    security,
     counts,
     count: (name) => void counts.set(name, (counts.get(name) ?? 0) + 1),
   };
@@ -117,17 +123,20 @@ export class Harness {
   readonly deadlineMs: number;
   readonly host: string;
   readonly #create: () => Transport;
+  readonly #security: Security | undefined;
   readonly #nodes: TestNode[] = [];
   readonly recorders: Recorder[] = [];
 
-  constructor(create: () => Transport, host: string, deadlineMs: number) {
+  constructor(create: () => Transport, host: string, deadlineMs: number, security?: Security) {
     this.#create = create;
+    this.#security = security;
     this.host = host;
     this.deadlineMs = deadlineMs;
   }
 
-  async node(frameBytesMax = FRAME_BYTES_MAX): Promise<TestNode> {
-    const node = { transport: this.#create(), context: testContext(frameBytesMax) };
+  async node(frameBytesMax = FRAME_BYTES_MAX, security = this.#security): Promise<TestNode> {
+    const context = testContext(frameBytesMax, realClock(), security);
+    const node = { transport: this.#create(), context };
     this.#nodes.push(node);
     await node.transport.start(node.context);
     return node;

@@ -173,13 +173,41 @@ const is = <const Type extends KnownFrame["type"]>(type: Type) => fc.constant(ty
 export const FRAME_ARBITRARIES: {
   readonly [Type in KnownFrame["type"]]: fc.Arbitrary<Extract<KnownFrame, { type: Type }>>;
 } = {
-  hello: fc.record({
-    type: is("hello"),
+  hello: fc.record(
+    {
+      type: is("hello"),
+      session,
+      identity,
+      targetNodeId: text,
+      redirect: fc.boolean(),
+      ...known,
+      shown: fc.record({ nonce: bytes, chain: few(bytes) }),
+    },
+    {
+      requiredKeys: [
+        "type",
+        "session",
+        "identity",
+        "targetNodeId",
+        "redirect",
+        "knownEpoch",
+        "knownNonce",
+      ],
+    },
+  ),
+  challenge: fc.record({
+    type: is("challenge"),
     session,
-    identity,
-    targetNodeId: text,
-    redirect: fc.boolean(),
-    ...known,
+    nonce: bytes,
+    chain: few(bytes),
+    signature: bytes,
+  }),
+  proof: fc.record({ type: is("proof"), session, signature: bytes }),
+  credentials: fc.record({
+    type: is("credentials"),
+    session,
+    chain: few(bytes),
+    revocations: bytes,
   }),
   welcome: fc.record({ type: is("welcome"), session, identity, protocol: uint32, ...known }),
   reject: fc.record({ type: is("reject"), addresses: few(text), nodeId: text, ...farewell }),

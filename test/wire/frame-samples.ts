@@ -87,6 +87,7 @@ export const SAMPLE_FRAMES: {
     knownEpoch: 7,
     knownNonce: bytes("aabb"),
     redirect: true,
+    shown: { nonce: bytes("00010203"), chain: [bytes("3001"), bytes("3002")] },
   },
   welcome: {
     type: "welcome",
@@ -269,5 +270,19 @@ export const SAMPLE_FRAMES: {
       { id: "n7q2", epoch: 3, incarnation: 2, vouch: 1, state: "suspect", accuser: "n8" },
       { id: "n8", epoch: 1, incarnation: 0, vouch: 0, state: "alive", accuser: "" },
     ],
+  },
+  challenge: {
+    type: "challenge",
+    session: 0,
+    nonce: bytes("04050607"),
+    chain: [bytes("3003")],
+    signature: bytes("0a0b"),
+  },
+  proof: { type: "proof", session: 0, signature: bytes("0c0d") },
+  credentials: {
+    type: "credentials",
+    session,
+    chain: [bytes("3004")],
+    revocations: bytes("0e0f"),
   },
 };

@@ -9,7 +9,6 @@
  * Invariants: a message whose handler succeeded is marked before its ack can leave; nothing of a key runs after
  * a message that failed here before the producer says so; of one message at most one attempt runs here;
  * every delivery is consumed (its credit freed) exactly once.
- *
  * Source: DESIGN sections 6 and 7.
  */
 import { isExhausted } from "../../core/retry-schedule.ts";
@@ -174,7 +173,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   arrived(job: Job): void {
     const admission = this.#stopping ? 0 : (this.owned?.admit(job) ?? "admitted");
     if (admission !== "admitted") this.giveBack(job, admission);
-    else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.#giveUp(job);
+    else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.refuse(job);
     else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job, OPEN_AGAIN_MS);
     else this.#runner.push(job);
   }
@@ -261,10 +260,11 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
 
   // --- ending --------------------------------------------------------------------------------
 
-  /** Its last attempts killed their processes, so nobody was left to say that they were the last. */
-  #giveUp(job: Job): void {
+  /** Without a reason: its last attempts killed their processes, so nobody said that they were the last. */
+  refuse(job: Job, reason = `${job.attempts} attempts failed`): void {
     job.state = "ended";
-    this.#stopWith(job, { outcome: "dead", delayMs: 0, reason: `${job.attempts} attempts failed` });
+    if (job.volatile) this.env.counters.count("emit.dropped.unauthorized");
+    else this.#stopWith(job, { outcome: "dead", delayMs: 0, reason });
     this.#consumed(job);
   }
 

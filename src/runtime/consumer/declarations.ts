@@ -23,6 +23,7 @@ const REFUSALS = new Set([
   "COMMAND_CLAIMED",
   "SUBSCRIPTION_MISMATCH",
   "SUBSCRIPTION_LIMIT",
+  "UNAUTHORIZED",
 ] as const);
 type RefusalCode = typeof REFUSALS extends Set<infer Code> ? Code : never;
 

@@ -19,6 +19,7 @@ import type { SubscriptionRecord } from "../../wire/declare.ts";
 import type { Environment } from "../environment.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Job, type JobSubscription } from "./job.ts";
+import { SenderRights } from "./sender-rights.ts";
 
 /** Credit for at-most-once deliveries, apart from durable ones. */
 const VOLATILE_MESSAGES = 32_768;
@@ -40,6 +41,8 @@ export interface IntakeOwner extends JobSubscription {
   /** Jobs that wait or run: each may need a mark. */
   readonly jobsCount: number;
   arrived(job: Job): void;
+  /** Whoever sent it may not: it ends here. */
+  refuse(job: Job, reason: string): void;
   /** Not attempted; with a delay its key stops here until it comes again. */
   giveBack(job: Job, delayMs: number): void;
   isHeld(job: { producer: string; epoch: number; seq: number }): boolean;
@@ -54,6 +57,7 @@ export class Intake {
   readonly #credit: CreditGrant<ConsumerOpening>;
   readonly #volatileCredit: CreditGrant<ConsumerOpening>;
   readonly #owner: IntakeOwner;
+  readonly #senders: SenderRights | undefined;
   /** Jobs that run although their session is over, by producer and position. */
   readonly #orphans = new Map<string, Job>();
   /** Whose section is being taken; what is consumed meanwhile is looked at once, at its end. */
@@ -61,6 +65,8 @@ export class Intake {
 
   constructor(owner: IntakeOwner) {
     this.#owner = owner;
+    const { access } = owner.env;
+    this.#senders = access && new SenderRights(access, owner.spec.record);
     const { prefetch, prefetchBytes } = owner.spec;
     this.#credit = new CreditGrant<ConsumerOpening>({
       messages: prefetch,
@@ -172,7 +178,7 @@ export class Intake {
         continue;
       }
       opening.inHandVolatile++;
-      this.#owner.arrived(job);
+      this.#arrived(job);
     }
     opening.expectedVolatile = Math.max(opening.expectedVolatile, number);
   }
@@ -250,8 +256,14 @@ export class Intake {
       this.#owner.giveBack(job, 0);
       return;
     }
-    if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#owner.arrived(job);
+    if (opening.inbox.inbox.hasRoom(epoch, this.#owner.jobsCount)) this.#arrived(job);
     else this.#owner.giveBack(job, ROOM_AGAIN_MS); // until the producer's floor has moved
+  }
+
+  #arrived(job: Job): void {
+    const denied = this.#senders?.denied(job);
+    if (denied === undefined) this.#owner.arrived(job);
+    else this.#owner.refuse(job, denied);
   }
 
   #job(

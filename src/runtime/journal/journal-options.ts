@@ -49,6 +49,8 @@ export type JournalOptions = {
   readonly store: JournalStore;
   readonly clock: Clock;
   readonly random: Random;
+  /** Of the node's certificate; absent: random at the first start, then the folder's. */
+  readonly nodeId?: string | undefined;
   readonly logger: Logger;
   /** CRC-32 (IEEE), unsigned: `zlib.crc32`. */
   readonly crc32: Crc32;

@@ -7,6 +7,7 @@
 import { NODE_ID_RANDOM_BYTES, nodeIdFrom } from "../../core/ids.ts";
 import type { Position } from "../../core/position.ts";
 import type { Life } from "../../core/session.ts";
+import { MeshError } from "../../errors.ts";
 import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
 import { Block } from "./block.ts";
 import type { Crc32 } from "./block-format.ts";
@@ -45,15 +46,16 @@ const LIVES_MAX = 256;
 
 /** @throws MeshError JOURNAL_DAMAGED, DISK_FULL, OUTCOME_UNKNOWN */
 export const recover = async (
-  options: Pick<JournalOptions, "store" | "clock" | "random" | "logger" | "crc32">,
+  options: Pick<JournalOptions, "store" | "clock" | "random" | "nodeId" | "logger" | "crc32">,
 ): Promise<Recovered> => {
   const { store, clock, random, logger, crc32 } = options;
   const nodeRow = store.get("meta", META.node);
   const epochRow = store.get("meta", META.epoch);
-  const nodeId =
-    nodeRow === undefined
-      ? nodeIdFrom(random.bytes(NODE_ID_RANDOM_BYTES))
-      : decodeNodeRow(nodeRow, crc32);
+  const known = nodeRow === undefined ? undefined : decodeNodeRow(nodeRow, crc32);
+  if (known !== undefined && options.nodeId !== undefined && known !== options.nodeId) {
+    throw otherNode(known, options.nodeId);
+  }
+  const nodeId = known ?? options.nodeId ?? nodeIdFrom(random.bytes(NODE_ID_RANDOM_BYTES));
   const before = epochRow === undefined ? undefined : decodeEpochRow(epochRow, crc32);
   const jumped = before?.jumped ?? 0;
   const livesRow = store.get("meta", META.lives);
@@ -105,4 +107,10 @@ const countLog = (store: JournalStore, crc32: Crc32): LogRow => {
     }
     if (entries.length < SCAN_MAX) return { bytes, head };
   }
+};
+
+const otherNode = (known: string, certified: string): MeshError => {
+  const said = `the dataDir is that of node ${known}, the certificate that of node ${certified}`;
+  const remedy = `use another dataDir, or a certificate for it (meshbus keys issue --node ${known})`;
+  return new MeshError("INVALID_OPTIONS", `${said}: ${remedy}`);
 };

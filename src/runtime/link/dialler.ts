@@ -33,6 +33,7 @@ import {
 import type { Link } from "./link.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { Refusal } from "./link-owner.ts";
+import { noteUnauthorized } from "./refusals.ts";
 
 export interface DiallerOwner {
   isLinked(nodeId: string): boolean;
@@ -245,6 +246,7 @@ export class Dialler {
         return;
       } catch (error) {
         failure = error;
+        if (MeshError.is(error, "UNAUTHORIZED")) noteUnauthorized(this.#env, address, error);
         // A better one is known and silent. One that refuses may be about to listen: its node knows.
         if (this.#env.clock.monotonicMs() - sinceMs >= LEARNED_TIMEOUT_MS) redirect = false;
       }

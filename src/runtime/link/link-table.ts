@@ -31,15 +31,14 @@ import type { FrameOwner, LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
 import { Meetings } from "./meetings.ts";
-import { newPeer, type Peer } from "./peer.ts";
+import { makeRoom, newPeer, type Peer } from "./peer.ts";
 import { JUMPED, noteRefusal, UNTOLD } from "./refusals.ts";
 import { Rivals } from "./rivals.ts";
+import { Strangers } from "./strangers.ts";
 
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
 
-/** Lives remembered for each peer there may be. */
-const KNOWN_PER_PEER = 4;
 const GREET_AGAIN = "this node jumped above another life of itself";
 const TELL_KNOWN = "another start of you is known here: the next Hello says which";
 
@@ -55,6 +54,7 @@ export class LinkTable implements LinkOwner<Link> {
   /** What this node, in all its lives, saw of its peers. */
   readonly known: KnownLives;
   readonly #links = new Set<Link>();
+  readonly #strangers: Strangers;
   readonly #meetings: Meetings;
   #stopped = false;
 
@@ -66,7 +66,7 @@ export class LinkTable implements LinkOwner<Link> {
     frames: FrameOwner<Link>,
   ) {
     this.#env = env;
-    this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
+    this.known = new KnownLives(env.limits.peersMax * 4);
     this.#meetings = new Meetings(this.known, events);
     this.#dialler = new Dialler(env, transports, {
       isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
@@ -75,6 +75,7 @@ export class LinkTable implements LinkOwner<Link> {
     this.#liveness = liveness;
     this.#leases = new Leases(env, liveness, (nodeId) => events.dead(nodeId, "dead"));
     this.#rivals = new Rivals(env);
+    this.#strangers = new Strangers(env);
     this.#events = events;
     this.#frames = frames;
   }
@@ -203,6 +204,7 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   up(link: Link): void {
+    this.#strangers.done(link);
     const identity = link.peer;
     const local = identity.nodeId === this.#events.identity().nodeId;
     let peer = this.#peers.get(identity.nodeId);
@@ -257,6 +259,7 @@ export class LinkTable implements LinkOwner<Link> {
 
   closed(link: Link, reason: MeshError): void {
     this.#links.delete(link);
+    this.#strangers.done(link);
     this.#meetings.ended(link);
     this.#rivals.ended(link);
     const peer = link.greeted ? this.#peers.get(link.peer.nodeId) : undefined;
@@ -305,7 +308,7 @@ export class LinkTable implements LinkOwner<Link> {
       const rejection = this.#rivals.judge(local.nodeId, existing, rival);
       if (rejection !== undefined) return rejection;
     }
-    if (!this.#peers.has(remote.nodeId) && !this.#makeRoom()) {
+    if (!this.#peers.has(remote.nodeId) && !makeRoom(this.#peers, this.#env.limits.peersMax)) {
       return { code: "TOO_MANY_PEERS", message: `peersMax ${this.#env.limits.peersMax} reached` };
     }
     return verdict;
@@ -334,17 +337,7 @@ export class LinkTable implements LinkOwner<Link> {
   #start(connection: Connection, how: LinkOrigin): void {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
+    this.#strangers.came(link);
     link.start();
-  }
-
-  /** Room for one more peer, if need be that of one that is gone. */
-  #makeRoom(): boolean {
-    if (this.#peers.size < this.#env.limits.peersMax) return true;
-    for (const [nodeId, { state }] of this.#peers) {
-      if (state !== "dead" && state !== "left") continue;
-      this.#peers.delete(nodeId);
-      return true;
-    }
-    return false;
   }
 }

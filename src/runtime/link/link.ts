@@ -11,13 +11,15 @@
  */
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
+import type { PeerIdentity } from "../../ports/security.ts";
 import type { Connection } from "../../ports/transport.ts";
 import { BatchWriter } from "../../wire/batch-writer.ts";
 import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../wire/frames.ts";
-import type { Identity, RejectFrame, WelcomeFrame } from "../../wire/handshake.ts";
+import type { Identity, RejectFrame } from "../../wire/handshake.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
+import { Greeting } from "./greeting.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
 import { Silence } from "./silence.ts";
@@ -32,6 +34,7 @@ export class Link {
   readonly #owner: LinkOwner<Link>;
   readonly #connection: Connection;
   readonly #silence: Silence;
+  readonly #greeting: Greeting<Link>;
   readonly dialled: boolean;
   /** The node the dialler means to reach, or "". */
   readonly target: string;
@@ -40,10 +43,13 @@ export class Link {
   readonly redirect: boolean;
   /** Where the peer would rather be dialled. */
   better: Pick<RejectFrame, "addresses" | "nodeId"> | undefined;
+  /** The peer's certificate has: it finishes what it has, and gets nothing new. */
+  expired = false;
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
   #state: "new" | "greeting" | "up" | "closed" = "new";
   #session = 0;
   #peer: Identity | undefined;
+  #proven: PeerIdentity | undefined;
   #turnAsked = false;
   #timer: Timer | undefined;
   #pingId = 0;
@@ -62,6 +68,7 @@ export class Link {
     this.address = how.address;
     this.scheme = how.scheme;
     this.redirect = how.redirect;
+    this.#greeting = new Greeting(env, owner, this, connection);
   }
 
   get isUp(): boolean {
@@ -74,13 +81,27 @@ export class Link {
     return this.#peer;
   }
 
+  /** Whom the peer has proved to be; undefined where there are no keys, and of the node's link to itself. */
+  get proven(): PeerIdentity | undefined {
+    return this.#proven;
+  }
+
+  /** The peer has shown a newer certificate. */
+  renewed(proven: PeerIdentity): void {
+    this.#proven = proven;
+  }
+
+  get isLocal(): boolean {
+    return this.#local;
+  }
+
   get greeted(): boolean {
     return this.#peer !== undefined;
   }
 
-  /** No bulk now: the connection has too many untaken bytes, or the peer's event loop is blocked. */
+  /** No bulk now: too many untaken bytes, the peer's event loop is blocked, or its certificate has expired. */
   get congested(): boolean {
-    return this.#stalled || this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
+    return this.#stalled || this.expired || this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
   }
 
   /** The peer's process lives, its event loop is blocked: no new work for it. */
@@ -108,7 +129,7 @@ export class Link {
       },
       closed: (reason) => this.#ended(reason ?? lost("the peer closed the connection")),
     });
-    if (this.dialled) this.#connection.send(encodeFrame(this.#owner.hello(this)));
+    if (this.dialled) this.#connection.send(this.#greeting.hello());
     this.#timer = this.#env.clock.setTimer(this.#env.times.handshakeMs, () => {
       this.close("TIMEOUT", `no greeting within ${this.#env.times.handshakeMs} ms`);
     });
@@ -166,6 +187,8 @@ export class Link {
     if (this.#state === "closed") return;
     let frame: Frame;
     try {
+      const bytesMax = this.#state === "greeting" ? this.#greeting.bytesMax : Infinity;
+      if (bytes.length > bytesMax) throw new WireError(`${bytes.length} B before a session`);
       frame = decodeFrame(bytes);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -178,7 +201,7 @@ export class Link {
       return;
     }
     this.#silence.end();
-    if (this.#state === "greeting") this.#greet(frame);
+    if (this.#state === "greeting") this.#greet(frame, bytes);
     else this.#dispatch(frame);
   }
 
@@ -202,6 +225,8 @@ export class Link {
       case "hello":
       case "welcome":
       case "reject":
+      case "challenge":
+      case "proof":
         this.close("MALFORMED", `${frame.type} in a running session`);
         return;
       case "ping":
@@ -227,58 +252,26 @@ export class Link {
     }
   }
 
-  #greet(frame: Frame): void {
-    if (this.dialled) {
-      if (frame.type === "welcome") this.#welcomed(frame);
-      else if (frame.type === "reject") this.#refused(frame);
-      else this.close("MALFORMED", `expected Welcome, got ${frame.type}`);
+  #greet(frame: Frame, bytes: Uint8Array): void {
+    const step = this.#greeting.take(frame, bytes);
+    if (step.next === "fault") {
+      this.close("MALFORMED", step.message);
       return;
     }
-    if (frame.type !== "hello") {
-      this.#env.counters.count("link.notHello");
-      this.close("MALFORMED", `expected Hello, got ${frame.type}`);
-      return;
-    }
-    this.#peer = frame.identity;
-    const verdict = this.#owner.greet(this, frame);
-    if ("type" in verdict) {
-      this.#session = verdict.session;
-      this.#connection.send(encodeFrame(verdict));
-      hybridMerge(this.#env, frame.identity.time);
-      this.#rise();
-      return;
-    }
-    const reject = { type: "reject", session: 0, addresses: [], nodeId: "", ...verdict } as const;
-    this.#connection.send(encodeFrame(reject));
-    this.#connection.close();
-    this.#ended(new MeshError("PEER_LOST", verdict.message, { details: { code: verdict.code } }));
-  }
-
-  #welcomed(welcome: WelcomeFrame): void {
-    this.#peer = welcome.identity;
-    const rejection = this.#owner.welcomed(this, welcome);
-    if (rejection !== undefined) {
-      this.#session = welcome.session;
-      this.#connection.send(encodeFrame({ type: "bye", session: this.#session, ...rejection }));
+    if (frame.type === "reject" && frame.code === BETTER && this.redirect) this.better = frame;
+    if (step.send !== undefined) this.#connection.send(encodeFrame(step.send));
+    if (step.next === "wait") return;
+    this.#peer = step.peer;
+    if (step.next === "end") {
+      const { code, message } = step.why;
       this.#connection.close();
-      this.#ended(
-        new MeshError("PEER_LOST", rejection.message, { details: { code: rejection.code } }),
-      );
+      this.#ended(new MeshError("PEER_LOST", message, { details: { code } }));
       return;
     }
-    this.#session = welcome.session;
-    hybridMerge(this.#env, welcome.identity.time);
+    this.#session = step.session;
+    this.#proven = step.proven;
+    hybridMerge(this.#env, step.peer.time);
     this.#rise();
-  }
-
-  #refused(rejection: RejectFrame): void {
-    if (rejection.code === BETTER && this.redirect) this.better = rejection;
-    this.#connection.close();
-    this.#ended(
-      new MeshError("PEER_LOST", `refused: ${rejection.message}`, {
-        details: { code: rejection.code },
-      }),
-    );
   }
 
   #rise(): void {

@@ -30,3 +30,14 @@ export const newPeer = (identity: Identity, link: Link): Peer => ({
   state: "alive",
   timer: undefined,
 });
+
+/** Room for one more peer, if need be that of one that is gone. */
+export const makeRoom = (peers: Map<string, Peer>, peersMax: number): boolean => {
+  if (peers.size < peersMax) return true;
+  for (const [nodeId, { state }] of peers) {
+    if (state !== "dead" && state !== "left") continue;
+    peers.delete(nodeId);
+    return true;
+  }
+  return false;
+};

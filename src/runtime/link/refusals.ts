@@ -19,8 +19,9 @@ export const noteRefusal = (
 ): void => {
   const { counters, logger } = env;
   if (!link.dialled && !link.greeted) {
-    // What was read instead of a Hello is counted where it was read.
-    if (code !== "MALFORMED") counters.count("link.notGreeted");
+    // What was read instead of a Hello is counted where it was read; who was not believed is in the audit records.
+    if (code === "UNAUTHORIZED") counters.count("link.rejected.UNAUTHORIZED");
+    else if (code !== "MALFORMED") counters.count("link.notGreeted");
     return;
   }
   if (EXPECTED.has(code)) return;
@@ -31,4 +32,12 @@ export const noteRefusal = (
   }
   if (!link.dialled) return;
   env.report({ type: "link-refused", address: link.address, code, message: reason.message });
+};
+
+/** A dial that came to nothing because one side has keys and the other none, or they do not trust each other. */
+export const noteUnauthorized = (env: Environment, address: string, error: MeshError): void => {
+  const { code, message } = error;
+  env.counters.count(`link.refused.${code}`);
+  env.logger.warn("link refused", { address, code, reason: message });
+  env.report({ type: "link-refused", address, code, message });
 };

@@ -10,6 +10,7 @@ import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../
 import type { Link } from "../link/link.ts";
 import { subscriptionId } from "../subscription-id.ts";
 import { definitionOf, isLater, isOlder, wrongIn } from "./definitions.ts";
+import { endUndeclared } from "./end-undeclared.ts";
 import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
@@ -34,8 +35,11 @@ export class Members {
   }
 
   declare(link: Link, frame: DeclareFrame): void {
-    for (const ended of frame.ended) this.end(ended);
-    if (frame.complete) this.#endUndeclared(link, frame.add);
+    const { access } = this.#producer.env;
+    for (const ended of frame.ended) {
+      if (access?.taking(link, ended) === undefined) this.end(ended);
+    }
+    if (frame.complete) endUndeclared(this.#producer, link, frame.add);
     for (const record of frame.add) {
       if (record.role !== "queries") this.#add(link, record);
     }
@@ -110,6 +114,17 @@ export class Members {
     return isOther ? undefined : state;
   }
 
+  /** What the peer may not take any more stays in the journal, for members that may. */
+  rightsChanged(link: Link): void {
+    const { access } = this.#producer.env;
+    for (const outlet of [...(this.#producer.outletsOf(link)?.byIndex.values() ?? [])]) {
+      const denied = access?.taking(link, outlet.subscription.definition);
+      if (denied === undefined) continue;
+      this.#confirm(link, outlet.index, "UNAUTHORIZED", denied);
+      this.#leave(outlet);
+    }
+  }
+
   /** The session of an outlet is over; its member keeps what it had for now. */
   closed(outlet: Outlet<SubscriptionState>): void {
     const { subscription: state, member } = outlet;
@@ -152,6 +167,11 @@ export class Members {
     if (wrong !== undefined) {
       env.counters.count("link.wrongSubscription");
       this.#confirm(link, record.index, "SUBSCRIPTION_MISMATCH", wrong);
+      return;
+    }
+    const denied = env.access?.taking(link, record);
+    if (denied !== undefined) {
+      this.#confirm(link, record.index, "UNAUTHORIZED", denied);
       return;
     }
     const id = subscriptionId(record);
@@ -281,27 +301,6 @@ export class Members {
   #remove(link: Link, index: number): void {
     const outlet = this.#producer.outletsOf(link)?.byIndex.get(index);
     if (outlet !== undefined) this.#leave(outlet);
-  }
-
-  /**
-   * A member that ended its subscription while its link was down could not say so: its list, which is whole,
-   * lacks it. Where keys wait for their member, a new life of it may only not have come to subscribe yet.
-   */
-  #endUndeclared(link: Link, records: readonly SubscriptionRecord[]): void {
-    const declared = new Set(
-      records.map(({ role, group, pattern }) =>
-        role === "queries" ? "" : subscriptionId({ role, group, pattern }),
-      ),
-    );
-    const { nodeId } = link.peer;
-    for (const state of this.#producer.table.all()) {
-      const member = state.cursor.members.get(nodeId);
-      if (member === undefined || declared.has(state.id) || state.outlets.has(nodeId)) continue;
-      if (!state.definition.failoverMove) continue;
-      state.cursor.leave(member, false);
-      state.tokens?.over(nodeId, "left");
-      this.#producer.pump(state);
-    }
   }
 
   #leave(outlet: Outlet<SubscriptionState>): void {

@@ -15,7 +15,12 @@
  */
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
-import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
+import type {
+  Channel,
+  Connection,
+  ConnectionEvents,
+  TransportContext,
+} from "../../ports/transport.ts";
 import { CLOSE_MAX_MS, CLOSE_MS, MARKER } from "./link-call.ts";
 
 /** A call of either side. */
@@ -26,6 +31,7 @@ export type Call = {
     end(): unknown;
   };
   readonly remote: string;
+  readonly channel: Channel | undefined;
   /** Resolves when nothing of it is left. */
   readonly closed: Promise<void>;
   /** Calls back once, when the call is over and all that came of it was handed over. */
@@ -38,6 +44,7 @@ export type Call = {
 
 export class GrpcConnection implements Connection {
   readonly remote: string;
+  readonly channel: Channel | undefined;
   /** Resolves when nothing of it is left. */
   readonly gone: Promise<void>;
   readonly #call: Call;
@@ -54,6 +61,7 @@ export class GrpcConnection implements Connection {
     this.#call = call;
     this.#context = context;
     this.remote = call.remote;
+    this.channel = call.channel;
     this.gone = call.closed;
     call.onOver((cause) => this.#over(cause));
     call.onHalfClosed(() => this.#end(this.#lost(undefined)));

@@ -4,7 +4,7 @@
  * Problem: grpc-js neither gives up a TCP connect nor destroys a socket whose peer has stopped answering, so
  * each dial of a dead host would leave one behind. Approach: a plain connect first, which is ours to abort,
  * shows that the host answers and what its address is; the channel's own socket is taken note of where
- * credentials would wrap it in TLS, and destroyed when the call is over and has not taken it along.
+ * credentials wrap it in TLS, if the node has keys, and destroyed when the call is over and has not taken it along.
  */
 import { connect, type Socket } from "node:net";
 import {
@@ -17,12 +17,14 @@ import {
 } from "@grpc/grpc-js";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
-import type { TransportContext } from "../../ports/transport.ts";
+import type { Channel, TransportContext } from "../../ports/transport.ts";
 import { bracketHost, type HostPort } from "../host-port.ts";
+import { secureOver } from "../tls-channel.ts";
 import type { Call } from "./grpc-connection.ts";
-import { asBytes, CLOSE_MS, dialOptions } from "./link-call.ts";
+import { asBytes, CLOSE_MS, dialOptions, HTTP2 } from "./link-call.ts";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+type SecureSocket = Awaited<ReturnType<SecureConnector["connect"]>>;
 
 /** One dial: its sockets, channel and call. */
 export class GrpcDial implements Call {
@@ -35,6 +37,9 @@ export class GrpcDial implements Call {
   #client: Client | undefined;
   #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
   #status: Promise<StatusObject> | undefined;
+  #channel: Channel | undefined;
+  /** Why TLS failed: gRPC says only that the channel is down. */
+  #insecure: Error | undefined;
   #isCut = false;
   #isOver = false;
   #vanish: () => void = () => {};
@@ -53,6 +58,10 @@ export class GrpcDial implements Call {
   get stream(): ClientDuplexStream<Buffer, Buffer> {
     if (this.#stream === undefined) throw new Error("the dial has no call yet");
     return this.#stream;
+  }
+
+  get channel(): Channel | undefined {
+    return this.#channel;
   }
 
   /** Resolves when the peer has answered the call. @throws why it did not; then nothing of it stays */
@@ -106,7 +115,8 @@ export class GrpcDial implements Call {
   }
 
   #call(target: string): Promise<void> {
-    const credentials = new NotedSockets((socket) => this.#keep(socket));
+    const isSecure = this.#context.security !== undefined;
+    const credentials = new NotedSockets(isSecure, (socket) => this.#secure(socket));
     const client = new Client(target, credentials, dialOptions(this.#context.frameBytesMax));
     this.#client = client;
     const stream = client.makeBidiStreamRequest(this.#path, asBytes, asBytes);
@@ -116,8 +126,24 @@ export class GrpcDial implements Call {
     this.#status = ended;
     return new Promise((resolve, reject) => {
       stream.once("metadata", () => resolve());
-      void ended.then((end) => reject(lost(this.remote, statusError(end))));
+      void ended.then((end) => reject(this.#insecure ?? lost(this.remote, statusError(end))));
     });
+  }
+
+  async #secure(socket: Socket): Promise<SecureSocket> {
+    this.#keep(socket);
+    const { security } = this.#context;
+    if (security === undefined) return { socket, secure: false };
+    try {
+      const over = await secureOver(socket, security, this.remote, HTTP2);
+      over.socket.on("error", () => {}); // the session's end says it
+      this.#channel = over.channel;
+      return { socket: over.socket, secure: true };
+    } catch (error) {
+      this.#insecure = error as Error;
+      this.cut(); // gRPC would try again
+      throw error;
+    }
   }
 
   #keep(socket: Socket): void {
@@ -143,17 +169,19 @@ export class GrpcDial implements Call {
   }
 }
 
-/** No security, and a note of each socket that a channel connects. */
+/** Takes note of each socket that a channel connects, and secures it if the node has keys. */
 class NotedSockets extends ChannelCredentials {
-  readonly #note: (socket: Socket) => void;
+  readonly #isSecureChannel: boolean;
+  readonly #note: (socket: Socket) => Promise<SecureSocket>;
 
-  constructor(note: (socket: Socket) => void) {
+  constructor(isSecure: boolean, note: (socket: Socket) => Promise<SecureSocket>) {
     super();
+    this.#isSecureChannel = isSecure;
     this.#note = note;
   }
 
   override _isSecure(): boolean {
-    return false;
+    return this.#isSecureChannel;
   }
 
   override _equals(other: ChannelCredentials): boolean {
@@ -162,10 +190,7 @@ class NotedSockets extends ChannelCredentials {
 
   override _createSecureConnector(): SecureConnector {
     return {
-      connect: async (socket) => {
-        this.#note(socket);
-        return { socket, secure: false };
-      },
+      connect: (socket) => this.#note(socket),
       waitForReady: async () => {},
       getCallCredentials: () => CallCredentials.createEmpty(),
       destroy: () => {},

@@ -3,7 +3,7 @@
  *
  * Problem: a gRPC server says neither which error kept it from binding nor which socket a call came by, and
  * waits for peers that never open a call. Approach: the sockets are ours (`ConnectionInjector`), so that
- * they can be counted, limited, and cut off.
+ * they can be counted, limited, and cut off. With keys, a socket carries TLS (tls-channel.ts) before the server has it.
  *
  * Bounds: `connectionsMax` sockets, then newcomers are closed at once; as many links, then calls are refused
  * with RESOURCE_EXHAUSTED; both counted. CALLS_MAX calls at a time on one socket. A socket without a call is
@@ -19,11 +19,12 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type { Timer } from "../../ports/clock.ts";
-import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
+import type { Channel, Connection, Listener, TransportContext } from "../../ports/transport.ts";
 import { formatHostPort } from "../host-port.ts";
 import { listenOn } from "../listen-on.ts";
+import { TlsAcceptor } from "../tls-channel.ts";
 import { type Call, GrpcConnection } from "./grpc-connection.ts";
-import { CLOSE_MS, messageLimits, SCHEME, serviceOf } from "./link-call.ts";
+import { CLOSE_MS, HTTP2, messageLimits, SCHEME, serviceOf } from "./link-call.ts";
 
 export type ListenLimits = {
   readonly connectionsMax: number;
@@ -34,6 +35,7 @@ export type ListenLimits = {
 type Carrier = {
   readonly socket: Socket;
   readonly remote: string;
+  readonly channel: Channel | undefined;
   calls: number;
   isGreeted: boolean;
   timer: Timer | undefined;
@@ -49,6 +51,7 @@ export class GrpcListener implements Listener {
   readonly #limits: ListenLimits;
   readonly #accept: (connection: Connection) => void;
   readonly #net: NetServer;
+  readonly #acceptor: TlsAcceptor | undefined;
   readonly #grpc: Server;
   readonly #injector: ConnectionInjector;
   /** By "address:port" of the peer, as gRPC names it. */
@@ -66,7 +69,16 @@ export class GrpcListener implements Listener {
     this.#context = context;
     this.#limits = limits;
     this.#accept = accept;
-    this.#net = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+    const { security } = context;
+    this.#acceptor =
+      security &&
+      new TlsAcceptor(context, security, HTTP2, (socket, channel) =>
+        this.#connected(socket, channel),
+      );
+    this.#net = createServer({ noDelay: true }, (socket) => {
+      if (this.#acceptor === undefined) this.#connected(socket, undefined);
+      else this.#acceptor.take(socket);
+    });
     this.#net.on("drop", () => context.count("transport.refused"));
     this.#grpc = new Server({
       ...messageLimits(context.frameBytesMax),
@@ -94,6 +106,7 @@ export class GrpcListener implements Listener {
 
   async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
+    this.#acceptor?.close();
     const open = [...this.#connections];
     for (const connection of open) connection.close();
     for (const { socket, calls } of this.#carriers.values()) if (calls === 0) socket.destroy();
@@ -109,10 +122,11 @@ export class GrpcListener implements Listener {
     this.#grpc.forceShutdown();
   }
 
-  #connected(socket: Socket): void {
+  #connected(socket: Socket, channel: Channel | undefined): void {
     const { remoteAddress = "unknown", remotePort = 0 } = socket;
     const remote = formatHostPort(SCHEME, { host: remoteAddress, port: remotePort });
-    const carrier: Carrier = { socket, remote, calls: 0, isGreeted: false, timer: undefined };
+    const rest = { calls: 0, isGreeted: false, timer: undefined };
+    const carrier: Carrier = { socket, remote, channel, ...rest };
     const key = `${remoteAddress}:${remotePort}`;
     this.#carriers.set(key, carrier);
     socket.on("error", () => {}); // its close says it
@@ -167,9 +181,10 @@ export class GrpcListener implements Listener {
 }
 
 /** grpc-js says "cancelled" at every end of a call, an orderly one too. */
-const callOf = (stream: ServerCall, { socket, remote }: Carrier): Call => ({
+const callOf = (stream: ServerCall, { socket, remote, channel }: Carrier): Call => ({
   stream,
   remote,
+  channel,
   closed: new Promise((resolve) => void stream.once("cancelled", () => resolve())),
   onOver: (over) => void stream.once("cancelled", () => over(undefined)),
   onHalfClosed: (halfClosed) => void stream.once("end", halfClosed),

@@ -13,6 +13,8 @@ import type { ServiceDefinition } from "@grpc/grpc-js";
 
 export const SCHEME = "grpc";
 export const OPEN_PATH = "/meshbus.v1.Link/Open";
+/** Its name in the TLS handshake. */
+export const HTTP2 = "h2";
 export const MARKER: Buffer = Buffer.alloc(0);
 /** How long a connection that closes waits for a peer that takes nothing, and for one that reads on. */
 export const CLOSE_MS = 500;

@@ -18,8 +18,13 @@ export type FrameSink = {
   /** False: stop, nothing more is wanted. */
   frame(bytes: Buffer): boolean;
   marker(): void;
-  malformed(what: string): void;
+  /** `code` says more to who reports it. */
+  malformed(what: string, code?: string): void;
 };
+
+/** Types of TLS records: an alert, and the first of a handshake. */
+const TLS_RECORDS = [0x15, 0x16];
+const TLS = "TLS: it has keys, and this node has none";
 
 export class FrameReader {
   readonly #frameBytesMax: number;
@@ -37,6 +42,11 @@ export class FrameReader {
   constructor(frameBytesMax: number, sink: FrameSink) {
     this.#frameBytesMax = frameBytesMax;
     this.#sink = sink;
+  }
+
+  /** Anything came. */
+  get isGreeted(): boolean {
+    return this.#greeted > 0;
   }
 
   /** Takes the next bytes of the stream. The chunk belongs to the reader: frames are views of it. */
@@ -71,7 +81,9 @@ export class FrameReader {
     while (this.#greeted < PREAMBLE.length && at < chunk.length) {
       if (chunk[at] !== PREAMBLE[this.#greeted]) {
         this.#isDone = true;
-        this.#sink.malformed("another protocol");
+        const isTls = this.#greeted === 0 && TLS_RECORDS.includes(chunk[at] as number);
+        if (isTls) this.#sink.malformed(TLS, "UNAUTHORIZED");
+        else this.#sink.malformed("another protocol");
         return chunk.length;
       }
       at++;

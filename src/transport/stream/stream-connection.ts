@@ -15,7 +15,13 @@
 import type { Socket } from "node:net";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
-import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
+import type {
+  Channel,
+  Connection,
+  ConnectionEvents,
+  TransportContext,
+} from "../../ports/transport.ts";
+import { isRefusedCertificate } from "../tls-channel.ts";
 import { FrameReader, type FrameSink, HEADER_BYTES, PREAMBLE } from "./frame-reader.ts";
 
 /** How long `close()` waits for a peer that does not read. The port promises it. */
@@ -26,6 +32,7 @@ const MARKER: Uint8Array = Buffer.alloc(HEADER_BYTES);
 
 export class StreamConnection implements Connection, FrameSink {
   readonly remote: string;
+  readonly channel: Channel | undefined;
   /** Resolves when the socket is closed. */
   readonly gone: Promise<void>;
   readonly #socket: Socket;
@@ -42,9 +49,15 @@ export class StreamConnection implements Connection, FrameSink {
   #unsent = 0;
 
   /** @param socket connected, and not read from yet */
-  constructor(socket: Socket, remote: string, context: TransportContext) {
+  constructor(
+    socket: Socket,
+    remote: string,
+    context: TransportContext,
+    channel?: Channel | undefined,
+  ) {
     this.#socket = socket;
     this.remote = remote;
+    this.channel = channel;
     this.#context = context;
     this.#reader = new FrameReader(context.frameBytesMax, this);
     this.gone = new Promise((resolve) => {
@@ -113,9 +126,10 @@ export class StreamConnection implements Connection, FrameSink {
     this.#end(undefined);
   }
 
-  malformed(what: string): void {
+  malformed(what: string, code?: string): void {
     this.#context.count("transport.malformed");
-    this.#end(new MeshError("PEER_LOST", `${this.remote} sent ${what}; the connection was closed`));
+    const message = `${this.remote} sent ${what}; the connection was closed`;
+    this.#end(new MeshError("PEER_LOST", message, code === undefined ? {} : { details: { code } }));
   }
 
   // --- inside --------------------------------------------------------------------------------
@@ -173,9 +187,8 @@ export class StreamConnection implements Connection, FrameSink {
   #lost(): void {
     if (this.#deadline !== undefined) this.#context.clock.clearTimer(this.#deadline);
     if (this.#state === "open") {
-      const cause = this.#cause;
-      const message = `the connection with ${this.remote} was lost`;
-      this.#end(new MeshError("PEER_LOST", message, cause === undefined ? {} : { cause }));
+      const isUnheard = this.channel === undefined && !this.#reader.isGreeted;
+      this.#end(lost(this.remote, this.#cause, isUnheard));
     }
     this.#state = "ended";
   }
@@ -192,6 +205,20 @@ export class StreamConnection implements Connection, FrameSink {
     }
   }
 }
+
+const lost = (remote: string, cause: Error | undefined, isUnheard: boolean): MeshError => {
+  if (isUnheard) {
+    // A listener without keys says its preamble at once.
+    const message = `the connection with ${remote} was lost before it said anything: has it keys?`;
+    return new MeshError("PEER_LOST", message, { cause, details: { code: "UNHEARD" } });
+  }
+  if (isRefusedCertificate(cause)) {
+    const message = `${remote} does not take this node's certificate`;
+    return new MeshError("PEER_LOST", message, { cause, details: { code: "UNAUTHORIZED" } });
+  }
+  const message = `the connection with ${remote} was lost`;
+  return new MeshError("PEER_LOST", message, cause === undefined ? {} : { cause });
+};
 
 /** Frames of so many bytes in all, each with its length in front. */
 const joined = (frames: readonly Uint8Array[], bytes: number): Buffer => {

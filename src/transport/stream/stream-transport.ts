@@ -5,12 +5,16 @@
  * same frames over `node:net`, on the event loop itself; each dial is one socket, each accepted socket one
  * connection. What makes connections out of sockets is in stream-connection.ts.
  *
+ * A node with keys speaks TLS (tls-channel.ts) under the same frames.
+ *
  * Bounds: `connectionsMax` of a listener, then newcomers are closed at once and counted; what the kernel
  * buffers is the system's; what waits for it is `bufferedBytes`, the caller's to watch.
  */
 import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import { MeshError } from "../../errors.ts";
 import type {
+  Channel,
   Connection,
   Listener,
   ListenOptions,
@@ -21,6 +25,7 @@ import { type DialOptions, Dials } from "../dials.ts";
 import { formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
 import { listenOn } from "../listen-on.ts";
+import { secured, TlsAcceptor, tlsDialOptions } from "../tls-channel.ts";
 import { StreamConnection } from "./stream-connection.ts";
 
 export type StreamOptions = {
@@ -95,17 +100,19 @@ class StreamTransport implements Transport {
 
   async dial(address: string, options: DialOptions): Promise<Connection> {
     const context = this.#running();
-    const at = parseHostPort(SCHEME, address);
-    const socket = connect({ ...at, noDelay: true });
+    const { socket, open } = dialled(address, context);
+    let channel: Channel | undefined;
     await this.#dials.within(context.clock, options, {
       remote: address,
-      open: () => connected(socket, address),
+      open: async () => {
+        channel = await open();
+      },
       cut: () => {
         socket.on("error", () => {});
         socket.destroy();
       },
     });
-    const connection = new StreamConnection(socket, address, context);
+    const connection = new StreamConnection(socket, address, context, channel);
     this.#connections.add(connection);
     void connection.gone.then(() => this.#connections.delete(connection));
     return connection;
@@ -137,12 +144,22 @@ class StreamListener implements Listener {
   readonly #context: TransportContext;
   readonly #server: Server;
   readonly #connections = new Set<StreamConnection>();
+  readonly #acceptor: TlsAcceptor | undefined;
   #address = "";
   #closing: Promise<void> | undefined;
 
   constructor(context: TransportContext, accept: (connection: Connection) => void) {
     this.#context = context;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accepted(socket, accept));
+    const { security } = context;
+    this.#acceptor =
+      security &&
+      new TlsAcceptor(context, security, undefined, (socket, channel) =>
+        this.#accepted(socket, accept, channel),
+      );
+    this.#server = createServer({ noDelay: true }, (socket) => {
+      if (this.#acceptor === undefined) this.#accepted(socket, accept, undefined);
+      else this.#acceptor.take(socket);
+    });
     this.#server.on("drop", () => context.count("transport.refused"));
   }
 
@@ -164,15 +181,20 @@ class StreamListener implements Listener {
 
   async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#acceptor?.close();
     for (const connection of this.#connections) connection.close();
     await closed;
   }
 
-  #accepted(socket: Socket, accept: (connection: Connection) => void): void {
+  #accepted(
+    socket: Socket,
+    accept: (connection: Connection) => void,
+    channel: Channel | undefined,
+  ): void {
     const { remoteAddress = "unknown", remotePort = 0 } = socket;
     const host = isIPv6(remoteAddress) ? `[${remoteAddress}]` : remoteAddress;
     const remote = `${SCHEME}://${host}:${remotePort}`;
-    const connection = new StreamConnection(socket, remote, this.#context);
+    const connection = new StreamConnection(socket, remote, this.#context, channel);
     this.#connections.add(connection);
     void connection.gone.then(() => this.#connections.delete(connection));
     try {
@@ -183,6 +205,19 @@ class StreamListener implements Listener {
     }
   }
 }
+
+type Dialled = { readonly socket: Socket; open(): Promise<Channel | undefined> };
+
+const dialled = (address: string, { security }: TransportContext): Dialled => {
+  const at = parseHostPort(SCHEME, address);
+  if (security === undefined) {
+    const socket = connect({ ...at, noDelay: true });
+    return { socket, open: () => connected(socket, address).then(() => undefined) };
+  }
+  const socket = tlsConnect({ ...at, ...tlsDialOptions(security) });
+  socket.setNoDelay(true);
+  return { socket, open: () => secured(socket, security, address) };
+};
 
 const connected = (socket: Socket, address: string): Promise<void> =>
   new Promise((resolve, reject) => {

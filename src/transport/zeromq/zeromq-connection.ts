@@ -15,7 +15,12 @@
  */
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
-import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
+import type {
+  Channel,
+  Connection,
+  ConnectionEvents,
+  TransportContext,
+} from "../../ports/transport.ts";
 import { type OutboxTarget, ZeromqOutbox } from "./zeromq-outbox.ts";
 
 /** What the two kinds of socket do differently. */
@@ -39,6 +44,7 @@ const MARKER = new Uint8Array(0);
 
 export class ZeromqConnection implements Connection {
   readonly remote: string;
+  readonly channel: Channel | undefined;
   readonly #context: TransportContext;
   readonly #side: ConnectionSide;
   readonly #outbox: ZeromqOutbox;
@@ -48,8 +54,16 @@ export class ZeromqConnection implements Connection {
   #report: { readonly reason: MeshError | undefined } | undefined;
   #deadline: Timer | undefined;
 
-  constructor(remote: string, context: TransportContext, side: ConnectionSide) {
+  /** @param peerKey the key that the peer must have, where this side knows it */
+  constructor(
+    remote: string,
+    context: TransportContext,
+    side: ConnectionSide,
+    peerKey?: Uint8Array | undefined,
+  ) {
     this.remote = remote;
+    const ownKey = context.security?.self.curveKey;
+    this.channel = ownKey && { kind: "curve", ownKey, peerKey };
     this.#context = context;
     this.#side = side;
     this.#outbox = new ZeromqOutbox(this.#target());

@@ -7,6 +7,7 @@
 import type { Dealer } from "zeromq";
 import { MeshError } from "../../errors.ts";
 import type { TransportContext } from "../../ports/transport.ts";
+import { toZ85 } from "./curve-key.ts";
 import { ZeromqConnection } from "./zeromq-connection.ts";
 import { DialSocket, readSocket, type SocketLimits, watchSocket } from "./zeromq-sockets.ts";
 
@@ -25,6 +26,8 @@ export type DialPlan = {
   readonly tcp: string;
   readonly limits: SocketLimits;
   readonly context: TransportContext;
+  /** The key that must answer, if this node has keys. */
+  readonly serverKey: Uint8Array | undefined;
 };
 
 /**
@@ -32,22 +35,27 @@ export type DialPlan = {
  * caller's, who calls `destroy`.
  */
 export function dialZeromq(plan: DialPlan): { link: DialedLink; ready: Promise<void> } {
-  const { socket, gone: goneMessage } = DialSocket.create(plan.limits);
+  const { socket, gone: goneMessage } = DialSocket.create(plan.limits, curveOf(plan));
   const { promise: ready, resolve, reject } = promiseParts();
-  const connection = new ZeromqConnection(plan.address, plan.context, {
-    answersMarker: false,
-    attempt: (frame) => socket.send(frame as Buffer),
-    // Only one frame is ever offered at a time: let zeromq.js wait for room, woken by libzmq.
-    blocked: () => {
-      socket.sendTimeout = -1;
-      connection.retry();
+  const connection = new ZeromqConnection(
+    plan.address,
+    plan.context,
+    {
+      answersMarker: false,
+      attempt: (frame) => socket.send(frame as Buffer),
+      // Only one frame is ever offered at a time: let zeromq.js wait for room, woken by libzmq.
+      blocked: () => {
+        socket.sendTimeout = -1;
+        connection.retry();
+      },
+      resumed: () => {
+        socket.sendTimeout = 0;
+      },
+      opened: () => void readSocket(socket, receive).catch((error) => connection.lost(error)),
+      release: () => destroy(),
     },
-    resumed: () => {
-      socket.sendTimeout = 0;
-    },
-    opened: () => void readSocket(socket, receive).catch((error) => connection.lost(error)),
-    release: () => destroy(),
-  });
+    plan.serverKey,
+  );
 
   const receive = (parts: Buffer[]): void => {
     const bytes = parts[0] as Buffer;
@@ -66,17 +74,26 @@ export function dialZeromq(plan: DialPlan): { link: DialedLink; ready: Promise<v
     if (event.type === "handshake") resolve();
     else if (REFUSALS.has(event.type) || event.type.startsWith("handshake:error")) {
       if (event.type.startsWith("handshake:error")) plan.context.count("transport.malformed");
-      reject(
-        new MeshError("PEER_LOST", `${plan.address} refused the connection (${event.type})`, {
-          cause: event.error,
-        }),
-      );
+      reject(refusalOf(plan, event));
     }
   }).catch((error) => plan.context.logger.error("zeromq monitor failed", { error }));
 
   connect(socket, plan, reject);
   return { link: { connection, gone, destroy }, ready };
 }
+
+const curveOf = ({ context, serverKey }: DialPlan) =>
+  context.security && serverKey && { ...context.security.curve, serverKey: toZ85(serverKey) };
+
+const refusalOf = (plan: DialPlan, event: { type: string; error?: unknown }): MeshError => {
+  const said = `${plan.address} refused the connection (${event.type})`;
+  const cause = event.error;
+  // libzmq does not say why: the mechanism differs, the key is another one, or it has too many.
+  const isKeys = event.type.startsWith("handshake:error");
+  if (!isKeys) return new MeshError("PEER_LOST", said, { cause });
+  const hint = plan.serverKey === undefined ? "does it have keys?" : "does it have this key?";
+  return new MeshError("PEER_LOST", `${said}: ${hint}`, { cause });
+};
 
 const REFUSALS: ReadonlySet<string> = new Set(["close", "disconnect", "connect:retry"]);
 

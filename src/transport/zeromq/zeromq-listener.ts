@@ -12,10 +12,12 @@
  * Refused: peers that chose their own routing id, and peers beyond `connectionsMax`. They get the close
  * marker; what they send is dropped and counted.
  */
+import { randomUUID } from "node:crypto";
 import type { Router } from "zeromq";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
-import { fromTcpEndpoint } from "./zeromq-address.ts";
+import { ZapDomain, zapHandler } from "./zap-handler.ts";
+import { fromTcpEndpoint, withCurveKey } from "./zeromq-address.ts";
 import { CLOSE_MS, ZeromqConnection } from "./zeromq-connection.ts";
 import {
   type GoneMessage,
@@ -45,6 +47,7 @@ export class ZeromqListener implements Listener {
   readonly #socket: Router;
   readonly #gone: GoneMessage;
   readonly #released: Promise<void>;
+  readonly #zap: ZapDomain | undefined;
   readonly #peers = new Map<number, ZeromqConnection>();
   readonly #blocked = new Set<ZeromqConnection>();
   readonly #tally = { disconnects: 0, failedHandshakes: 0, gone: 0, refusals: 0 };
@@ -56,7 +59,10 @@ export class ZeromqListener implements Listener {
 
   /** @throws the error of zeromq.js */
   static async bind(plan: ListenPlan): Promise<ZeromqListener> {
-    const listener = new ZeromqListener(plan);
+    const isSecure = plan.context.security !== undefined;
+    const zap = isSecure ? new ZapDomain(`meshbus-${randomUUID()}`, plan.context) : undefined;
+    if (zap !== undefined) await zapHandler.enter(zap); // before anybody can come
+    const listener = new ZeromqListener(plan, zap);
     try {
       await listener.#socket.bind(plan.tcp);
     } catch (error) {
@@ -67,8 +73,11 @@ export class ZeromqListener implements Listener {
     return listener;
   }
 
-  private constructor(plan: ListenPlan) {
-    const { socket, gone } = ListenSocket.create(plan.limits);
+  private constructor(plan: ListenPlan, zap: ZapDomain | undefined) {
+    const { security } = plan.context;
+    const curve = security && zap && { ...security.curve, domain: zap.name };
+    const { socket, gone } = ListenSocket.create(plan.limits, curve);
+    this.#zap = zap;
     this.#plan = plan;
     this.#socket = socket;
     this.#gone = gone;
@@ -82,7 +91,9 @@ export class ZeromqListener implements Listener {
   }
 
   #start(): void {
-    this.#address = fromTcpEndpoint(this.#socket.lastEndpoint as string);
+    const address = fromTcpEndpoint(this.#socket.lastEndpoint as string);
+    const key = this.#plan.context.security?.self.curveKey;
+    this.#address = key === undefined ? address : withCurveKey(address, key);
     readSocket(this.#socket, (parts) => this.#received(parts)).catch((error) => {
       this.#plan.context.logger.error("zeromq listener failed", { address: this.address, error });
       for (const peer of this.#peers.values()) peer.lost(error);
@@ -129,6 +140,7 @@ export class ZeromqListener implements Listener {
     if (this.#retryTimer !== undefined) clock.clearTimer(this.#retryTimer);
     this.#socket.close();
     await this.#released;
+    if (this.#zap !== undefined) await zapHandler.leave(this.#zap);
   }
 
   #untilEmpty(): Promise<void> {

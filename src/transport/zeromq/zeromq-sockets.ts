@@ -9,7 +9,8 @@
  *   random bytes of this socket, so no peer can forge it.
  *
  * A ZAP domain is set although nobody need answer for it: with one, libzmq refuses ZMTP 1 and 2, whose
- * handshake has no time limit (any byte but 0xff, an HTTP request say, begins it).
+ * handshake has no time limit (any byte but 0xff, an HTTP request say, begins it). With keys the mechanism is CURVE
+ * and the domain is enforced: without a handler (zap-handler.ts) nobody gets in.
  *
  * No socket ever reconnects: the interval is a day, and the socket is closed at the hiccup.
  */
@@ -22,7 +23,8 @@ const NOTIFY_CONNECT = 1;
 const DISCONNECT_MSG = 111;
 const HICCUP_MSG = 114;
 
-const ZAP_DOMAIN = "meshbus";
+/** Of sockets without keys. */
+export const PLAIN_DOMAIN = "meshbus";
 const DAY_MS = 86_400_000;
 const GONE_BYTES = 16;
 
@@ -36,6 +38,9 @@ export type SocketLimits = {
   readonly ipv6: boolean;
 };
 
+/** A key pair of CURVE, Z85. */
+export type CurveKeys = { readonly publicKey: string; readonly secretKey: string };
+
 function socketOptions(limits: SocketLimits) {
   return {
     linger: 0,
@@ -45,15 +50,22 @@ function socketOptions(limits: SocketLimits) {
     receiveHighWaterMark: limits.receiveFramesMax,
     handshakeInterval: limits.handshakeTimeoutMs,
     ipv6: limits.ipv6,
-    zapDomain: ZAP_DOMAIN,
+    zapDomain: PLAIN_DOMAIN,
   };
 }
 
 /** A DEALER for one connection. It sets no routing id: the ROUTER gives one. */
 export class DialSocket extends Dealer {
-  static create(limits: SocketLimits): { socket: Dealer; gone: GoneMessage } {
+  static create(
+    limits: SocketLimits,
+    curve: (CurveKeys & { readonly serverKey: string }) | undefined,
+  ): { socket: Dealer; gone: GoneMessage } {
     const gone = new GoneMessage();
-    const socket = new DialSocket({ ...socketOptions(limits), reconnectInterval: DAY_MS });
+    const options = { ...socketOptions(limits), reconnectInterval: DAY_MS };
+    const socket = new DialSocket({
+      ...options,
+      ...(curve === undefined ? {} : client(limits, curve)),
+    });
     socket.setStringOption(HICCUP_MSG, gone.bytes);
     return { socket, gone };
   }
@@ -61,15 +73,39 @@ export class DialSocket extends Dealer {
 
 /** The ROUTER of one listener. `mandatory` makes it refuse instead of dropping silently. */
 export class ListenSocket extends Router {
-  static create(limits: SocketLimits): { socket: Router; gone: GoneMessage } {
+  static create(
+    limits: SocketLimits,
+    curve: (CurveKeys & { readonly domain: string }) | undefined,
+  ): { socket: Router; gone: GoneMessage } {
     const gone = new GoneMessage();
     const options = { ...socketOptions(limits), mandatory: true, handover: false };
-    const socket = new ListenSocket(options);
+    const socket = new ListenSocket({
+      ...options,
+      ...(curve === undefined ? {} : server(limits, curve)),
+    });
     socket.setInt32Option(ROUTER_NOTIFY, NOTIFY_CONNECT);
     socket.setStringOption(DISCONNECT_MSG, gone.bytes);
     return { socket, gone };
   }
 }
+
+/** What CURVE adds to a message: libzmq's limit is on what travels. RFC 26: a name, a nonce, a seal and a flag. */
+const CURVE_BYTES = 33;
+
+const client = (limits: SocketLimits, curve: CurveKeys & { readonly serverKey: string }) => ({
+  maxMessageSize: limits.frameBytesMax + CURVE_BYTES,
+  curvePublicKey: curve.publicKey,
+  curveSecretKey: curve.secretKey,
+  curveServerKey: curve.serverKey,
+});
+
+const server = (limits: SocketLimits, curve: CurveKeys & { readonly domain: string }) => ({
+  maxMessageSize: limits.frameBytesMax + CURVE_BYTES,
+  curveServer: true,
+  curveSecretKey: curve.secretKey,
+  zapDomain: curve.domain,
+  zapEnforceDomain: true,
+});
 
 /** The message that libzmq puts at the end of a connection. */
 export class GoneMessage {

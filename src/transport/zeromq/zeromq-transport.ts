@@ -27,6 +27,7 @@ import {
   parseZeromqAddress,
   resolveEndpoint,
   ZEROMQ_SCHEME,
+  type ZeromqAddress,
 } from "./zeromq-address.ts";
 import { type DialedLink, type DialPlan, dialZeromq } from "./zeromq-dialer.ts";
 import { ZeromqListener } from "./zeromq-listener.ts";
@@ -115,6 +116,7 @@ class ZeromqTransport implements Transport {
   ): Promise<Connection> {
     const context = this.#running();
     const at = parseZeromqAddress(address);
+    assertKeys(address, at, context);
     const { signal, timeoutMs } = options;
     let abort: (error: MeshError) => void = () => {};
     const aborted = new Promise<never>((_, reject) => {
@@ -154,11 +156,7 @@ class ZeromqTransport implements Transport {
     this.#listeners.clear();
   }
 
-  async #connect(
-    address: string,
-    at: { host: string; port: number },
-    aborted: Promise<never>,
-  ): Promise<Connection> {
+  async #connect(address: string, at: ZeromqAddress, aborted: Promise<never>): Promise<Connection> {
     const context = this.#running();
     const { tcp, ipv6 } = await Promise.race([
       aborted,
@@ -167,7 +165,8 @@ class ZeromqTransport implements Transport {
       }),
     ]);
     const limits = this.#limits(context, ipv6);
-    const { link, ready } = startDial({ address, tcp, limits, context });
+    const { serverKey } = at;
+    const { link, ready } = startDial({ address, tcp, limits, context, serverKey });
     this.#links.add(link);
     void link.gone.then(() => this.#links.delete(link));
     try {
@@ -195,6 +194,16 @@ class ZeromqTransport implements Transport {
     if (this.#context === undefined || this.#stopping !== undefined) throw stopped();
     return this.#context;
   }
+}
+
+/** @throws MeshError UNAUTHORIZED when one side has keys and the other none, as far as the address says */
+function assertKeys(address: string, at: ZeromqAddress, { security }: TransportContext): void {
+  if ((at.serverKey === undefined) === (security === undefined)) return;
+  const message =
+    security === undefined
+      ? `${address} has keys, and this node has none: give it some (security.keys)`
+      : `${address} lacks the key that must answer there: add "?curve=..." (meshbus keys inspect shows it), or use its tcp:// address, which needs none`;
+  throw new MeshError("UNAUTHORIZED", message);
 }
 
 function startDial(plan: DialPlan): ReturnType<typeof dialZeromq> {
