@@ -1,5 +1,6 @@
 /** Nobody joins, reads or writes without a certificate that allows it: nodes in processes of their own. */
 import { afterEach, describe, expect, it } from "vitest";
+import { issueKeys } from "../../src/security/issue-keys.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 import type { ChildNode } from "./child-node.ts";
 import { ALL, SecuredWorld } from "./secured-world.ts";
@@ -82,6 +83,53 @@ describe("nodes with keys", () => {
       );
       expect(await peersOf(orders)).toEqual([]);
       expect(await peersOf(plain)).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  it.each(["zmq", "tcp"] as const)(
+    "lose a revoked one wherever the list arrives over %s, and keep what it is owed",
+    async (scheme) => {
+      const secured = new SecuredWorld(await world());
+      const setup = { transports: [scheme] };
+      const orders = await secured.start("orders", ALL, setup);
+      const audit = await secured.start("audit", ALL, setup);
+      const billing = await secured.start("billing", ALL, setup);
+      await secured.world.link(orders, audit, billing);
+      const options = { durable: true };
+      await billing.listen({ name: "b", verb: "subscribe", subject: "order.*", options });
+      await orders.publish("order.placed", 1);
+      await billing.handled("b", 1);
+      secured.revoke(billing.id, "audit"); // orders hears of it from audit
+      await orders.sees(
+        "billing is cut off",
+        async () => !(await peersOf(orders)).includes(billing.id),
+      );
+      await orders.publish("order.placed", 2);
+      await orders.sees(
+        "it knocks in vain",
+        async () => (await orders.counter("security.denied")) > 1,
+      );
+      expect(await peersOf(orders)).toEqual([audit.id]);
+      expect(billing.numbers("end", "b")).toEqual([1]);
+      expect((await orders.ledger())["event billing order.*"]?.pending).toBe(1);
+    },
+    TEST_MS,
+  );
+
+  it(
+    "do not start with a certificate that has expired, or is of another service",
+    async () => {
+      const secured = new SecuredWorld(await world());
+      const keys = secured.keys.path("late");
+      const rights = { service: "late", ...ALL, lifeMs: 10_000 };
+      issueKeys(secured.keys.authority, keys, rights, Date.now() - 3_600_000);
+      const late = secured.world.spawn("late");
+      const expired = secured.world.options("late", { node: { security: { keys } } });
+      await expect(late.create(expired)).rejects.toMatchObject({ code: "INVALID_KEYS" });
+      const other = secured.keys.issue({ service: "orders", ...ALL });
+      const stolen = secured.world.options("late", { node: { security: { keys: other } } });
+      await expect(late.create(stolen)).rejects.toMatchObject({ code: "INVALID_KEYS" });
     },
     TEST_MS,
   );
