@@ -26,11 +26,12 @@ export class Bench {
     // What is called durable must reach a disk.
     const base = statfsSync(tmpdir()).type === TMPFS ? process.cwd() : tmpdir();
     this.#root = mkdtempSync(join(base, "meshbus-bench-"));
-    this.servers = new Servers(
-      flags.brokers,
-      () => this.folder(),
-      () => this.start("server-keeper"),
-    );
+    this.servers = new Servers({
+      allowed: flags.brokers,
+      folder: () => this.folder(),
+      startKeeper: () => this.start("server-keeper"),
+      progress: (line) => this.progress(line),
+    });
   }
 
   /** A number of rounds or messages: less of it when the run is quick. */

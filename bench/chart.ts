@@ -8,9 +8,9 @@ export type Bar = {
   readonly isOurs: boolean;
 };
 
-const WIDTH = 760;
-const LEFT = 190;
-const RIGHT = 190;
+const WIDTH = 820;
+const LEFT = 290;
+const RIGHT = 110;
 const ROW = 24;
 const BAR = 14;
 const TOP = 56;

@@ -23,6 +23,8 @@ import { serverFailOver } from "./scenarios/server-fail-over.ts";
 import { sharded } from "./scenarios/sharded.ts";
 import { throughputDurable, throughputEmit } from "./scenarios/throughput.ts";
 import { workQueue } from "./scenarios/work-queue.ts";
+import { upstreamVersion } from "./servers/server-kinds.ts";
+import { aboutSystem, SYSTEM_NAMES } from "./systems.ts";
 import { textOf } from "./table.ts";
 
 const RUN: Readonly<Record<ScenarioName, (bench: Bench) => Promise<Row[]>>> = {
@@ -41,13 +43,16 @@ const RUN: Readonly<Record<ScenarioName, (bench: Bench) => Promise<Row[]>>> = {
   "planned-leave": plannedLeave,
 };
 
-const measured = async (bench: Bench, { check, only }: BenchFlags): Promise<Row[]> => {
+const measured = async (bench: Bench, flags: BenchFlags): Promise<Row[]> => {
+  const { check, only } = flags;
   const measure = async (): Promise<Row[]> => {
     const rows: Row[] = [];
     for (const name of only) rows.push(...(await RUN[name](bench)));
     return judged(rows);
   };
+  const servers = flags.systems.flatMap((name) => aboutSystem(name).server ?? []);
   try {
+    await bench.servers.start(new Set(servers));
     let results = await measure();
     if (check && verdictsOf(results, storedRatios()).some(({ holds }) => !holds)) {
       bench.progress("a ratio is beyond its tolerance: measuring again");
@@ -69,7 +74,7 @@ const run = async (flags: BenchFlags): Promise<boolean> => {
   process.once("SIGINT", interrupted);
   process.once("SIGTERM", interrupted);
   const machine = machineNow();
-  const results = await measured(bench, flags);
+  const results = withVersions(await measured(bench, flags));
   const result = { results, missing: missingOf(results), quick: flags.quick, machine };
   const table = textOf(results);
   if (flags.json) process.stderr.write(table);
@@ -81,6 +86,19 @@ const run = async (flags: BenchFlags): Promise<boolean> => {
   for (const { text, holds } of verdicts)
     console.error(`${holds ? "holds" : "REGRESSED"}  ${text}`);
   return verdicts.every(({ holds }) => holds);
+};
+
+const withVersions = (rows: readonly Row[]): readonly Row[] => {
+  const versions = new Map(
+    SYSTEM_NAMES.map((name) => {
+      const { server } = aboutSystem(name);
+      return [name as string, server === undefined ? undefined : upstreamVersion(server)];
+    }),
+  );
+  return rows.map((row) => {
+    const version = versions.get(row.system);
+    return version === undefined ? row : { ...row, version };
+  });
 };
 
 /** What was not measured, and why: "scenario: system: reason". */

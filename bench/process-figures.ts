@@ -33,7 +33,8 @@ export const figuresOf = (pids: readonly number[]): ProcessFigures => {
 const megabytes = (status: string, name: string): number =>
   (Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1_024) / 1e6;
 
-const withDescendants = (pids: readonly number[]): readonly number[] => {
+/** These processes and all that they started, as of now. */
+export const withDescendants = (pids: readonly number[]): readonly number[] => {
   const all = [...pids];
   for (let at = 0; at < all.length; at++) all.push(...childrenOf(all[at] as number));
   return all;

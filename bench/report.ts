@@ -6,7 +6,7 @@ import { PAYLOAD_BYTES } from "./children/payload.ts";
 import type { Machine } from "./machine.ts";
 import type { Row } from "./row.ts";
 import { isMeshbus } from "./systems.ts";
-import { plain, rate, type Table, tablesOf, us } from "./table.ts";
+import { nameOf, plain, rate, type Table, tablesOf, us } from "./table.ts";
 
 const RESULTS = "bench/results";
 const PAGE = "docs/benchmark-results.md";
@@ -104,7 +104,9 @@ const barsOf = (rows: readonly Row[], { figure, better, show }: Charted): readon
     return [
       {
         label:
-          row.ack === undefined || row.ack === "reply" ? row.system : `${row.system} (${row.ack})`,
+          row.ack === undefined || row.ack === "reply"
+            ? nameOf(row)
+            : `${nameOf(row)} (${row.ack})`,
         value,
         min: typeof min === "number" ? min : undefined,
         max: typeof max === "number" ? max : undefined,

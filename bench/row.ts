@@ -4,6 +4,8 @@ export type Row = {
   readonly system: string;
   readonly payloadBytes: number;
   readonly codec?: "json";
+  /** Of the broker, as the distribution has it. */
+  readonly version?: string;
   /** What the figures were confirmed by. */
   readonly ack?: string;
   /** Why there are no figures although it was tried. */

@@ -5,6 +5,7 @@
 import type { ConsumeOptions } from "./adapters/adapter.ts";
 import type { Bench } from "./bench.ts";
 import type { Child } from "./child.ts";
+import { PAYLOAD_BYTES } from "./children/payload.ts";
 import type { Memory, StreamResult } from "./children/streaming.ts";
 import { type MergedTally, mergeTallies, type Order, type TallyReport } from "./children/tally.ts";
 import type { Case, Figures, Pair } from "./compare.ts";
@@ -15,7 +16,7 @@ export type StreamSpec = {
   readonly sharing: ConsumeOptions["sharing"];
   readonly members: number;
   readonly prefetch: number;
-  /** About how long a round takes. */
+  /** About how long a round takes; half of it for other payloads than that of the goals. */
   readonly seconds: number;
 };
 
@@ -82,6 +83,8 @@ export const openStream = async (bench: Bench, ground: Ground, spec: StreamSpec)
   };
   // Rounds of different cases have numbers of their own, so that a straggler of one is none of the next.
   let serial = 0;
+  const secondsOf = ({ payloadBytes }: Case): number =>
+    payloadBytes === PAYLOAD_BYTES ? spec.seconds : spec.seconds / 2;
   return {
     round: async (_round, warmUp, what) => {
       if (!warmUp) return one(++serial, what, counts.get(what) as number);
@@ -93,8 +96,8 @@ export const openStream = async (bench: Bench, ground: Ground, spec: StreamSpec)
         const figures = await one(++serial, what, count);
         const rate = Number(figures.msgPerSec) / perDelivery;
         best = Math.max(best, rate);
-        const isLong = count >= most || count / rate > spec.seconds * LONG_ENOUGH;
-        const wanted = Math.min(GROWTH_MAX * count, Math.round(best * spec.seconds));
+        const isLong = count >= most || count / rate > secondsOf(what) * LONG_ENOUGH;
+        const wanted = Math.min(GROWTH_MAX * count, Math.round(best * secondsOf(what)));
         count = Math.min(most, Math.max(COUNT_MIN, wanted));
         counts.set(what, count);
         if ((isLong && turn >= WARM_UPS_MIN) || turn === WARM_UPS_MAX) return figures;

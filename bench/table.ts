@@ -7,6 +7,10 @@ export type Column = {
   text(row: Row): string;
 };
 
+/** With the version of its broker: these are years old, and a figure should say so. */
+export const nameOf = ({ system, version }: Row): string =>
+  version === undefined ? system : `${system} ${version}`;
+
 export type Table = {
   readonly title: string;
   readonly columns: readonly Column[];
@@ -129,7 +133,16 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
   ],
 };
 
-const HIDDEN = new Set(["scenario", "system", "payloadBytes", "codec", "failed", "missing", "ack"]);
+const HIDDEN = new Set([
+  "scenario",
+  "system",
+  "version",
+  "payloadBytes",
+  "codec",
+  "failed",
+  "missing",
+  "ack",
+]);
 const GOAL: readonly Column[] = [
   { title: "goal", text: ({ goal }) => goal ?? "" },
   { title: "met", text: (row) => verdictOf(row) },
@@ -146,7 +159,7 @@ export const tablesOf = (rows: readonly Row[]): readonly Table[] =>
   [...new Set(rows.map(({ scenario }) => scenario))].map((title) => {
     const own = rows.filter(({ scenario }) => scenario === title);
     const columns = [...(COLUMNS[title] ?? othersOf(own)), ...GOAL];
-    const system: Column = { title: "system", text: ({ system }) => system };
+    const system: Column = { title: "system", text: nameOf };
     return {
       title,
       columns: [system, ...columns.filter(({ text }) => own.some((row) => text(row) !== ""))],

@@ -34,7 +34,7 @@ export const failOver = async (bench: Bench): Promise<Row[]> => [
 ];
 
 const keyed = async (bench: Bench): Promise<Row[]> => {
-  const kills = bench.pick(20, 5);
+  const kills = bench.pick(6, 3);
   const ack = ackOf("meshbus", "durable");
   const head = {
     scenario: "fail-over",

@@ -26,7 +26,7 @@ const NOT_QUICK: readonly SystemName[] = ["rabbitmq", "mosquitto", "moleculer", 
 
 export const fanOut = (bench: Bench): Promise<Row[]> => {
   const spec = { durable: false, sharing: "all", members: MEMBERS, prefetch: PREFETCH } as const;
-  const seconds = bench.pick(0.6, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   return compare(bench, {
     scenario: "fan-out",
     cases: [{ payloadBytes: PAYLOAD_BYTES }],

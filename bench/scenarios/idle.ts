@@ -13,7 +13,7 @@ export const idle = async (bench: Bench): Promise<Row[]> => {
   const over: number[] = [];
   const anon: number[] = [];
   try {
-    for (let round = 0; round < bench.pick(5, 3); round++) {
+    for (let round = 0; round < bench.pick(3, 2); round++) {
       const bare = await bench.start("idle-bare");
       const node = await bench.start("idle-node");
       const place = { mesh: bench.mesh(), dataDir: bench.folder() };

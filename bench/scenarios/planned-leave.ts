@@ -23,7 +23,7 @@ type Change = { readonly kind: "leave" | "join"; readonly fromUs: number; readon
 
 export const plannedLeave = async (bench: Bench): Promise<Row[]> => {
   if (!bench.flags.systems.includes("meshbus")) return [];
-  const rounds = bench.pick(6, 2);
+  const rounds = bench.pick(3, 1);
   const head = { scenario: "planned-leave", system: "meshbus", payloadBytes: PAYLOAD_BYTES };
   const settings = { rounds, members: MEMBERS, ...PACE };
   try {

@@ -28,10 +28,18 @@ const SYSTEMS: readonly SystemName[] = [
   "grpc",
 ];
 
-const LOADED: readonly SystemName[] = ["nats", ...SYSTEMS.filter((name) => name !== "nats")];
+/** It is what "meshbus" is. */
+const NOT_QUICK: readonly SystemName[] = ["meshbus-stream"];
+const QUICK_LOADED: readonly SystemName[] = ["nats", "meshbus", "raw-tcp", "rabbitmq"];
+const NOT_QUICK_LOADED = SYSTEMS.filter((name) => !QUICK_LOADED.includes(name));
+const NOT_LOADED: readonly SystemName[] = ["nats", "meshbus-json", "meshbus-stream"];
+const LOADED: readonly SystemName[] = [
+  "nats",
+  ...SYSTEMS.filter((name) => !NOT_LOADED.includes(name)),
+];
 
 export const rtt = (bench: Bench): Promise<Row[]> => {
-  const count = bench.pick(3_000, 2_000);
+  const count = bench.pick(2_000, 1_500);
   const payloads = bench.flags.quick ? [PAYLOAD_BYTES] : PAYLOADS;
   return compare(bench, {
     scenario: "rtt",
@@ -39,7 +47,7 @@ export const rtt = (bench: Bench): Promise<Row[]> => {
     rounds: bench.pick(5, 3),
     summed: [],
     compared: "p50Us",
-    contenders: contendersOf(bench, "request", SYSTEMS, [], async (ground) => {
+    contenders: contendersOf(bench, "request", SYSTEMS, NOT_QUICK, async (ground) => {
       const { asking, close } = await openAsking(bench, ground);
       return {
         round: (_round, warmUp, { payloadBytes }) => {
@@ -66,7 +74,7 @@ export const rttLoad = (bench: Bench): Promise<Row[]> => {
   const levels: readonly Level[] = bench.flags.quick
     ? ["50%", "same rate"]
     : ["20%", "50%", "80%", "same rate"];
-  const seconds = bench.pick(1, 0.5);
+  const seconds = bench.pick(0.5, 0.4);
   const capacities = new Map<SystemName, number>();
   return compare(bench, {
     scenario: "rtt-load",
@@ -75,7 +83,7 @@ export const rttLoad = (bench: Bench): Promise<Row[]> => {
     summed: ["asked", "lost"],
     compared: "p999Us",
     // What the rate for all is taken from comes first.
-    contenders: contendersOf(bench, "request", LOADED, [], async (ground) => {
+    contenders: contendersOf(bench, "request", LOADED, NOT_QUICK_LOADED, async (ground) => {
       const { asking, close } = await openAsking(bench, ground);
       const { system } = ground;
       capacities.set(system, await capacityOf(bench, asking, PAYLOAD_BYTES));

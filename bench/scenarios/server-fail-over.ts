@@ -46,7 +46,7 @@ export const serverFailOver = async (bench: Bench): Promise<Row[]> => {
     try {
       const ground = await groundOf(bench, system, true);
       if ("missing" in ground) rows.push({ ...head, missing: ground.missing });
-      else rows.push({ ...head, ...(await measure(bench, ground, bench.pick(3, 1))) });
+      else rows.push({ ...head, ...(await measure(bench, ground, bench.pick(2, 1))) });
     } catch (error) {
       rows.push({ ...head, failed: String(error) });
     }

@@ -26,7 +26,7 @@ const NOT_QUICK: readonly SystemName[] = ["rabbitmq-quorum", "redis-streams-ever
 
 export const sharded = async (bench: Bench): Promise<Row[]> => {
   const spec = { durable: true, members: MEMBERS, prefetch: PREFETCH } as const;
-  const seconds = bench.pick(0.6, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   const contenders = contendersOf(
     bench,
     "durable",
@@ -41,7 +41,7 @@ export const sharded = async (bench: Bench): Promise<Row[]> => {
   return compare(bench, {
     scenario: "sharded",
     cases: [{ payloadBytes: PAYLOAD_BYTES }],
-    rounds: bench.pick(7, 3),
+    rounds: bench.pick(5, 3),
     summed: ["lost", "reordered", "duplicates"],
     compared: "msgPerSec",
     subject: "meshbus-key",

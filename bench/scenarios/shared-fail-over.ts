@@ -51,7 +51,7 @@ type Began = { readonly member: number; readonly sequence: number; readonly atUs
 export const sharedFailOver = async (bench: Bench): Promise<Row[]> => {
   const rows: Row[] = [];
   for (const system of SYSTEMS.filter((name) => bench.flags.systems.includes(name))) {
-    const kills = system === "jetstream" ? 1 : bench.pick(5, 3);
+    const kills = system === "jetstream" ? 1 : bench.pick(5, 2);
     const ack = ackOf(system, "durable");
     const head = { scenario: "fail-over", system, payloadBytes: PAYLOAD_BYTES, ack, order: "none" };
     const without = WITHOUT[system];

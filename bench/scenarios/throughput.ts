@@ -14,6 +14,9 @@ const PREFETCH = 2_048;
 const PAYLOADS = [16, PAYLOAD_BYTES, 1_024, 65_536] as const;
 const SUMMED = ["lost", "reordered", "duplicates"];
 
+/** It is what "meshbus" is. */
+const NOT_QUICK: readonly SystemName[] = ["meshbus-stream"];
+
 const EMITTING: readonly SystemName[] = [
   "meshbus",
   "meshbus-json",
@@ -53,14 +56,14 @@ const cases = (bench: Bench) =>
 
 export const throughputEmit = (bench: Bench): Promise<Row[]> => {
   const spec = { sharing: "one", members: 1, prefetch: PREFETCH } as const;
-  const seconds = bench.pick(0.6, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   return compare(bench, {
     scenario: "throughput-emit",
     cases: cases(bench),
     rounds: bench.pick(5, 3),
     summed: SUMMED,
     compared: "msgPerSec",
-    contenders: contendersOf(bench, "once", EMITTING, [], (ground) =>
+    contenders: contendersOf(bench, "once", EMITTING, NOT_QUICK, (ground) =>
       openStream(bench, ground, { ...spec, durable: false, seconds }),
     ),
   });
@@ -68,7 +71,7 @@ export const throughputEmit = (bench: Bench): Promise<Row[]> => {
 
 export const throughputDurable = (bench: Bench): Promise<Row[]> => {
   const spec = { sharing: "one", members: 1, prefetch: PREFETCH } as const;
-  const seconds = bench.pick(0.6, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   return compare(bench, {
     scenario: "throughput-durable",
     cases: cases(bench),
@@ -79,7 +82,7 @@ export const throughputDurable = (bench: Bench): Promise<Row[]> => {
       bench,
       "durable",
       PUBLISHING,
-      [],
+      NOT_QUICK,
       (ground) => {
         const durable = !ground.system.startsWith("raw-");
         return openStream(bench, ground, { ...spec, durable, seconds });

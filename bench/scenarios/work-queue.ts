@@ -28,7 +28,7 @@ const NOT_QUICK: readonly SystemName[] = [
 
 export const workQueue = (bench: Bench): Promise<Row[]> => {
   const spec = { durable: true, sharing: "shared", members: MEMBERS, prefetch: PREFETCH } as const;
-  const seconds = bench.pick(0.6, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   return compare(bench, {
     scenario: "work-queue",
     cases: [{ payloadBytes: PAYLOAD_BYTES }],

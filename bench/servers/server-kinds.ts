@@ -166,6 +166,12 @@ export const packageVersion = (kind: ServerKind): string | undefined =>
     SERVER_KINDS[kind].debianPackage,
   ]);
 
+/** "5:7.0.15-1~deb12u10" -> "7.0.15" */
+export const upstreamVersion = (kind: ServerKind): string | undefined =>
+  packageVersion(kind)
+    ?.replace(/^\d+:/, "")
+    .replace(/[-+~].*$/, "");
+
 export const isInstalled = (kind: ServerKind): boolean => existsSync(SERVER_KINDS[kind].binary);
 
 const versionOutput = (file: string, args: readonly string[]): string | undefined => {

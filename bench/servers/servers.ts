@@ -6,18 +6,28 @@ import { isInstalled, SERVER_KINDS, type ServerKind } from "./server-kinds.ts";
 
 export type Missing = { readonly missing: string };
 
+export type ServersOptions = {
+  /** False: nothing is started. */
+  readonly allowed: boolean;
+  readonly folder: () => string;
+  readonly startKeeper: () => Promise<Child>;
+  readonly progress: (line: string) => void;
+};
+
 export class Servers {
   readonly #allowed: boolean;
   readonly #folder: () => string;
   readonly #startKeeper: () => Promise<Child>;
+  readonly #progress: (line: string) => void;
   readonly #servers = new Map<ServerKind, Promise<Server | Missing>>();
   readonly #running = new Set<Server>();
   readonly #readyMs = new Map<ServerKind, number>();
 
-  constructor(allowed: boolean, folder: () => string, startKeeper: () => Promise<Child>) {
+  constructor({ allowed, folder, startKeeper, progress }: ServersOptions) {
     this.#allowed = allowed;
     this.#folder = folder;
     this.#startKeeper = startKeeper;
+    this.#progress = progress;
   }
 
   get(kind: ServerKind): Promise<Server | Missing> {
@@ -27,6 +37,11 @@ export class Servers {
       this.#servers.set(kind, server);
     }
     return server;
+  }
+
+  /** All at once, before anything is measured. */
+  async start(kinds: Iterable<ServerKind>): Promise<void> {
+    await Promise.all([...kinds].map((kind) => this.get(kind)));
   }
 
   /** A second one of the kind, for a scenario that crashes it or looks at its memory. */
@@ -62,6 +77,7 @@ export class Servers {
     try {
       const readyMs = await server.start();
       if (!this.#readyMs.has(kind)) this.#readyMs.set(kind, readyMs);
+      this.#progress(`${kind} is ready after ${Math.round(readyMs)} ms`);
       return server;
     } catch (error) {
       return { missing: error instanceof Error ? error.message : String(error) };
