@@ -54,7 +54,7 @@ const measured = async (bench: Bench, flags: BenchFlags): Promise<Row[]> => {
   try {
     await bench.servers.start(new Set(servers));
     let results = await measure();
-    if (check && verdictsOf(results, storedRatios()).some(({ holds }) => !holds)) {
+    if (check && verdictsOf(results, storedRatios()).some(({ found }) => found !== "holds")) {
       bench.progress("a ratio is beyond its tolerance: measuring again");
       results = await measure();
     }
@@ -83,9 +83,8 @@ const run = async (flags: BenchFlags): Promise<boolean> => {
   if (flags.json) console.log(JSON.stringify(result));
   if (!flags.check) return results.every(({ failed }) => failed === undefined);
   const verdicts = verdictsOf(results, storedRatios());
-  for (const { text, holds } of verdicts)
-    console.error(`${holds ? "holds" : "REGRESSED"}  ${text}`);
-  return verdicts.every(({ holds }) => holds);
+  for (const { text, found } of verdicts) console.error(`${found.padEnd(10)}  ${text}`);
+  return verdicts.every(({ found }) => found !== "regressed");
 };
 
 const withVersions = (rows: readonly Row[]): readonly Row[] => {
