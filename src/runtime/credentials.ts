@@ -17,6 +17,7 @@ import type { Environment } from "./environment.ts";
 import type { Link } from "./link/link.ts";
 import type { LinkTable } from "./link/link-table.ts";
 import type { Producer } from "./producer/producer.ts";
+import type { Requests } from "./requests.ts";
 
 const SWEEP_MS = 1_000;
 const EXPIRED_DRAIN_MS = 10_000;
@@ -169,13 +170,16 @@ export class Credentials {
 export const credentialsOf = (
   env: Environment,
   table: LinkTable,
-  producer: Producer,
+  { producer, requests }: { readonly producer: Producer; readonly requests: Requests },
 ): Credentials | undefined => {
   const security = env.access?.security;
   if (security === undefined) return undefined;
   const { nodeId } = security.self;
   return new Credentials(env, security, {
     links: () => [...table.live()].filter((peer) => peer.nodeId !== nodeId).map(({ link }) => link),
-    rightsChanged: (link) => producer.members.rightsChanged(link),
+    rightsChanged: (link) => {
+      producer.members.rightsChanged(link);
+      requests.rightsChanged(link);
+    },
   });
 };

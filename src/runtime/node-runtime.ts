@@ -105,7 +105,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       outlived: (above) => void (this.jumpEpoch(above) && this.links.greetAgain()),
     });
     this.#directory = new Directory(env, journal, this.links, this.producer, this.membership);
-    this.#credentials = credentialsOf(env, this.links, this.producer);
+    this.#credentials = credentialsOf(env, this.links, this);
   }
 
   get addresses(): readonly string[] {

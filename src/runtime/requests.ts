@@ -229,6 +229,18 @@ export class Requests {
     this.#forget((handler) => handler.link === link && handler.index === index);
   }
 
+  /** What the peer may not answer any more is not asked of it. */
+  rightsChanged(link: Link): void {
+    for (const [pattern, handlers] of [...this.#handlers]) {
+      const index = handlers.find((one) => one.link === link)?.index;
+      if (index === undefined) continue;
+      const denied = this.#env.access?.taking(link, { role: "queries", pattern });
+      if (denied === undefined) continue;
+      this.removed(link, index);
+      this.#confirm(link, index, "UNAUTHORIZED", denied);
+    }
+  }
+
   linkDown(link: Link): void {
     this.#forget((handler) => handler.link === link);
     for (const pending of [...this.#pending.values()]) {

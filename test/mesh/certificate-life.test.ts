@@ -172,6 +172,8 @@ it(
     await billing.node.subscribe("order.*", async () => void handled.push(1), { durable: true });
     await orders.node.publish("order.placed", {});
     await until("handled", () => handled.length === 1, show);
+    await billing.node.reply("sum", async () => 1);
+    expect(await orders.node.request("sum", {})).toBe(1);
     const refusals: string[] = [];
     void (async () => {
       for await (const change of billing.node.status()) {
@@ -184,6 +186,10 @@ it(
     expect(isLinked(orders, billing)).toBe(true);
     expect(pending(orders)).toBe(1);
     expect(handled).toHaveLength(1);
+    await until("both are refused", () => refusals.length === 2, show);
+    await expect(orders.node.request("sum", {}, { timeoutMs: 300 })).rejects.toMatchObject({
+      code: "NO_HANDLER",
+    });
   },
   TEST_MS,
 );
