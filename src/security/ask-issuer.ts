@@ -30,11 +30,11 @@ import {
   keysError,
   makeKeyFolder,
   readKeyFile,
-  removeFile,
   replaceFile,
   writeNewFile,
 } from "./key-files.ts";
 import {
+  clearUnfinished,
   FILES,
   readNodeKeys,
   replaceCertificate,
@@ -75,6 +75,8 @@ const PEM_BYTES_MAX = 65_536;
 export const joinMesh = async (folder: string, { issuer, token }: JoinOptions): Promise<Joined> => {
   const { fingerprint } = parseToken(token);
   makeKeyFolder(folder);
+  const other = ["signing.json", "issuer.key"].find((name) => hasFile(join(folder, name)));
+  if (other !== undefined) throw keysError(`${folder} is not a node's: it holds ${other}`);
   if (hasFile(join(folder, FILES.certificate))) throw keysError(`${folder} holds a certificate`);
   const key = keyOf(folder);
   const answer = await ask(
@@ -88,9 +90,7 @@ export const joinMesh = async (folder: string, { issuer, token }: JoinOptions): 
     },
   );
   const { trust, signed } = trustOf(answer, key);
-  // What a run that was stopped half way may have left.
-  for (const name of [FILES.authorities, FILES.revoked, FILES.secret])
-    removeFile(join(folder, name));
+  clearUnfinished(folder, FILES.key);
   writeTrust(folder, trust);
   replaceFile(join(folder, FILES.issuer), `${JSON.stringify({ address: issuer })}\n`);
   writeNewFile(join(folder, FILES.certificate), toPem(answer.chain));

@@ -2,8 +2,14 @@
 import { type Authority, DAY_MS } from "./authority.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { curveKeysOf, generateIdentityKey, spkiOf } from "./identity-key.ts";
-import { keysError } from "./key-files.ts";
-import { readNodeKeys, replaceCertificate, replaceTrust, writeNodeKeys } from "./keys-folder.ts";
+import { hasFile, keysError } from "./key-files.ts";
+import {
+  clearUnfinished,
+  readNodeKeys,
+  replaceCertificate,
+  replaceTrust,
+  writeNodeKeys,
+} from "./keys-folder.ts";
 import { pemOf } from "./open-authority.ts";
 import type { RightsOptions } from "./rights.ts";
 
@@ -32,6 +38,8 @@ export const issueKeys = (
   nowMs: number = Date.now(),
 ): IssuedKeys => {
   const { service, lifeMs = 30 * DAY_MS, nodeId, ...rights } = options;
+  // Before anything is signed; a new folder is made only when it was.
+  if (hasFile(folder)) clearUnfinished(folder);
   const key = generateIdentityKey();
   const chain = authority.issue(
     {

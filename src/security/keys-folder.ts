@@ -14,6 +14,7 @@
  * replaced one by one in an order in which each state between is one that can be read.
  */
 import type { KeyObject } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { WireError } from "../wire/wire-error.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
@@ -26,6 +27,7 @@ import {
   makeKeyFolder,
   type Privacy,
   readKeyFile,
+  removeFile,
   replaceFile,
   writeNewFile,
 } from "./key-files.ts";
@@ -115,20 +117,32 @@ export const readTrust = (folder: string): TrustFiles => {
   return { mesh, authorities, secret: readSecret(folder), revoked };
 };
 
-/** A folder for a new node: everything but its certificate exists already or is made here. */
+/**
+ * Makes room for new keys: takes away what a run that was stopped half way left, and refuses a folder in
+ * which somebody's key is.
+ * @param own the key that may be there
+ */
+export const clearUnfinished = (folder: string, own?: string): void => {
+  makeKeyFolder(folder);
+  const other = readdirSync(folder).find((name) => name.endsWith(".key") && name !== own);
+  if (other !== undefined) throw keysError(`${join(folder, other)} is there already`);
+  const { certificate, authorities, secret, revoked } = FILES;
+  for (const name of [certificate, "issuer.crt", authorities, secret, revoked]) {
+    removeFile(join(folder, name));
+  }
+};
+
+/** A folder for a new node. Its key is written last: without one there is nothing in the folder. */
 export const writeNodeKeys = (
   folder: string,
   keyPem: string,
   chain: readonly Uint8Array[],
   trust: TrustFiles,
 ): void => {
-  makeKeyFolder(folder);
-  for (const name of [FILES.key, FILES.certificate]) {
-    if (hasFile(join(folder, name))) throw keysError(`${join(folder, name)} is there already`);
-  }
+  clearUnfinished(folder);
   writeTrust(folder, trust);
-  writeNewFile(join(folder, FILES.key), keyPem);
   writeNewFile(join(folder, FILES.certificate), toPem(chain));
+  writeNewFile(join(folder, FILES.key), keyPem);
 };
 
 export const replaceCertificate = (folder: string, chain: readonly Uint8Array[]): void =>

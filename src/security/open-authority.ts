@@ -11,6 +11,7 @@
  * | authorities.crt, revoked.list, mesh.secret | as in the folder of a node |
  */
 import { type KeyObject, randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../errors.ts";
 import { Authority, DAY_MS, type SigningKey } from "./authority.ts";
@@ -28,6 +29,7 @@ import {
   writeNewFile,
 } from "./key-files.ts";
 import {
+  clearUnfinished,
   readTrust,
   replaceTrust,
   SECRET_BYTES,
@@ -64,8 +66,12 @@ export const createAuthority = (
     throw new MeshError("INVALID_OPTIONS", "keys: an authority lives for 1 to 7,300 days");
   }
   makeKeyFolder(folder);
-  if (hasFile(join(folder, SIGNING)) || hasFile(join(folder, "authority-1.key"))) {
-    throw keysError(`${folder} holds an authority already`);
+  if (hasFile(join(folder, SIGNING))) throw keysError(`${folder} holds an authority already`);
+  const [left] = readdirSync(folder);
+  if (left !== undefined) {
+    throw keysError(
+      `${folder} is not empty (${left}): give another, or remove what was not finished`,
+    );
   }
   const certificate = writeAuthority(folder, 1, mesh, lifeMs, nowMs);
   const { key } = readSigning(folder, "authority-1");
@@ -109,8 +115,7 @@ export const createIssuer = (
   nowMs: number = Date.now(),
 ): Authority => {
   if (authority.isIssuer) throw keysError("an issuer makes no issuers: use the authority");
-  makeKeyFolder(folder);
-  if (hasFile(join(folder, `${ISSUER}.key`))) throw keysError(`${folder} holds an issuer already`);
+  clearUnfinished(folder);
   const key = generateIdentityKey();
   const publicKey = spkiOf(key);
   const name = { role: "issuer", mesh: authority.mesh, id: nodeIdOfKey(publicKey) } as const;

@@ -150,6 +150,43 @@ describe("meshbus keys", () => {
     expect(answer).toMatchObject({ service: "c" });
   });
 
+  it("leaves nothing half made where a command is killed, and goes on from there", async () => {
+    await authority();
+    const steps = ["authorities.crt", "revoked.list", "mesh.secret", "node.crt", "node.key"];
+    for (const step of steps) {
+      const out = `cut-at-${step}`;
+      const args = [MAIN, "keys", "issue", "--service", "orders", "--out", out];
+      const child = spawn(process.execPath, args, { cwd: root, stdio: "ignore" });
+      children.add(child);
+      await until(step, () => existsSync(join(at(out), step)) || child.exitCode !== null);
+      await stop(child, "SIGKILL");
+      // Whole, or nothing yet: then the same command makes it.
+      if (!existsSync(join(at(out), "node.key"))) {
+        await json("issue", "--service", "orders", "--out", out);
+      }
+      const { self } = loadSecurity(at(out));
+      const recorded = [...openAuthority(at("authority")).issued()].map(({ serial }) => serial);
+      expect(recorded).toContain(self.serial);
+    }
+    // Other keys' folders are nobody's to write to.
+    for (const out of ["authority", "cut-at-node.key"]) {
+      const { code, stderr } = await keys("issue", "--service", "orders", "--out", out);
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr: expect.stringContaining("there already"),
+      });
+    }
+    const token = [
+      "--issuer",
+      "127.0.0.1:1",
+      "--token",
+      `mbj1.${"A".repeat(43)}.${"B".repeat(16)}.${"C".repeat(32)}`,
+    ];
+    const { stderr } = await keys("join", ...token, "--out", "authority");
+    expect(stderr).toContain("not a node's");
+    expect(openAuthority(at("authority")).mesh).toBe("shop");
+  });
+
   it("lets ten services join in one command each, and renews them", async () => {
     await issuer();
     const { child, address } = await serve();
