@@ -9,7 +9,11 @@ export type ListenAddress = { readonly host: string; readonly port: number };
 
 const ANY = new Set(["0.0.0.0", "::"]);
 
-export const checkListen = async ({ host, port }: ListenAddress): Promise<Finding[]> => {
+/** `hasKeys`: whether the node has some; without them it listens on loopback only, unless told otherwise. */
+export const checkListen = async (
+  { host, port }: ListenAddress,
+  hasKeys: boolean,
+): Promise<Finding[]> => {
   const where = `${host}:${port}`;
   const own = ownAddresses();
   const findings: Finding[] = [];
@@ -28,12 +32,21 @@ export const checkListen = async ({ host, port }: ListenAddress): Promise<Findin
           "open UDP between the nodes, or accept that a blocked event loop counts as a dead process",
         ),
   );
+  if (!hasKeys && !isLoopback(host)) {
+    findings.push(
+      warning(
+        "keys",
+        `a node without keys does not listen on ${host} (INSECURE_LISTEN)`,
+        "give it keys (meshbus keys), or insecure: true on a network you trust",
+      ),
+    );
+  }
   if (isLoopback(host)) {
     findings.push(
       warning(
         "reach",
         `a node on ${host} is seen by processes of this host only`,
-        `for other hosts: listen on 0.0.0.0 or one of ${own.join(", ")}, with insecure: true on a network you trust`,
+        `for other hosts: listen on 0.0.0.0 or one of ${own.join(", ")}, with keys (meshbus keys)`,
       ),
     );
   } else if (ANY.has(host) && own.length > 1) {

@@ -13,6 +13,8 @@ import {
   type StatusChange,
   staticPeers,
 } from "../../index.ts";
+import type { LoadedSecurity } from "../../security/index.ts";
+import { checkTrust } from "./check-keys.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 
 const CONNECT_MS = 3_000;
@@ -28,13 +30,18 @@ export type PeerToCheck = {
 export const checkPeers = async (
   mesh: string,
   peers: readonly PeerToCheck[],
+  security: LoadedSecurity | undefined,
 ): Promise<Finding[]> => {
   const findings: Finding[] = [];
-  for (const peer of peers) findings.push(...(await checkPeer(mesh, peer)));
+  for (const peer of peers) findings.push(...(await checkPeer(mesh, peer, security)));
   return findings;
 };
 
-const checkPeer = async (mesh: string, { address, nodeId }: PeerToCheck): Promise<Finding[]> => {
+const checkPeer = async (
+  mesh: string,
+  { address, nodeId }: PeerToCheck,
+  security: LoadedSecurity | undefined,
+): Promise<Finding[]> => {
   const target = hostAndPort(address);
   if (target === undefined) {
     const remedy = 'write "host:port", "zmq://host:port" or "tcp://host:port"';
@@ -49,6 +56,7 @@ const checkPeer = async (mesh: string, { address, nodeId }: PeerToCheck): Promis
     "peer",
     `${address} takes connections (${(performance.now() - startMs).toFixed(1)} ms)`,
   );
+  if (security !== undefined) return [reached, await checkTrust(security, address, target)];
   return [reached, ...(await greet(mesh, address, nodeId))];
 };
 
@@ -151,6 +159,7 @@ const outcome = (
 
 const remedyOf = (code: string): string => {
   if (code === "WRONG_MESH") return "give both the same option mesh";
+  if (code === "UNAUTHORIZED") return "the mesh has keys: say --keys and a folder of them";
   if (code === "SELF") return "this is the checking process itself";
   return code in ERROR_TABLE
     ? ERROR_TABLE[code as keyof typeof ERROR_TABLE].remedy
@@ -158,7 +167,10 @@ const remedyOf = (code: string): string => {
 };
 
 const hostAndPort = (address: string): { host: string; port: number } | undefined => {
-  const match = /^(?:(?:zmq|tcp|grpc):\/\/)?(?:\[([^\]]+)\]|([^:/]+)):(\d{1,5})$/.exec(address);
+  const match =
+    /^(?:(?:zmq|tcp|grpc):\/\/)?(?:\[([^\]]+)\]|([^:/]+)):(\d{1,5})(?:\?curve=[\w-]+)?$/.exec(
+      address,
+    );
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };

@@ -1,6 +1,7 @@
 /** meshbus doctor: what this host can and cannot do, and why a peer is not seen. */
 import { parseArgs } from "node:util";
 import { checkFolder } from "./check-folder.ts";
+import { checkKeys } from "./check-keys.ts";
 import { checkListen, type ListenAddress } from "./check-listen.ts";
 import { checkNeighbours } from "./check-neighbours.ts";
 import { checkPeers, type PeerToCheck } from "./check-peers.ts";
@@ -9,7 +10,8 @@ import type { Finding, Severity } from "./finding.ts";
 
 export const DOCTOR_USAGE = `meshbus doctor [options]   what this host can do, and why a peer is not seen
 
-  --mesh NAME        the mesh to look for (default "default")
+  --mesh NAME        the mesh to look for (default: that of the keys, else "default")
+  --keys FOLDER      the node's keys, where the mesh has them
   --listen HOST:PORT where the node would listen (default 127.0.0.1:0)
   --data-dir FOLDER  where its journal would be (default .meshbus)
   --peer ADDRESS     a peer to connect to: host:port, zmq://host:port, tcp://host:port; may be repeated
@@ -25,7 +27,8 @@ const HEARD_MAX = 8;
 const MARKS: Record<Severity, string> = { ok: "ok     ", warning: "warning", problem: "PROBLEM" };
 
 type DoctorOptions = {
-  readonly mesh: string;
+  readonly mesh: string | undefined;
+  readonly keys: string | undefined;
   readonly listen: ListenAddress;
   readonly dataDir: string;
   readonly peers: readonly string[];
@@ -37,7 +40,8 @@ const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boo
   const { values } = parseArgs({
     args: [...args],
     options: {
-      mesh: { type: "string", default: "default" },
+      mesh: { type: "string" },
+      keys: { type: "string" },
       listen: { type: "string", default: "127.0.0.1:0" },
       "data-dir": { type: "string", default: ".meshbus" },
       peer: { type: "string", multiple: true, default: [] },
@@ -55,14 +59,14 @@ const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boo
   if (!(seconds >= 1 && seconds <= 60)) {
     throw new Error(`--seconds ${values.seconds} is not a number from 1 to 60`);
   }
-  const { mesh, peer: peers, json } = values;
+  const { mesh, keys, peer: peers, json } = values;
   const forMs = Math.round(seconds * 1_000);
-  return { mesh, listen: { host, port }, dataDir: values["data-dir"], peers, forMs, json };
+  return { mesh, keys, listen: { host, port }, dataDir: values["data-dir"], peers, forMs, json };
 };
 
 /** Everything that was looked at, in order; `say` hears of each finding as it comes. */
 const examine = async (
-  { mesh, listen, dataDir, peers, forMs }: DoctorOptions,
+  { mesh: wanted, keys, listen, dataDir, peers, forMs }: DoctorOptions,
   say: (finding: Finding) => void,
 ): Promise<Finding[]> => {
   const findings: Finding[] = [];
@@ -72,8 +76,11 @@ const examine = async (
       say(finding);
     }
   };
+  const { findings: ofKeys, security } = await checkKeys(keys, wanted);
+  const mesh = wanted ?? security?.self.mesh ?? "default";
   add(await checkRuntime(mesh));
-  add(await checkListen(listen));
+  add(ofKeys);
+  add(await checkListen(listen, security !== undefined));
   add(await checkFolder(dataDir));
   const { findings: heard, nodes } = await checkNeighbours(mesh, forMs);
   add(heard);
@@ -81,7 +88,7 @@ const examine = async (
   const announced = nodes.slice(0, HEARD_MAX).flatMap(({ nodeId, addresses: [address] }) => {
     return address === undefined ? [] : [{ nodeId, address }];
   });
-  add(await checkPeers(mesh, [...told, ...announced]));
+  add(await checkPeers(mesh, [...told, ...announced], security));
   return findings;
 };
 
