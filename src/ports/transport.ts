@@ -83,8 +83,9 @@ export interface Transport {
   listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
   /**
    * Starts connecting. Resolves when the connection is up (both sides can send).
-   * @throws MeshError PEER_LOST when it cannot be reached within `timeoutMs`, ABORTED when the signal fired,
-   *   UNAUTHORIZED when one side has keys and the other none, or the address lacks the key it needs.
+   * @throws MeshError PEER_LOST when it cannot be reached within `timeoutMs` (details.refused: true when its host
+   *   answered that nobody listens there), ABORTED when the signal fired, UNAUTHORIZED when one side has keys and the
+   *   other none, or the address lacks the key it needs.
    */
   dial(address: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Connection>;
   /** Closes every connection and listener and frees the library. Idempotent. */

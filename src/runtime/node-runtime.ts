@@ -222,6 +222,10 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.producer.members.dead(nodeId, state);
   }
 
+  gone(nodeId: string): void {
+    this.producer.members.gone(nodeId);
+  }
+
   jumpEpoch(above: number): boolean {
     if (!this.journal.raiseEpoch(above)) return false;
     this.#epoch = this.journal.epoch;

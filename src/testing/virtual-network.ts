@@ -130,10 +130,10 @@ export class VirtualNetwork implements Carrier<VirtualConnection> {
     const to = address.slice("sim://".length).split(":")[0] as string;
     return new Promise((resolve, reject) => {
       let over = false;
-      const fail = (why: string): void => {
+      const fail = (why: string, refused = false): void => {
         if (over) return;
         over = true;
-        reject(new MeshError("PEER_LOST", `${address}: ${why}`));
+        reject(new MeshError("PEER_LOST", `${address}: ${why}`, { details: { refused } }));
       };
       from.process.post(timeoutMs, () => fail(`no answer within ${timeoutMs} ms`));
       if (this.#isCut(from.host, to)) return;
@@ -142,11 +142,11 @@ export class VirtualNetwork implements Carrier<VirtualConnection> {
         if (!this.#host(to).isUp || this.#isCut(to, from.host)) return;
         const backMs = this.delay(to, from.host);
         if (socket?.process.isAlive !== true) {
-          from.process.post(backMs, () => fail("connection refused"));
+          from.process.post(backMs, () => fail("connection refused", true));
           return;
         }
         const near = new VirtualConnection(this, from.host, from.process, address, frameBytesMax);
-        const origin = `sim://${from.host}`;
+        const origin = `sim://${from.host}:0`;
         const far = new VirtualConnection(this, to, socket.process, origin, frameBytesMax);
         near.pair(far);
         far.pair(near);

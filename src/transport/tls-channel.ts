@@ -22,6 +22,7 @@ import { PendingPeers } from "../core/pending-peers.ts";
 import { MeshError } from "../errors.ts";
 import type { Security } from "../ports/security.ts";
 import type { Channel, TransportContext } from "../ports/transport.ts";
+import { notReached } from "./not-reached.ts";
 
 const HANDSHAKE_MS = 5_000;
 const VERSIONS = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
@@ -173,7 +174,7 @@ const dialError = (cause: Error & { readonly code?: string }, address: string): 
     return new MeshError("UNAUTHORIZED", message, { cause });
   }
   const isCertificate = /CERT|ISSUER|SIGNATURE/.test(code) || REFUSED.test(code);
-  if (!isCertificate) return new MeshError("PEER_LOST", `${address} cannot be reached`, { cause });
+  if (!isCertificate) return notReached(address, cause);
   const message = `${address} and this node do not trust each other: ${cause.message}`;
   return new MeshError("UNAUTHORIZED", message, { cause });
 };

@@ -10,6 +10,8 @@ import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
 import { systemClock } from "../../src/mesh/system-ports.ts";
 import { announcement, Recorder } from "../discovery/discovery-recorder.ts";
+import { KeysWorld } from "../security/keys-world.ts";
+import { ALL, SecuredWorld } from "./secured-world.ts";
 import { worlds } from "./world.ts";
 
 const run = promisify(execFile);
@@ -154,5 +156,41 @@ describe("doctor", () => {
       stderr: "meshbus: --seconds 0 is not a number from 1 to 60\n",
     });
     expect((await call("doctor", "--mash", "x")).stderr).toMatch("Unknown option '--mash'");
+  });
+
+  it("says whose the keys are, and who trusts them", async () => {
+    const secured = new SecuredWorld(await world());
+    const { mesh } = secured.world;
+    const orders = await secured.start("orders", ALL, { transports: ["tcp"] });
+    const curved = await secured.start("curved", ALL, { transports: ["zmq"] });
+    const keys = ["--keys", secured.folderOf("billing")];
+    const dataDir = ["--data-dir", join(secured.world.folder, "new")];
+    const report = await examine(...keys, ...dataDir, "--peer", orders.address);
+    expect(report.problems).toBe(0);
+    expect(found(report, "keys", "ok")[0]).toContain(`of billing ${secured.nodeIdOf("billing")}`);
+    expect(found(report, "trust", "ok")[0]).toContain(`${orders.address} is orders ${orders.id}`);
+    const bare = curved.address.replace(/\?.*/, "");
+    const zeromq = await examine(...keys, ...dataDir, "--peer", curved.address, "--peer", bare);
+    expect(found(zeromq, "trust", "warning")[0]).toContain("connected to only");
+    expect(found(zeromq, "trust", "problem")[0]).toMatch(/lacks the key .* -> add \?curve=/);
+    const wrong = await examine("--mesh", `${mesh}-other`, ...keys, ...dataDir);
+    expect(found(wrong, "keys", "problem")[0]).toContain(`the keys are of mesh "${mesh}"`);
+  });
+
+  it("says that a peer and the keys do not trust each other, and why", async () => {
+    const secured = new SecuredWorld(await world());
+    const orders = await secured.start("orders", ALL, { transports: ["tcp"] });
+    const plain = await secured.world.start("plain", { transports: ["tcp"] });
+    const other = new KeysWorld(secured.world.mesh).issue({ service: "other", ...ALL });
+    const dataDir = ["--data-dir", join(secured.world.folder, "new")];
+    const foreign = await examine("--keys", other, ...dataDir, "--peer", orders.address);
+    expect(found(foreign, "trust", "problem")[0]).toContain(orders.address);
+    const without = ["--keys", secured.folderOf("orders"), ...dataDir, "--peer", plain.address];
+    const [unkeyed = ""] = found(await examine(...without), "trust", "problem");
+    expect(unkeyed).toMatch(/does not speak TLS .* -> has that node keys/);
+    const keyless = await examine("--mesh", secured.world.mesh, ...dataDir, "--peer", orders.address);
+    expect(keyless.problems).toBeGreaterThan(0);
+    const empty = await examine("--keys", join(secured.world.folder, "nothing"), ...dataDir);
+    expect(found(empty, "keys", "problem")[0]).toMatch(/inspect/);
   });
 });

@@ -40,6 +40,28 @@ describe("a group", () => {
     expect(await a.settled("event work task.set", 100)).toMatchObject({ acked: 100 });
   });
 
+  it("with competing consumers takes what a killed one had at once, long before its lease has run out", async () => {
+    const mesh = await world();
+    const setup = { node: { leaseMs: 60_000, silenceMs: 60_000 }, transports: ["tcp"] } as const;
+    const names = ["a", "b1", "b2"];
+    const nodes = await Promise.all(names.map((name) => mesh.start(name, setup)));
+    await mesh.link(...nodes);
+    const [a, b1, b2] = nodes as [ChildNode, ChildNode, ChildNode];
+    const listen = { name: "work", verb: "subscribe", subject: "task.set" } as const;
+    const options = { group: "work", durable: true, distribution: "any", concurrency: 64 } as const;
+    await b1.listen({ ...listen, behaviour: [{ type: "hang" }], options });
+    await b2.listen({ ...listen, options });
+    const numbers = range(0, 40);
+    await Promise.all(numbers.map((n) => a.publish("task.set", n)));
+    await a.sees("both have some", () => {
+      const [had, done] = [b1.numbers("start", "work"), b2.numbers("end", "work")];
+      return had.length > 0 && had.length + done.length === numbers.length;
+    });
+    await b1.kill();
+    await a.sees("all are handled", () => b2.numbers("end", "work").length === numbers.length);
+    expect(await a.settled("event work task.set", 40)).toMatchObject({ acked: 40 });
+  });
+
   it("by key gives each key to one member, in order, while keys run side by side", async () => {
     const mesh = await world();
     const [a, b1, b2] = (await start(mesh, "a", "b1", "b2")) as [ChildNode, ChildNode, ChildNode];

@@ -15,6 +15,8 @@ export interface LinkTableEvents {
   down(link: Link, peer: Peer, reason: MeshError): void;
   /** The peer's lease has run out, or it came back with a new epoch: what it ran is over. */
   dead(nodeId: string, state: "dead" | "left" | "restarted"): void;
+  /** Its process is gone, and the lease that others may have given it still runs. */
+  gone(nodeId: string): void;
   /** A peer has seen a life of this node that is none of its own. False: it is not believed. */
   jumpEpoch(above: number): boolean;
   /** The peer's folder was restored or copied: marks of its messages may be of others. Before `up`. */

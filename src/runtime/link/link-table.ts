@@ -23,6 +23,7 @@ import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
+import { ExitProbe } from "./exit-probe.ts";
 import { KnownLives } from "./known-lives.ts";
 import { Leases } from "./leases.ts";
 import { Link } from "./link.ts";
@@ -49,6 +50,7 @@ export class LinkTable implements LinkOwner<Link> {
   readonly #dialler: Dialler;
   readonly #liveness: Liveness;
   readonly #leases: Leases;
+  readonly #exits: ExitProbe;
   readonly #rivals: Rivals;
   readonly #peers = new Map<string, Peer>();
   /** What this node, in all its lives, saw of its peers. */
@@ -74,6 +76,8 @@ export class LinkTable implements LinkOwner<Link> {
     });
     this.#liveness = liveness;
     this.#leases = new Leases(env, liveness, (nodeId) => events.dead(nodeId, "dead"));
+    const isLost = (nodeId: string): boolean => this.#peers.get(nodeId)?.state === "lost";
+    this.#exits = new ExitProbe(env.clock, transports, isLost, (nodeId) => events.gone(nodeId));
     this.#rivals = new Rivals(env);
     this.#strangers = new Strangers(env);
     this.#events = events;
@@ -277,7 +281,10 @@ export class LinkTable implements LinkOwner<Link> {
       if (left) {
         this.#liveness.unwatch(nodeId);
         this.#events.dead(nodeId, "left");
-      } else if (!this.#stopped && !local) this.#leases.arm(peer); // the node itself comes back
+      } else if (!this.#stopped && !local) {
+        this.#leases.arm(peer); // the node itself comes back
+        this.#exits.look(link);
+      }
     } else {
       if (!this.#stopped) noteRefusal(this.#env, link, code, reason);
     }

@@ -19,6 +19,7 @@ import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Channel, TransportContext } from "../../ports/transport.ts";
 import { bracketHost, type HostPort } from "../host-port.ts";
+import { notReached } from "../not-reached.ts";
 import { secureOver } from "../tls-channel.ts";
 import type { Call } from "./grpc-connection.ts";
 import { asBytes, CLOSE_MS, dialOptions, HTTP2 } from "./link-call.ts";
@@ -103,7 +104,7 @@ export class GrpcDial implements Call {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#at);
       this.#keep(socket);
-      socket.once("error", (cause) => reject(lost(this.remote, cause)));
+      socket.once("error", (cause) => reject(notReached(this.remote, cause)));
       socket.once("close", () => reject(lost(this.remote, undefined)));
       socket.once("connect", () => {
         const { remoteAddress = this.#at.host, remoteFamily } = socket;

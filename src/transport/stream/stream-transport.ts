@@ -25,6 +25,7 @@ import { type DialOptions, Dials } from "../dials.ts";
 import { formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
 import { listenOn } from "../listen-on.ts";
+import { notReached } from "../not-reached.ts";
 import { secured, TlsAcceptor, tlsDialOptions } from "../tls-channel.ts";
 import { StreamConnection } from "./stream-connection.ts";
 
@@ -221,8 +222,7 @@ const dialled = (address: string, { security }: TransportContext): Dialled => {
 
 const connected = (socket: Socket, address: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    const failed = (cause: Error): void =>
-      reject(new MeshError("PEER_LOST", `${address} cannot be reached`, { cause }));
+    const failed = (cause: Error): void => reject(notReached(address, cause));
     socket.once("error", failed);
     socket.once("connect", () => {
       socket.removeListener("error", failed);

@@ -1,0 +1,77 @@
+/**
+ * Whether the process behind a lost link is gone for sure: its host says that nobody listens where it did.
+ *
+ * Problem: a lease must run out before a peer counts as dead, since a link that broke tells nothing of a process; but
+ * where nothing depends on who owns what, waiting for it is a second lost. Approach: a connection is tried where the
+ * peer listened. One that is refused is an answer of the peer's host, which an address of a process that lives does
+ * not give; silence says nothing. A process that ends closes its sockets one by one: one that still took a
+ * connection is looked at again.
+ *
+ * Only addresses that lead where the link did are tried: the one that was dialled, or those on the host that it came
+ * from. Another one may be true in the peer's network alone, and name something else here.
+ * Bound: a connection for each of LOOKS_MS after a lost link, for PROBE_MS.
+ */
+import { MeshError } from "../../errors.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Transport } from "../../ports/transport.ts";
+import { asReached } from "./better-addresses.ts";
+import { refuse } from "./dialler.ts";
+import type { Link } from "./link.ts";
+
+const PROBE_MS = 500;
+const LOOKS_MS = [0, 30, 150] as const;
+
+export class ExitProbe {
+  readonly #clock: Clock;
+  readonly #transports: readonly Transport[];
+  readonly #isLost: (nodeId: string) => boolean;
+  readonly #gone: (nodeId: string) => void;
+
+  /** `gone` hears of a process that is no more; nobody looks for one that `isLost` no longer. */
+  constructor(
+    clock: Clock,
+    transports: readonly Transport[],
+    isLost: (nodeId: string) => boolean,
+    gone: (nodeId: string) => void,
+  ) {
+    this.#clock = clock;
+    this.#transports = transports;
+    this.#isLost = isLost;
+    this.#gone = gone;
+  }
+
+  /** The link has ended, and nobody said goodbye. */
+  look(link: Link): void {
+    const address = placeOf(link);
+    const transport = this.#transports.find(({ scheme }) => address?.startsWith(`${scheme}://`));
+    if (address === undefined || transport === undefined) return;
+    this.#lookAgain(link.peer.nodeId, transport, address, 0);
+  }
+
+  #lookAgain(nodeId: string, transport: Transport, address: string, look: number): void {
+    const delayMs = LOOKS_MS[look];
+    if (delayMs === undefined) return;
+    this.#clock.setTimer(delayMs, () => {
+      if (!this.#isLost(nodeId)) return;
+      transport.dial(address, { timeoutMs: PROBE_MS }).then(
+        (connection) => {
+          refuse(connection);
+          this.#lookAgain(nodeId, transport, address, look + 1);
+        },
+        (error: unknown) => {
+          if (!MeshError.is(error) || error.details.refused !== true) return;
+          if (this.#isLost(nodeId)) this.#gone(nodeId);
+        },
+      );
+    });
+  }
+}
+
+/** Where the peer of the link listened, as seen from here. */
+const placeOf = ({ dialled, address, peer }: Link): string | undefined => {
+  if (dialled) return address;
+  const host = hostOf(address);
+  return asReached(peer.addresses, address).find((one) => hostOf(one) === host);
+};
+
+const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(":"));
