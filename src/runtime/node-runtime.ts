@@ -219,11 +219,11 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
   }
 
   dead(nodeId: string, state: "dead" | "left" | "restarted"): void {
-    this.producer.members.dead(nodeId, state);
+    this.producer.deaths.dead(nodeId, state);
   }
 
   gone(nodeId: string): void {
-    this.producer.members.gone(nodeId);
+    this.producer.deaths.gone(nodeId);
   }
 
   jumpEpoch(above: number): boolean {

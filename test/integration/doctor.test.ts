@@ -188,7 +188,13 @@ describe("doctor", () => {
     const without = ["--keys", secured.folderOf("orders"), ...dataDir, "--peer", plain.address];
     const [unkeyed = ""] = found(await examine(...without), "trust", "problem");
     expect(unkeyed).toMatch(/does not speak TLS .* -> has that node keys/);
-    const keyless = await examine("--mesh", secured.world.mesh, ...dataDir, "--peer", orders.address);
+    const keyless = await examine(
+      "--mesh",
+      secured.world.mesh,
+      ...dataDir,
+      "--peer",
+      orders.address,
+    );
     expect(keyless.problems).toBeGreaterThan(0);
     const empty = await examine("--keys", join(secured.world.folder, "nothing"), ...dataDir);
     expect(found(empty, "keys", "problem")[0]).toMatch(/inspect/);

@@ -38,4 +38,17 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
       test: "changes nothing while it is said to live: two that live would jump above one another",
     },
   },
+  {
+    name: "takes-silence-for-an-end",
+    promise: "G7",
+    does: "takes a process for gone because its host does not answer",
+    file: "src/runtime/link/exit-probe.ts",
+    anchor: "if (!MeshError.is(error) || error.details.refused !== true) return;",
+    replacement: "void MeshError.is(error);",
+    caughtBy: {
+      by: "test",
+      file: "test/mesh/exit.test.ts",
+      test: "is not told from one whose host is silent, or whose link alone broke",
+    },
+  },
 ];

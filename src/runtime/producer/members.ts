@@ -135,36 +135,6 @@ export class Members {
     this.orphaned(state);
   }
 
-  /** The node is dead in this producer's view, or has left, or has begun a new life. */
-  dead(nodeId: string, how: "dead" | "left" | "restarted"): void {
-    for (const state of [...this.#producer.table.all()]) {
-      state.tokens?.over(nodeId, how);
-      const member = state.cursor.members.get(nodeId);
-      if (member === undefined || state.outlets.has(nodeId)) continue;
-      if (!state.definition.failoverMove) continue; // its shards wait for it
-      this.#over(state, member, how !== "left");
-    }
-  }
-
-  /**
-   * The process is gone for sure, its lease is not. Of what has no owners nothing needs to wait for that: it goes to
-   * others now.
-   */
-  gone(nodeId: string): void {
-    for (const state of [...this.#producer.table.all()]) {
-      const member = state.cursor.members.get(nodeId);
-      if (state.isKeyed || member === undefined || state.outlets.has(nodeId)) continue;
-      if (!state.definition.failoverMove) continue;
-      this.#over(state, member, true);
-    }
-  }
-
-  #over(state: SubscriptionState, member: Member, died: boolean): void {
-    const killers = state.cursor.leave(member, died);
-    this.#producer.settling.killed(state, killers);
-    this.#producer.pump(state);
-  }
-
   /** Without members a subscription that is not durable is forgotten after a while. */
   orphaned(state: SubscriptionState): void {
     if (state.definition.durable || state.outlets.size > 0 || state.orphanTimer !== undefined)

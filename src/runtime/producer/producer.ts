@@ -23,6 +23,7 @@ import type { Ownerships } from "../ownership/ownerships.ts";
 import { Acceptance, type Outgoing } from "./acceptance.ts";
 import { DeadLetterDesk } from "./dead-letter-desk.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import { Deaths } from "./deaths.ts";
 import { Emitter, type EmitVerdict } from "./emitter.ts";
 import { expireBeyond } from "./expiry.ts";
 import { Members } from "./members.ts";
@@ -51,6 +52,7 @@ export class Producer implements OutputSink {
   readonly journal: Journal;
   readonly table: SubscriptionTable;
   readonly members: Members;
+  readonly deaths: Deaths = new Deaths(this);
   readonly settling: Settling;
   readonly deadLetters: DeadLetters;
   readonly deadLetterDesk: DeadLetterDesk;
