@@ -7,6 +7,7 @@ import {
   json,
   MeshError,
   type MeshNode,
+  type PeerInfo,
 } from "../../src/index.ts";
 import { createTestMesh, type TestMesh } from "../../src/testing/index.ts";
 
@@ -199,7 +200,10 @@ describe("a network that fails", () => {
   });
 
   it("is slow, and loses frames, until that is undone", async () => {
-    const billing = await startBilling();
+    // A lease of one round trip would take a peer for dead whenever a link breaks.
+    const patient = { leaseMs: 10_000 };
+    orders = await mesh.createNode({ service: "orders", ...patient });
+    const billing = await bill(await mesh.createNode({ service: "billing", ...patient }));
     await orders.waitFor(OrderPlaced);
     const undo = [mesh.delay(orders, billing, 400), mesh.loss([orders], [billing], 0.05)];
     const before = mesh.nowMs;
@@ -211,6 +215,9 @@ describe("a network that fails", () => {
     for (const one of undo) one();
     await mesh.settle();
     expect(ids(mesh.published(InvoiceSent))).toHaveLength(30);
+    const isAlive = ({ nodeId, state }: PeerInfo): boolean =>
+      nodeId === billing.id && state === "alive";
+    await mesh.until(() => orders.peers().some(isAlive));
     const after = mesh.nowMs;
     await orders.publish(OrderPlaced, { id: "fast" });
     await mesh.until(() => mesh.handled("billing", OrderPlaced).length >= 31);
