@@ -34,13 +34,15 @@ export type BenchFlags = {
   readonly report: boolean;
   /** Compares with the stored ratios, of which it measures no more than it needs; a regression fails the run. */
   readonly check: boolean;
+  /** After so many no further scenario begins; those left out are named. */
+  readonly minutesMax: number;
   /** Where each child writes its CPU profile; undefined: nowhere. */
   readonly profileDir: string | undefined;
   /** Lists the micro benchmarks and ends. */
   readonly micro: boolean;
 };
 
-export const USAGE = `npm run bench -- [--quick] [--json] [--report] [--check] [--no-brokers]
+export const USAGE = `npm run bench -- [--quick] [--json] [--report] [--check] [--no-brokers] [--minutes <at most>]
                  [--only ${SCENARIOS.join(",")}]
                  [--systems ${SYSTEM_NAMES.join(",")}]
                  [--profile <folder for .cpuprofile files>] [--micro]`;
@@ -61,6 +63,7 @@ export const readFlags = (given: readonly string[]): BenchFlags => {
   let brokers = true;
   let only: readonly ScenarioName[] | undefined;
   let systems: readonly SystemName[] | undefined;
+  let minutesMax = Number.POSITIVE_INFINITY;
   let profileDir: string | undefined;
   const rest = [...given];
   const valueAfter = (flag: string): string => {
@@ -73,6 +76,7 @@ export const readFlags = (given: readonly string[]): BenchFlags => {
     else if (flag === "--no-brokers") brokers = false;
     else if (flag === "--only") only = valueAfter(flag).split(",").map(asScenario);
     else if (flag === "--systems") systems = valueAfter(flag).split(",").map(asSystem);
+    else if (flag === "--minutes") minutesMax = asMinutes(valueAfter(flag));
     else if (flag === "--profile") profileDir = valueAfter(flag);
     else throw new Error(`unknown flag ${flag}`);
   }
@@ -81,8 +85,15 @@ export const readFlags = (given: readonly string[]): BenchFlags => {
     brokers,
     only: only ?? (on.check ? CHECKED : SCENARIOS),
     systems: systems ?? (on.check ? CHECKED_SYSTEMS : SYSTEM_NAMES),
+    minutesMax,
     profileDir,
   };
+};
+
+const asMinutes = (text: string): number => {
+  const minutes = Number(text);
+  if (!(minutes > 0)) throw new Error(`--minutes: "${text}" is not a number above 0`);
+  return minutes;
 };
 
 const asScenario = (name: string): ScenarioName => oneOf(SCENARIOS, name, "--only: no scenario");

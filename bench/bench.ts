@@ -39,6 +39,11 @@ export class Bench {
     return this.flags.quick ? quick : full;
   }
 
+  /** Since the beginning. */
+  minutes(): number {
+    return (performance.now() - this.#startMs) / 60_000;
+  }
+
   /** A folder that does not exist yet. */
   folder(): string {
     return join(this.#root, `${++this.#folders}`);

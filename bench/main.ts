@@ -7,6 +7,7 @@
 import { readdirSync } from "node:fs";
 import { Bench } from "./bench.ts";
 import { type BenchFlags, readFlags, type ScenarioName, USAGE } from "./bench-flags.ts";
+import { PAYLOAD_BYTES } from "./children/payload.ts";
 import { judged } from "./goals.ts";
 import { machineNow } from "./machine.ts";
 import { storedRatios, verdictsOf } from "./regression.ts";
@@ -47,7 +48,10 @@ const measured = async (bench: Bench, flags: BenchFlags): Promise<Row[]> => {
   const { check, only } = flags;
   const measure = async (): Promise<Row[]> => {
     const rows: Row[] = [];
-    for (const name of only) rows.push(...(await RUN[name](bench)));
+    for (const name of only) {
+      if (bench.minutes() < flags.minutesMax) rows.push(...(await RUN[name](bench)));
+      else rows.push(leftOut(name, flags.minutesMax));
+    }
     return judged(rows);
   };
   const servers = flags.systems.flatMap((name) => aboutSystem(name).server ?? []);
@@ -86,6 +90,13 @@ const run = async (flags: BenchFlags): Promise<boolean> => {
   for (const { text, found } of verdicts) console.error(`${found.padEnd(10)}  ${text}`);
   return verdicts.every(({ found }) => found !== "regressed");
 };
+
+const leftOut = (scenario: ScenarioName, minutes: number): Row => ({
+  scenario,
+  system: "all",
+  payloadBytes: PAYLOAD_BYTES,
+  missing: `${minutes} minutes were over`,
+});
 
 const withVersions = (rows: readonly Row[]): readonly Row[] => {
   const versions = new Map(

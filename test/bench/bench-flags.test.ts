@@ -21,6 +21,7 @@ describe("the command line of the bench", () => {
     [["--only", "nothing"], /no scenario "nothing"/],
     [["--systems", "kafka"], /no system "kafka"/],
     [["--systems"], /needs a value/],
+    [["--minutes", "soon"], /"soon" is not a number above 0/],
     [["--fast"], /unknown flag --fast/],
   ])("says what is wrong with %j", (given, message) => {
     expect(() => readFlags(given)).toThrow(message);
