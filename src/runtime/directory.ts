@@ -107,13 +107,6 @@ export class Directory {
     this.#known.remember(nodeId, life, place, this.#env.clock.wallMs());
   }
 
-  /** Somebody without a link is wanted now: also one whom the dialler gave up, where it was last. */
-  call(nodeId: string): void {
-    const addresses = this.#known.placeOf(nodeId);
-    if (addresses.length > 0) this.#links.introduced(nodeId, addresses, "known");
-    this.#links.call(nodeId);
-  }
-
   /** What is remembered of the refutations of this life of a peer. */
   incarnationOf({ nodeId, epoch }: Pick<Peer, "nodeId" | "epoch">): number {
     return this.#known.incarnationOf(nodeId, epoch);

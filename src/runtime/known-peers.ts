@@ -65,10 +65,6 @@ export class KnownPeers {
       .map(({ nodeId, addresses = [] }) => ({ nodeId, addresses }));
   }
 
-  placeOf(nodeId: string): readonly string[] {
-    return this.#rows.get(nodeId)?.addresses ?? [];
-  }
-
   /** Of this life of the peer; 0 where nothing is known of it. */
   incarnationOf(nodeId: string, epoch: number): number {
     const row = this.#rows.get(nodeId);

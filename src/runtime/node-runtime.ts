@@ -101,7 +101,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
     this.declarations = new Declarations(env, () => this.links.live(), options.onRefused);
     this.#commitRetry = new CommitRetry(env, journal.committer);
     this.membership = new Membership(env, journal, options, this.links, this.#liveness, {
-      call: (id) => this.#directory.call(id),
+      call: (id) => this.links.call(id),
       outlived: (above) => void (this.jumpEpoch(above) && this.links.greetAgain()),
     });
     this.#directory = new Directory(env, journal, this.links, this.producer, this.membership);

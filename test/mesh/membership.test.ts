@@ -38,8 +38,7 @@ describe("a host that vanishes without a word", () => {
     const { mesh, lives } = await meshOf(["a", "b", "c", "d", "e"]);
     const [gone, ...others] = lives as [Life, ...Life[]];
     const killedMs = mesh.time.nowMs;
-    gone.process.kill();
-    mesh.network.died(gone.host, true); // the power is gone: nothing says that the links are over
+    mesh.kill(gone, true); // the power is gone: nothing says that the links are over
     await mesh.until(() => others.every((life) => stateOf(life, gone) === "dead"));
     const tookMs = mesh.time.nowMs - killedMs;
     expect(tookMs).toBeLessThan(3_000);
@@ -54,8 +53,7 @@ describe("a host that vanishes without a word", () => {
     const { mesh, lives } = await meshOf(["a", "b", "c"], { membership: "default" });
     const [gone, ...others] = lives as [Life, ...Life[]];
     const killedMs = mesh.time.nowMs;
-    gone.process.kill();
-    mesh.network.died(gone.host, true);
+    mesh.kill(gone, true);
     await mesh.until(() => others.every((life) => stateOf(life, gone) === "dead"));
     expect(mesh.time.nowMs - killedMs).toBeGreaterThan(3_000);
     await mesh.until(() => others.every((life) => believes(life, gone) === "dead"));
@@ -68,8 +66,7 @@ describe("a lease", () => {
     const { mesh, lives } = await meshOf(["a", "b", "c"], { ...LAN, leaseMs: 20_000 });
     const [gone, ...others] = lives as [Life, ...Life[]];
     const killedMs = mesh.time.nowMs;
-    gone.process.kill();
-    mesh.network.died(gone.host, false);
+    mesh.kill(gone, false);
     await mesh.until(() => others.every((life) => believes(life, gone) === "dead"));
     expect(mesh.time.nowMs - killedMs).toBeLessThan(3_000);
     for (const life of others) expect(stateOf(life, gone)).toBe("suspect");
@@ -105,8 +102,7 @@ describe("a member that one node cannot reach", () => {
     expect(peerOf(a, c)).toMatchObject({ membership: "alive", transport: "", service: "" });
     await mesh.pass(10_000);
     expect(stateOf(a, c)).toBe("known");
-    c.process.kill();
-    mesh.network.died("c", false);
+    mesh.kill(c, false);
     await mesh.until(() => stateOf(a, c) === "dead");
     expect(a.said.map(({ what }) => what)).toEqual(["peer-suspect ", "peer-dead "]);
     expect(stateOf(a, b)).toBe("alive");
@@ -170,13 +166,31 @@ describe("a partition", () => {
 });
 
 describe("a node that leaves or comes again", () => {
-  it("has left for all of them at once, and is alive again in its next life", async () => {
+  it("has left for all of them at once, and nobody suspects it", async () => {
     const { mesh, lives } = await meshOf(["a", "b", "c"]);
     const [a, b, c] = lives as [Life, Life, Life];
     await mesh.wait(a.node.stop());
-    a.process.kill();
+    await mesh.pass(100); // its last words are on their way
+    mesh.kill(a, false);
     await mesh.until(() => believes(b, a) === "left" && believes(c, a) === "left");
     await mesh.until(() => stateOf(b, a) === "left" && stateOf(c, a) === "left");
-    expect(counted(b, "membership.suspected")).toBe(0);
+    await mesh.pass(10_000);
+    for (const life of [b, c]) expect(counted(life, "membership.suspected")).toBe(0);
+  });
+
+  it("is alive in its next life, whatever was said of the one before", async () => {
+    const { mesh, lives } = await meshOf(["a", "b", "c"]);
+    const [a, b, c] = lives as [Life, Life, Life];
+    mesh.kill(a, true);
+    await mesh.until(() => believes(b, a) === "dead" && believes(c, a) === "dead");
+    const again = await mesh.start("a", LAN);
+    expect(again.node.id).toBe(a.node.id);
+    await mesh.until(() => believes(b, again) === "alive" && believes(c, again) === "alive");
+    await mesh.until(() => [b, c].every((life) => believes(again, life) === "alive"));
+    await mesh.pass(10_000);
+    for (const life of [b, c]) {
+      expect(peerOf(life, again)).toMatchObject({ state: "alive", membership: "alive" });
+      expect(counted(life, "membership.died")).toBe(1);
+    }
   });
 });

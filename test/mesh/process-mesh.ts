@@ -36,17 +36,19 @@ export class ProcessMesh {
   readonly discovery = new DiscoveryHub(this.time, this.random.fork("discovery"), () => {});
   readonly air = new HeartbeatAir(this.network, this.random.fork("air"));
   readonly lives: Life[] = [];
+  readonly #disks = new Map<string, VirtualDisk>();
 
+  /** Another life of the host, if it had one: on the same disk. */
   async start(
     host: string,
     options: Partial<NodeOptions> & { isOld?: boolean } = {},
   ): Promise<Life> {
     const { isOld = false, ...given } = options;
     const process = new VirtualProcess(host, this.time, { wallMs: 1_800_000_000_000, rate: 1 });
-    const disk = new VirtualDisk(this.time, this.random.fork(host), {
-      fault: () => {},
-      durable: () => {},
-    });
+    const disk =
+      this.#disks.get(host) ??
+      new VirtualDisk(this.time, this.random.fork(host), { fault: () => {}, durable: () => {} });
+    this.#disks.set(host, disk);
     this.network.up(host);
     const { network, discovery } = this;
     const heartbeats = isOld ? undefined : this.air;
@@ -61,6 +63,13 @@ export class ProcessMesh {
     this.lives.push(life);
     void this.#listen(life);
     return life;
+  }
+
+  /** SIGKILL, or the power goes. */
+  kill(life: Life, powerLoss: boolean): void {
+    life.process.kill();
+    this.#disks.get(life.host)?.crash();
+    this.network.died(life.host, powerLoss);
   }
 
   async wait<T>(promise: Promise<T>): Promise<T> {

@@ -64,7 +64,6 @@ describe("the peers a node has met", () => {
     expect(again.incarnationOf("a", 2)).toBe(7);
     expect(again.incarnationOf("a", 3)).toBe(0);
     expect(again.incarnationOf("b", 2)).toBe(0);
-    expect(again.placeOf("a")).toEqual(["tcp://a:1"]);
   });
 
   it("are so many and no more", async () => {
