@@ -159,21 +159,23 @@ describe("a member whose event loop is blocked", () => {
     await say(TROUBLE, key);
     await say(TROUBLE + 1, key);
     await stalls(owner, says);
+    const before = gone(says, owner).length; // of two links at the start one was closed, perhaps
     await owner.kill();
     const killedMs = performance.now();
     await says.sees("dead", () => statesOf(says, owner).includes("peer-dead"));
     expect(performance.now() - killedMs).toBeLessThan(10_000); // far from stalledMaxMs
-    expect(gone(says, owner)).toEqual(["peer-down", "peer-dead"]);
+    expect(gone(says, owner).slice(before)).toEqual(["peer-down", "peer-dead"]);
   });
 });
 
 describe("a member whose process is stopped", () => {
   it("is dead after its lease, and its messages move", async () => {
     const { says, owner, other, key, say } = await scene({ type: "freeze" });
+    const before = gone(says, owner).length;
     await say(TROUBLE, key);
     for (const n of range(TROUBLE + 1, 3)) await say(n, key);
     await says.sees("dead", () => statesOf(says, owner).includes("peer-dead"));
-    expect(gone(says, owner)).toEqual(["peer-down", "peer-dead"]);
+    expect(gone(says, owner).slice(before)).toEqual(["peer-down", "peer-dead"]);
     await other.handledAll("work", range(TROUBLE, 4));
     await says.settled("event work task.set", KEYS.length + 4);
     expect(later(other)).toEqual(range(TROUBLE, 4));
