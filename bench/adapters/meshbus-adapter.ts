@@ -14,7 +14,7 @@ import {
 import { grpc } from "meshbus/grpc";
 import { linkAddress } from "../children/link-address.ts";
 import { type NumberedJson, sequenceOfBytes, sequenceOfJson } from "../children/payload.ts";
-import type { Adapter, ConsumeOptions, Place, Producer } from "./adapter.ts";
+import type { Adapter, ConsumeOptions, Place, ProduceOptions, Producer } from "./adapter.ts";
 
 export type Scheme = "grpc" | "tcp" | "zmq";
 
@@ -22,6 +22,8 @@ const CREATE = { grpc, tcp: stream, zmq: zeromq } as const;
 const KEYS = 1_024;
 const GROUP = "sink";
 const LOOK_MS = 1;
+/** As much as NATS keeps for a slow subscriber. */
+const FAN_OUT_BYTES = 64 << 20;
 
 type Options = { readonly codec?: "json"; readonly scheme?: Scheme; readonly anyMember?: boolean };
 
@@ -87,8 +89,12 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
       await member.subscribe(contract, handle, {
         durable: options.durable,
         prefetch: options.prefetch,
+        ...(options.sharing === "all" ? { prefetchBytes: FAN_OUT_BYTES } : {}),
         ...groupOptions(options, anyMember),
       });
+      if (options.sharing === "all") {
+        await member.reply(fenceOf(place.mesh, options.index), (request) => request);
+      }
       return { address: linkAddress(member) };
     },
     produce: async (place, options): Promise<Producer> => {
@@ -99,6 +105,9 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
         address: linkAddress(from),
         met: async (members) => {
           await from.waitFor(contract);
+          for (let index = 0; options.sharing === "all" && index < members; index++) {
+            await from.waitFor(fenceOf(place.mesh, index));
+          }
           await until(() => {
             const alive = from.peers().filter(({ state }) => state === "alive").length;
             if (alive < members) return false;
@@ -106,7 +115,7 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
             return isShared(from, contract, members);
           });
         },
-        emit: (payload) => from.emit(contract, payload as never),
+        emit: emitter(from, kind, place.mesh, options),
         publish: (payload, _key, done) =>
           void from.publish(contract, payload as never).then(() => done(), done),
         alone: () => until(() => from.peers().every(({ state }) => state !== "alive")),
@@ -116,6 +125,33 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
     close: async () => {
       await node?.stop({ drainMs: 1_000 });
     },
+  };
+};
+
+/**
+ * One of many subscribers that is full drops, and nobody is told. So each is asked now and then whether it has come this
+ * far, as a flush of NATS asks the server.
+ */
+const BETWEEN_FENCES = 1_024;
+
+const fenceOf = (mesh: string, index: number) =>
+  query(`bench.${mesh}.fence-${index}`, { request: bytes(), reply: bytes() });
+
+const emitter = (
+  from: MeshNode,
+  codec: "bytes" | "json",
+  mesh: string,
+  { sharing, members }: ProduceOptions,
+): NonNullable<Producer["emit"]> => {
+  const { plain } = contracts(codec, mesh);
+  if (sharing !== "all") return (payload) => from.emit(plain, payload as never);
+  const fences = Array.from({ length: members }, (_, index) => fenceOf(mesh, index));
+  const nothing = new Uint8Array(1);
+  let count = 0;
+  return (payload) => {
+    const taken = from.emit(plain, payload as never);
+    if (!taken || ++count % BETWEEN_FENCES !== 0) return taken;
+    return Promise.all(fences.map((fence) => from.request(fence, nothing))).then(() => {});
   };
 };
 

@@ -8,7 +8,8 @@ import { openStream } from "../stream-pair.ts";
 import type { SystemName } from "../systems.ts";
 
 const MEMBERS = 8;
-const PREFETCH = 2_048;
+/** Messages that may wait for a subscriber that is late, as brokers let them. */
+const PREFETCH = 65_536;
 const SYSTEMS: readonly SystemName[] = [
   "meshbus",
   "raw-zeromq",
