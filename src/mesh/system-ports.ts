@@ -47,10 +47,23 @@ export const systemRandom = (): Random => {
   };
 };
 
-/** XXH32 with seed 0, the key hash of the protocol. */
+const HASHES_KEPT = 4_096;
+const KEPT_CHARS_MAX = 255;
+
+/** XXH32 with seed 0, the key hash of the protocol. Hashes of texts used lately are kept: hashing copies the text. */
 export const xxh32 = async (): Promise<Hash> => {
   const { h32 } = await xxhash();
-  return { id: "xxh32-0", hash32: (text) => h32(text, 0) >>> 0 };
+  const kept = new Map<string, number>();
+  const hash32 = (text: string): number => {
+    const known = kept.get(text);
+    if (known !== undefined) return known;
+    const hash = h32(text, 0) >>> 0;
+    if (text.length > KEPT_CHARS_MAX) return hash;
+    if (kept.size >= HASHES_KEPT) kept.clear();
+    kept.set(text, hash);
+    return hash;
+  };
+  return { id: "xxh32-0", hash32 };
 };
 
 /** Warnings and errors to stderr, one line each. */
