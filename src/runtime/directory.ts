@@ -25,6 +25,7 @@ import type { Environment } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { KnownPeers } from "./known-peers.ts";
 import { asReached } from "./link/better-addresses.ts";
+import { KNOWN_PER_PEER } from "./link/known-lives.ts";
 import type { Link } from "./link/link.ts";
 import type { LinkTable } from "./link/link-table.ts";
 import type { Peer } from "./link/peer.ts";
@@ -64,7 +65,7 @@ export class Directory {
     this.#entries = new DurableEntries(env.hash, producer);
     this.#selfId = journal.nodeId;
     this.#links = links;
-    this.#known = new KnownPeers(journal, env.limits.peersMax * 4);
+    this.#known = new KnownPeers(journal, env.limits.peersMax * KNOWN_PER_PEER);
     this.#known.eachLife((nodeId, life) => links.known.restore(nodeId, life));
   }
 

@@ -181,7 +181,10 @@ describe("doctor", () => {
     const secured = new SecuredWorld(await world());
     const orders = await secured.start("orders", ALL, { transports: ["tcp"] });
     const plain = await secured.world.start("plain", { transports: ["tcp"] });
-    const other = new KeysWorld(secured.world.mesh).issue({ service: "other", ...ALL });
+    const other = new KeysWorld(secured.world.mesh, secured.world.folder).issue({
+      service: "other",
+      ...ALL,
+    });
     const dataDir = ["--data-dir", join(secured.world.folder, "new")];
     const foreign = await examine("--keys", other, ...dataDir, "--peer", orders.address);
     expect(found(foreign, "trust", "problem")[0]).toContain(orders.address);

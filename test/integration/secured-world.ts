@@ -18,7 +18,7 @@ export class SecuredWorld {
   readonly keys: KeysWorld;
   readonly #folders = new Map<string, string>();
 
-  constructor(world: World, keys: KeysWorld = new KeysWorld(world.mesh)) {
+  constructor(world: World, keys: KeysWorld = new KeysWorld(world.mesh, world.folder)) {
     this.world = world;
     this.keys = keys;
   }

@@ -8,11 +8,13 @@ import { type LoadedSecurity, loadSecurity } from "../../src/security/load-secur
 import { createAuthority } from "../../src/security/open-authority.ts";
 
 export class KeysWorld {
-  readonly root: string = mkdtempSync(join(tmpdir(), "meshbus-keys-"));
+  readonly root: string;
   readonly authority: Authority;
   #count = 0;
 
-  constructor(mesh = "shop") {
+  /** @param parent a folder that somebody else removes; default: the system's, for those who dispose of this */
+  constructor(mesh = "shop", parent: string = tmpdir()) {
+    this.root = mkdtempSync(join(parent, "meshbus-keys-"));
     this.authority = createAuthority(join(this.root, "authority"), { mesh });
   }
 

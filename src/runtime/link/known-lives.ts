@@ -12,6 +12,9 @@ import type { Identity } from "../../wire/handshake.ts";
 
 export type KnownLife = Pick<Identity, "epoch" | "nonce" | "jumped">;
 
+/** Lives, and places, remembered for each peer there may be. */
+export const KNOWN_PER_PEER = 4;
+
 export class KnownLives {
   readonly #max: number;
   readonly #lives = new Map<string, KnownLife>();

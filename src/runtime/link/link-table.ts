@@ -24,7 +24,7 @@ import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts
 import { type Environment, hybridNow } from "../environment.ts";
 import { Dialler, refuse } from "./dialler.ts";
 import { ExitProbe } from "./exit-probe.ts";
-import { KnownLives } from "./known-lives.ts";
+import { KNOWN_PER_PEER, KnownLives } from "./known-lives.ts";
 import { Leases } from "./leases.ts";
 import { Link } from "./link.ts";
 import type { LinkOrigin } from "./link-origin.ts";
@@ -68,7 +68,7 @@ export class LinkTable implements LinkOwner<Link> {
     frames: FrameOwner<Link>,
   ) {
     this.#env = env;
-    this.known = new KnownLives(env.limits.peersMax * 4);
+    this.known = new KnownLives(env.limits.peersMax * KNOWN_PER_PEER);
     this.#meetings = new Meetings(this.known, events);
     this.#dialler = new Dialler(env, transports, {
       isLinked: (nodeId) => this.#peers.get(nodeId)?.link?.isUp ?? false,
