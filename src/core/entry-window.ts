@@ -3,7 +3,8 @@
  *
  * Invariants: positions strictly increase; the first entry is unsettled; everything at or below `floor` is
  * settled or does not concern the subscription, and no entry stands there. The floor is directly before the first
- * entry: what stands before it and concerns others must not keep the journal from being trimmed.
+ * entry, or where the journal was read up to: what stands before it and concerns others must not keep the journal
+ * from being trimmed.
  */
 import { type Entry, type EntryTally, SETTLED } from "./entry.ts";
 import type { Position } from "./position.ts";
@@ -12,17 +13,16 @@ import { Ring } from "./ring.ts";
 export class EntryWindow {
   readonly #entries = new Ring<Entry>();
   readonly #tally: EntryTally;
-  #floor: Position;
   #scanned: Position;
 
   constructor(start: Position, tally: EntryTally) {
-    this.#floor = start;
     this.#scanned = start;
     this.#tally = tally;
   }
 
   get floor(): Position {
-    return this.#floor;
+    const first = this.#entries.peek();
+    return first === undefined ? this.#scanned : { epoch: first.epoch, seq: first.seq - 1 };
   }
 
   get scanned(): Position {
@@ -36,7 +36,6 @@ export class EntryWindow {
 
   /** Everything before it was read. */
   push(entry: Entry): void {
-    if (this.#entries.length === 0) this.#floor = before(entry);
     this.#entries.push(entry);
     this.#tally.add(entry);
   }
@@ -44,19 +43,14 @@ export class EntryWindow {
   /** The journal was read up to here; nothing more comes at or below. */
   read(position: Position): void {
     this.#scanned = position;
-    if (this.#entries.length === 0) this.#floor = position;
   }
 
   /** Lets go of the settled entries at the front. */
   advance(): void {
-    let first = this.#entries.peek();
-    if (first?.state !== SETTLED) return;
-    while (first?.state === SETTLED) {
+    for (let first = this.#entries.peek(); first?.state === SETTLED; first = this.#entries.peek()) {
       this.#entries.shift();
       this.#tally.remove(first);
-      first = this.#entries.peek();
     }
-    this.#floor = first === undefined ? this.#scanned : before(first);
   }
 
   find(epoch: number, seq: number): Entry | undefined {
@@ -73,12 +67,13 @@ export class EntryWindow {
     return found ? entry : undefined;
   }
 
-  *unsettled(): IterableIterator<Entry> {
+  /** In order of position; an array, since a generator's steps cost more than its elements. */
+  unsettled(): Entry[] {
+    const found: Entry[] = [];
     for (let at = 0; at < this.#entries.length; at++) {
       const entry = this.#entries.at(at) as Entry;
-      if (entry.state !== SETTLED) yield entry;
+      if (entry.state !== SETTLED) found.push(entry);
     }
+    return found;
   }
 }
-
-const before = ({ epoch, seq }: Entry): Position => ({ epoch, seq: seq - 1 });

@@ -304,7 +304,7 @@ export class SubscriptionCursor {
   }
 
   /** Unsettled entries in order of position. */
-  unsettled(): IterableIterator<Entry> {
+  unsettled(): Entry[] {
     return this.#window.unsettled();
   }
 

@@ -108,7 +108,6 @@ export class HandlerContext {
   readonly #host: ContextHost;
   readonly #job: Job;
   #message: ReceivedMessage | undefined;
-  #staging: Promise<void>[] | undefined;
   #log: Logger | undefined;
 
   constructor(host: ContextHost, job: Job) {
@@ -206,7 +205,8 @@ export class HandlerContext {
 
   /** Values still being validated. The handler has succeeded only when they are. @internal */
   get staging(): Promise<unknown> | undefined {
-    return this.#staging === undefined ? undefined : Promise.all(this.#staging);
+    const { staging } = this.#job;
+    return staging === undefined ? undefined : Promise.all(staging);
   }
 
   #stage(
@@ -226,12 +226,12 @@ export class HandlerContext {
     const place = job.staged.length;
     const list = job.staged as (StagedMessage | undefined)[];
     list.push(undefined); // keeps the order of the calls
-    this.#staging ??= [];
     const placed = staged.then((message) => {
       list[place] = message;
     });
     placed.catch(() => {}); // reported when the handler returns
-    this.#staging.push(placed);
+    job.staging ??= [];
+    job.staging.push(placed);
   }
 
   #checkLive(consequence: string): void {

@@ -23,6 +23,7 @@ import { Idempotency } from "../runtime/producer/idempotency.ts";
 import type { Producer } from "../runtime/producer/producer.ts";
 import { envelopeOf } from "../wire/envelope.ts";
 import { CallOrder } from "./call-order.ts";
+import { roomFor } from "./journal-room.ts";
 import { type Cause, isPlain, rareOf } from "./rare-fields.ts";
 import { Receipt } from "./receipt.ts";
 
@@ -220,20 +221,24 @@ export class Publisher {
     options: ResolvedPublishOptions,
   ): Outgoing {
     const { payload, contentType, key } = encoded;
-    const time = this.#env.hybrid.now(this.#env.clock.wallMs());
+    const { expireAfterMs } = options;
+    const wallMs = this.#env.clock.wallMs();
+    const time = this.#env.hybrid.now(wallMs);
     return {
       kind: contract.kind === "command" ? 1 : 0,
       subject: contract.subject,
       keyHash,
+      expireAtMs: expireAfterMs === undefined ? -1 : wallMs + expireAfterMs,
+      target: undefined,
+      timeMs: time.ms,
+      timeCounter: time.counter,
       template: contract["~template"](contentType),
       variables: isPlain(options)
         ? { key, time, payload }
         : { key, time, payload, ...rareOf(options, undefined) },
       bytes: undefined,
-      expireAfterMs: options.expireAfterMs ?? -1,
+      reserve: false,
       delayMs: options.delayMs,
-      timeMs: time.ms,
-      timeCounter: time.counter,
     };
   }
 
@@ -243,25 +248,34 @@ export class Publisher {
     options: ResolvedPublishOptions,
   ): Promise<Receipt> {
     const { idempotencyKey, id } = options;
-    const now = this.#env.clock.wallMs();
-    const seen =
-      idempotencyKey === undefined ? undefined : this.#idempotency.find(idempotencyKey, now);
+    if (idempotencyKey !== undefined) return this.#appendOnce(contract, encoded, options);
+    const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
     const { nodeId, epoch } = this.#journal;
+    return this.#durable(new Receipt(nodeId, epoch, this.#producer.accept(outgoing), id));
+  }
+
+  /** A key that was seen before has its first call's receipt. */
+  #appendOnce(
+    contract: AnyContract,
+    encoded: EncodedValue,
+    options: ResolvedPublishOptions,
+  ): Promise<Receipt> {
+    const { id } = options;
+    const idempotencyKey = options.idempotencyKey as string;
+    const now = this.#env.clock.wallMs();
+    const { nodeId, epoch } = this.#journal;
+    const seen = this.#idempotency.find(idempotencyKey, now);
     if (seen !== undefined) {
       const { position } = seen;
-      const receipt = new Receipt(nodeId, position.epoch, position.seq, seen.id, true);
-      return this.#durable(receipt);
+      return this.#durable(new Receipt(nodeId, position.epoch, position.seq, seen.id, true));
     }
     const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
-    const seq = this.#producer.accept(outgoing, false);
-    const receipt = new Receipt(nodeId, epoch, seq, id);
-    if (idempotencyKey !== undefined) {
-      const undo = this.#idempotency.add(idempotencyKey, { epoch, seq }, id, now);
-      this.#journal.onDurable((error) => {
-        if (error !== undefined) undo();
-      });
-    }
-    return this.#durable(receipt);
+    const seq = this.#producer.accept(outgoing);
+    const undo = this.#idempotency.add(idempotencyKey, { epoch, seq }, id, now);
+    this.#journal.onDurable((error) => {
+      if (error !== undefined) undo();
+    });
+    return this.#durable(new Receipt(nodeId, epoch, seq, id));
   }
 
   #durable(receipt: Receipt): Promise<Receipt> {
@@ -277,7 +291,7 @@ export class Publisher {
       this.#outgoing(contract, one, this.#hashOf(one.key), options),
     );
     const { epoch, nodeId } = this.#journal;
-    const first = this.#producer.acceptMany(messages, false);
+    const first = this.#producer.acceptMany(messages);
     const receipts = messages.map((_, at) => new Receipt(nodeId, epoch, first + at, undefined));
     return this.#journal.committer.durable().then(() => receipts);
   }
@@ -306,24 +320,7 @@ export class Publisher {
 
   #room(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     this.#checkOpen();
-    const journal = this.#journal;
-    if (journal.hasRoom(bytes)) return Promise.resolve();
-    if (this.#whenFull === "reject" && journal.accepting) {
-      const message = `the journal is full: ${journal.logBytes} B, and whenFull is "reject"`;
-      return Promise.reject(new MeshError("JOURNAL_FULL", message));
-    }
-    return new Promise((resolve, reject) => {
-      const waiter = journal.whenRoom(bytes, (error) => {
-        signal?.removeEventListener("abort", abort);
-        if (error === undefined) resolve();
-        else reject(error);
-      });
-      const abort = (): void => {
-        journal.cancelRoom(waiter);
-        reject(signal?.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+    return roomFor(this.#journal, bytes, this.#whenFull, signal);
   }
 }
 

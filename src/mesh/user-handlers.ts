@@ -38,9 +38,8 @@ export const jobHandler = (
     const data = decodeJob(contract, job);
     if (data instanceof Promise) return decodedLater(data, handler, ctx);
     const result = handler(data, ctx);
-    if (isThenable(result)) return settled(result, ctx);
-    const { staging } = ctx;
-    return staging === undefined ? undefined : staging.then(nothing);
+    if (!isThenable(result)) return undefined;
+    return (result instanceof Promise ? result : Promise.resolve(result)) as Promise<void>;
   };
 };
 
@@ -95,8 +94,6 @@ class AskedContext implements RequestContext {
   }
 }
 
-const nothing = (): void => {};
-
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" &&
   value !== null &&
@@ -133,13 +130,6 @@ const decodedLater = async (
   }
   if (ctx.signal.aborted) return; // its time ran out meanwhile: the runtime has ended the attempt
   await handler(value, ctx);
-  await ctx.staging;
-};
-
-const settled = async (result: PromiseLike<unknown>, ctx: HandlerContext): Promise<void> => {
-  await result;
-  const { staging } = ctx;
-  if (staging !== undefined) await staging;
 };
 
 const withTimeout = (

@@ -356,9 +356,9 @@ export class CursorSimulation {
 
   /** An operator replays or discards a dead letter; what waits expires. */
   #operate(): void {
-    const waiting = [...this.cursor.unsettled()].filter(({ state }) =>
-      [READY, PARKED, STOPPED].includes(state as 0),
-    );
+    const waiting = this.cursor
+      .unsettled()
+      .filter(({ state }) => [READY, PARKED, STOPPED].includes(state as 0));
     const entry = waiting[this.#below(waiting.length)];
     if (entry === undefined || !this.#faults) return;
     if (this.#burying.has(entry)) this.#bury(entry);
@@ -459,7 +459,7 @@ export class CursorSimulation {
   audit(): void {
     const { cursor } = this;
     const counts = [0, 0, 0, 0, 0];
-    const unsettled = [...cursor.unsettled()];
+    const unsettled = cursor.unsettled();
     for (const { state } of unsettled) counts[state] = (counts[state] as number) + 1;
     check(cursor.unsent === counts[READY], `unsent ${cursor.unsent}, counted ${counts[READY]}`);
     const waiting = (counts[PARKED] as number) + (counts[STOPPED] as number);
@@ -504,9 +504,9 @@ export class CursorSimulation {
   }
 
   #left(): string {
-    const left = [...this.cursor.unsettled()].map(
-      ({ seq, state, keyHash, pinnedTo }) => `${seq}/k${keyHash}/s${state}${pinnedTo}`,
-    );
+    const left = this.cursor
+      .unsettled()
+      .map(({ seq, state, keyHash, pinnedTo }) => `${seq}/k${keyHash}/s${state}${pinnedTo}`);
     return `${left.length} messages never end: ${left.slice(0, 8).join(" ")}`;
   }
 

@@ -55,7 +55,7 @@ const agree = (
   scanned: Position,
 ): void => {
   const open = list.filter(({ settled }) => !settled).map(({ entry }) => entry);
-  expect([...window.unsettled()]).toEqual(open);
+  expect(window.unsettled()).toEqual(open);
   expect(tally.count(READY)).toBe(open.length);
   for (const { entry, settled } of list) {
     expect(window.find(entry.epoch, entry.seq)).toBe(settled ? undefined : entry);

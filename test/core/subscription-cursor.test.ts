@@ -192,7 +192,7 @@ describe("SubscriptionCursor", () => {
     const b = connect(cursor, "b");
     cursor.leave(a, false);
     expect(send(cursor, b)).toEqual([1, 2, 3, 4]);
-    expect([...cursor.unsettled()].map(({ pinnedTo }) => pinnedTo)).toEqual(["", "", "", ""]);
+    expect(cursor.unsettled().map(({ pinnedTo }) => pinnedTo)).toEqual(["", "", "", ""]);
   });
 
   it("blames a message for the third death of a process, when it was alone in it", () => {
@@ -282,7 +282,7 @@ describe("SubscriptionCursor", () => {
     cursor.wake(50);
     cursor.resume(stopped);
     expect([stopped.state, send(cursor, a)]).toEqual([READY, [1, 2]]);
-    for (const entry of [...cursor.unsettled()]) cursor.settle(entry);
+    for (const entry of cursor.unsettled()) cursor.settle(entry);
     expect([cursor.floor, cursor.find(1, 2)]).toEqual([{ epoch: 1, seq: 9 }, undefined]);
   });
 });

@@ -80,9 +80,8 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     promise: "G1",
     does: "accepts a second message for an idempotency key it knows",
     file: "src/mesh/publisher.ts",
-    anchor:
-      "idempotencyKey === undefined ? undefined : this.#idempotency.find(idempotencyKey, now);",
-    replacement: 'undefined as ReturnType<Idempotency["find"]>; void now;',
+    anchor: "const seen = this.#idempotency.find(idempotencyKey, now);",
+    replacement: 'const seen = undefined as ReturnType<Idempotency["find"]>;\n    void now;',
     caughtBy: { by: "simulation", checks: ["C2"], ground: "repeated" },
   },
   {

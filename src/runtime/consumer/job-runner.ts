@@ -4,7 +4,7 @@
  * Problem: a handler may return at once, later, or never; a failed one may be tried again after a short wait
  * that holds its key; what a handler does after its time is over must have no effect. Approach: lanes say
  * what may run; every attempt is a job of its own, so that nothing an earlier attempt still holds can touch
- * a later one; one timer serves the earliest deadline.
+ * a later one.
  *
  * Invariants: at most `concurrency` handlers run (those abandoned after `abandonMs` not counted); at most
  * one attempt per key is under way or waits for its next try; an attempt is reported once, by `succeeded` or
@@ -19,9 +19,10 @@ import type { Timer } from "../../ports/clock.ts";
 import type { Environment } from "../environment.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import type { Job } from "./job.ts";
+import { RunningJobs } from "./running-jobs.ts";
 import { type StartGate, StartGates } from "./start-gate.ts";
 
-/** Called once per attempt. Throwing or rejecting is a failed attempt. */
+/** Called once per attempt. Throwing or rejecting is a failed attempt; what it stages counts with it. */
 export type JobHandler = (job: Job) => void | Promise<void>;
 
 export type RunnerLimits = {
@@ -41,14 +42,15 @@ export interface RunnerOwner {
   abandoned(job: Job): void;
 }
 
+const ENDED: Promise<void> = Promise.resolve();
+
 export class JobRunner {
   readonly #env: Environment;
   readonly #limits: RunnerLimits;
   readonly #handler: JobHandler;
   readonly #owner: RunnerOwner;
   readonly #lanes: Lanes<Job>;
-  /** Attempts with a promise under way, in order of deadline; ended ones are dropped later. */
-  readonly #running = new Ring<Job>();
+  readonly #running: RunningJobs;
   /** Attempts without effect whose promise is still waited for, each with the timer of that wait. */
   readonly #revoked = new Map<Job, Timer>();
   readonly #waits = new DueHeap<Job>();
@@ -56,7 +58,6 @@ export class JobRunner {
   readonly #due = new Ring<Job>();
   readonly #gates: StartGates;
   #waitTimer: Timer | undefined;
-  #deadlineTimer: Timer | undefined;
   #dispatching = false;
   #paused = false;
   readonly #idle: (() => void)[] = [];
@@ -72,7 +73,11 @@ export class JobRunner {
     this.#limits = limits;
     this.#handler = handler;
     this.#owner = owner;
-    this.#lanes = new Lanes<Job>(limits.concurrency);
+    const { concurrency, timeoutMs } = limits;
+    this.#lanes = new Lanes<Job>(concurrency);
+    this.#running = new RunningJobs(env.clock, timeoutMs, concurrency, (job) =>
+      this.#timedOut(job),
+    );
     this.#gates = new StartGates(gates, env.clock, () => this.dispatch());
   }
 
@@ -127,20 +132,12 @@ export class JobRunner {
 
   /** Attempts whose handler runs and may still have an effect. */
   *runningOf(opening: ConsumerOpening): IterableIterator<Job> {
-    for (let at = 0; at < this.#running.length; at++) {
-      const job = this.#running.at(at);
-      if (job?.opening === opening && job.state === "running") yield job;
-    }
+    for (const job of this.#running.live()) if (job.opening === opening) yield job;
   }
 
   /** Attempts whose handler has not returned and was not given up. */
   underWay(belongs: (job: Job) => boolean): Job[] {
-    const found = [...this.#revoked.keys()].filter(belongs);
-    for (let at = 0; at < this.#running.length; at++) {
-      const job = this.#running.at(at);
-      if (job?.state === "running" && belongs(job)) found.push(job);
-    }
-    return found;
+    return [...this.#revoked.keys(), ...this.#running.live()].filter(belongs);
   }
 
   pause(): void {
@@ -160,7 +157,7 @@ export class JobRunner {
 
   /** What handlers still do has no effect; no timer is left. */
   revokeAll(reason: Error): void {
-    for (let at = 0; at < this.#running.length; at++) this.#running.at(at)?.revoke(reason);
+    for (const job of this.#running.live()) job.revoke(reason);
     this.#stopTimers();
   }
 
@@ -214,12 +211,14 @@ export class JobRunner {
   }
 
   #stopTimers(): void {
-    for (const timer of [this.#waitTimer, this.#deadlineTimer]) {
-      if (timer !== undefined) this.#env.clock.clearTimer(timer);
-    }
+    this.#clear(this.#waitTimer);
     this.#waitTimer = undefined;
-    this.#deadlineTimer = undefined;
+    this.#running.stop();
     this.#gates.stop();
+  }
+
+  #clear(timer: Timer | undefined): void {
+    if (timer !== undefined) this.#env.clock.clearTimer(timer);
   }
 
   #next(): Job | undefined {
@@ -243,34 +242,31 @@ export class JobRunner {
       this.#owner.failed(job, error);
       return;
     }
-    if (result === undefined) {
+    if (result === undefined && job.staging === undefined) {
       this.#owner.succeeded(job);
       return;
     }
-    job.deadlineMs = this.#env.clock.monotonicMs() + this.#limits.timeoutMs;
-    this.#track(job);
-    if (this.#deadlineTimer === undefined) this.#armDeadline();
+    this.#running.add(job);
+    this.#whenEnded(job, result ?? ENDED);
+  }
+
+  /** Reports the attempt when the promise and what the handler staged have ended. */
+  #whenEnded(job: Job, result: PromiseLike<unknown>): void {
     result.then(
-      () => this.#returned(job, undefined, false),
+      () => {
+        const { staging } = job;
+        job.staging = undefined;
+        if (staging === undefined) this.#returned(job, undefined, false);
+        else this.#whenEnded(job, Promise.all(staging));
+      },
       (error: unknown) => this.#returned(job, error, true),
     );
   }
 
-  #track(job: Job): void {
-    const running = this.#running;
-    if (running.length >= 4 * this.#limits.concurrency + 64) {
-      for (let left = running.length; left > 0; left--) {
-        const other = running.shift() as Job;
-        if (other.state === "running") running.push(other);
-      }
-    }
-    running.push(job);
-  }
-
   #returned(job: Job, error: unknown, threw: boolean): void {
     if (job.state === "ended") return; // abandoned before
-    const abandons = this.#revoked.get(job);
-    if (this.#revoked.delete(job)) this.#env.clock.clearTimer(abandons as Timer);
+    this.#clear(this.#revoked.get(job));
+    this.#revoked.delete(job);
     if (job.state === "revoked") this.#owner.failed(job, this.#timeoutError());
     else if (threw) this.#owner.failed(job, error);
     else this.#owner.succeeded(job);
@@ -279,7 +275,7 @@ export class JobRunner {
 
   #armWaits(): void {
     const { clock } = this.#env;
-    if (this.#waitTimer !== undefined) clock.clearTimer(this.#waitTimer);
+    this.#clear(this.#waitTimer);
     this.#waitTimer = undefined;
     const due = this.#waits.nextDueMs;
     if (due === undefined) return;
@@ -292,32 +288,6 @@ export class JobRunner {
       this.#armWaits();
       this.dispatch();
     });
-  }
-
-  /** One timer for the earliest deadline: all jobs have the same time-out, so they stand in order. */
-  #armDeadline(): void {
-    const { clock } = this.#env;
-    this.#deadlineTimer = undefined;
-    const first = this.#firstRunning();
-    if (first === undefined) return;
-    const delayMs = Math.max(0, first.deadlineMs - clock.monotonicMs());
-    this.#deadlineTimer = clock.setTimer(delayMs, () => {
-      const now = clock.monotonicMs();
-      for (let job = this.#firstRunning(); job !== undefined; job = this.#firstRunning()) {
-        if (job.deadlineMs > now) break;
-        this.#running.shift();
-        this.#timedOut(job);
-      }
-      this.#armDeadline();
-    });
-  }
-
-  #firstRunning(): Job | undefined {
-    for (let job = this.#running.peek(); job !== undefined; job = this.#running.peek()) {
-      if (job.state === "running") return job;
-      this.#running.shift();
-    }
-    return undefined;
   }
 
   #timedOut(job: Job): void {

@@ -52,6 +52,8 @@ export class Job {
   /** Of the subscription's breaker, while it runs. */
   permit = 0;
   staged: StagedMessage[] | undefined;
+  /** Places of `staged` that are still being validated: the attempt has succeeded only when they are filled. */
+  staging: Promise<void>[] | undefined;
   stateWrites: StateWrite[] | undefined;
   #view: EnvelopeView | undefined;
   #controller: AbortController | undefined;

@@ -7,12 +7,8 @@
 import { messageId, type NodeId } from "../../core/ids.ts";
 import { MeshError } from "../../errors.ts";
 import { ByteWriter } from "../../wire/byte-writer.ts";
-import {
-  type EnvelopeTemplate,
-  type EnvelopeVariables,
-  EnvelopeView,
-  writeEnvelope,
-} from "../../wire/envelope.ts";
+import { EnvelopeView, writeEnvelope } from "../../wire/envelope.ts";
+import type { HybridTime } from "../../wire/hybrid-time.ts";
 import type { StagedMessage } from "../consumer/staged-message.ts";
 import type { Environment } from "../environment.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -20,18 +16,10 @@ import type { JournalRecord } from "../journal/journal-options.ts";
 import { Delayed, type DelayedMessage } from "./delayed.ts";
 import { withId } from "./envelope-suffix.ts";
 
-/** A message to accept: to be encoded (template and variables) or ready-made (bytes). */
-export type Outgoing = {
-  readonly kind: 0 | 1;
-  readonly subject: string;
-  readonly keyHash: number;
-  readonly template: EnvelopeTemplate | undefined;
-  readonly variables: EnvelopeVariables | undefined;
-  readonly bytes: Uint8Array | undefined;
-  readonly expireAfterMs: number;
+/** A message to accept: the record that the journal takes as it is, unless it is delayed. */
+export type Outgoing = JournalRecord & {
+  /** 0: at once. Its life begins when it falls due: `expireAtMs` is as if that were now. */
   readonly delayMs: number;
-  readonly timeMs: number;
-  readonly timeCounter: number;
 };
 
 export type AcceptanceOptions = {
@@ -44,7 +32,7 @@ export type AcceptanceOptions = {
 
 /** The target of a delayed message's place in the log: no subscription has this name. */
 const NOBODY = "~delayed";
-const EMPTY = new Uint8Array(0);
+const EMPTY_ENVELOPE = { template: undefined, variables: undefined, bytes: new Uint8Array(0) };
 /** What a record takes in the log beside its envelope, at most. */
 const RECORD_BYTES = 64;
 /** One block of a handler's output. */
@@ -85,21 +73,19 @@ export class Acceptance {
    * Gives the message a position; it is accepted when `onDurable` registered after this hears no error.
    * @throws MeshError JOURNAL_FULL, DISK_FULL, OUTCOME_UNKNOWN, STOPPED
    */
-  accept(message: Outgoing, reserve: boolean): number {
+  accept(message: Outgoing): number {
     this.#expect(message);
     const { epoch } = this.#journal;
-    const seq = this.#journal.append(this.#record(message, reserve));
+    const seq = this.#journal.append(recordOf(message));
     if (message.delayMs > 0) this.#delay(message, epoch, seq);
     return seq;
   }
 
   /** All or none, in one block; returns the first seq. */
-  acceptMany(messages: readonly Outgoing[], reserve: boolean): number {
+  acceptMany(messages: readonly Outgoing[]): number {
     for (const message of messages) this.#expect(message);
     const { epoch } = this.#journal;
-    const first = this.#journal.appendMany(
-      messages.map((message) => this.#record(message, reserve)),
-    );
+    const first = this.#journal.appendMany(messages.map(recordOf));
     for (const [at, message] of messages.entries()) {
       if (message.delayMs > 0) this.#delay(message, epoch, first + at);
     }
@@ -120,19 +106,20 @@ export class Acceptance {
     let bytes = 0;
     for (const { envelope } of messages) bytes += envelope.length + RECORD_BYTES;
     if (!this.hasRoom(bytes)) return false;
-    const { ms, counter } = this.#env.hybrid.now(this.#env.clock.wallMs());
+    const wallMs = this.#env.clock.wallMs();
+    const time = this.#env.hybrid.now(wallMs);
     let block: Outgoing[] = [];
     let blockBytes = 0;
     for (const message of messages) {
       if (block.length >= BLOCK_RECORDS || blockBytes >= BLOCK_BYTES) {
-        this.acceptMany(block, true);
+        this.acceptMany(block);
         block = [];
         blockBytes = 0;
       }
-      block.push(outgoingOf(message, ms, counter));
+      block.push(outgoingOf(message, wallMs, time));
       blockBytes += message.envelope.length;
     }
-    if (block.length > 0) this.acceptMany(block, true);
+    if (block.length > 0) this.acceptMany(block);
     this.#journal.onDurable(done);
     return true;
   }
@@ -162,28 +149,8 @@ export class Acceptance {
     if (message.kind === 1 && message.delayMs <= 0) this.#ensureCommand(message.subject);
   }
 
-  /** Field by field: a spread costs more than the rest of an accept together. */
-  #record(message: Outgoing, reserve: boolean): JournalRecord {
-    const { kind, subject, keyHash, timeMs, timeCounter, expireAfterMs, delayMs } = message;
-    const isDelayed = delayMs > 0;
-    const expires = expireAfterMs >= 0 && !isDelayed;
-    return {
-      kind,
-      subject,
-      keyHash,
-      expireAtMs: expires ? this.#env.clock.wallMs() + expireAfterMs : -1,
-      target: isDelayed ? NOBODY : undefined,
-      timeMs,
-      timeCounter,
-      template: isDelayed ? undefined : message.template,
-      variables: isDelayed ? undefined : message.variables,
-      bytes: isDelayed ? EMPTY : message.bytes,
-      reserve,
-    };
-  }
-
   #delay(message: Outgoing, epoch: number, seq: number): void {
-    const { kind, subject, keyHash, delayMs, expireAfterMs } = message;
+    const { kind, subject, keyHash, delayMs, expireAtMs } = message;
     const dueMs = this.#env.clock.wallMs() + delayMs;
     const id = messageId(this.#journal.nodeId as NodeId, epoch, seq);
     this.#delayed.add(
@@ -193,7 +160,7 @@ export class Acceptance {
         kind,
         subject,
         keyHash,
-        expireAtMs: expireAfterMs < 0 ? -1 : dueMs + expireAfterMs,
+        expireAtMs: expireAtMs < 0 ? -1 : expireAtMs + delayMs,
         messageId: id,
         envelope: named(this.#encode(message), id),
       },
@@ -217,18 +184,24 @@ export class Acceptance {
 const named = (envelope: Uint8Array, id: string): Uint8Array =>
   new EnvelopeView(envelope).id === undefined ? withId(envelope, id) : envelope;
 
-const outgoingOf = (message: StagedMessage, timeMs: number, timeCounter: number): Outgoing => {
+/** A delayed message's place in the log is empty. */
+const recordOf = (message: Outgoing): JournalRecord =>
+  message.delayMs > 0 ? { ...message, expireAtMs: -1, target: NOBODY, ...EMPTY_ENVELOPE } : message;
+
+const outgoingOf = (message: StagedMessage, wallMs: number, time: HybridTime): Outgoing => {
   const { kind, subject, keyHash, expireAfterMs, delayMs, envelope: bytes } = message;
   return {
     kind: kind === "command" ? 1 : 0,
     subject,
     keyHash,
+    expireAtMs: expireAfterMs < 0 ? -1 : wallMs + expireAfterMs,
+    target: undefined,
+    timeMs: time.ms,
+    timeCounter: time.counter,
     template: undefined,
     variables: undefined,
     bytes,
-    expireAfterMs,
+    reserve: true,
     delayMs,
-    timeMs,
-    timeCounter,
   };
 };

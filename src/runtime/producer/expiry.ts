@@ -54,7 +54,7 @@ const expireBlock = (host: ExpiryHost, state: SubscriptionState, block: Block): 
 const expireRead = (host: ExpiryHost, state: SubscriptionState, block: Block): boolean => {
   const { epoch, lastSeq } = block;
   let clear = true;
-  for (const entry of [...state.cursor.unsettled()]) {
+  for (const entry of state.cursor.unsettled()) {
     if (entry.epoch > epoch || (entry.epoch === epoch && entry.seq > lastSeq)) break;
     if (entry.state === IN_FLIGHT || entry.state === STOPPED) clear = false;
     else host.expire(state, entry);

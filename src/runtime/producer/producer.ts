@@ -123,13 +123,13 @@ export class Producer implements OutputSink {
    * Gives the message a position; it is accepted when `onDurable` registered after this hears no error.
    * @throws MeshError JOURNAL_FULL, DISK_FULL, OUTCOME_UNKNOWN, STOPPED
    */
-  accept(message: Outgoing, reserve: boolean): number {
-    return this.#acceptance.accept(message, reserve);
+  accept(message: Outgoing): number {
+    return this.#acceptance.accept(message);
   }
 
   /** All or none, in one block; returns the first seq. */
-  acceptMany(messages: readonly Outgoing[], reserve: boolean): number {
-    return this.#acceptance.acceptMany(messages, reserve);
+  acceptMany(messages: readonly Outgoing[]): number {
+    return this.#acceptance.acceptMany(messages);
   }
 
   hasRoom(bytes: number): boolean {

@@ -30,26 +30,63 @@ export type Definition = {
 };
 
 export type CursorRow = {
-  readonly v: 1;
+  /** 1: without runs in `open`. */
+  readonly v: 1 | 2;
   readonly floor: Position;
   readonly scanned: Position;
   readonly counted: Position;
   /** Positions after the first up to the second are counted when they are read; absent: none. */
   readonly uncounted?: readonly [Position, Position];
   readonly scannedCount: number;
-  /** epoch, seq, attempts, milliseconds to the next try (-1: none, -2: stopped), repeated. */
+  /**
+   * epoch, seq, attempts, milliseconds to the next try (-1: none, -2: stopped), repeated; negative attempts: so many
+   * messages with positions in a row, none of them tried.
+   */
   readonly open: readonly number[];
   /** Ledger in hexadecimal. */
   readonly ledger: string;
 };
 
-/** The row's words for one unsettled message: epoch, seq, attempts, wait. */
-export const openWords = (entry: Entry, nowMs: number): readonly number[] => [
-  entry.epoch,
-  entry.seq,
-  entry.attempts,
-  waitOf(entry, nowMs),
-];
+/** The row's words for unsettled messages, in order of position: most were not tried and stand in a row. */
+export class OpenWords {
+  readonly words: number[] = [];
+  readonly #nowMs: number;
+  #runEpoch = 0;
+  #runFirst = 0;
+  #runNext = 0;
+
+  constructor(nowMs: number) {
+    this.#nowMs = nowMs;
+  }
+
+  add(entry: Entry): void {
+    const { epoch, seq, attempts } = entry;
+    const wait = waitOf(entry, this.#nowMs);
+    if (attempts === 0 && wait === -1) {
+      if (seq !== this.#runNext || epoch !== this.#runEpoch) {
+        this.#endRun();
+        this.#runEpoch = epoch;
+        this.#runFirst = seq;
+      }
+      this.#runNext = seq + 1;
+    } else {
+      this.#endRun();
+      this.words.push(epoch, seq, attempts, wait);
+    }
+  }
+
+  end(): readonly number[] {
+    this.#endRun();
+    return this.words;
+  }
+
+  #endRun(): void {
+    const count = this.#runNext - this.#runFirst;
+    if (count > 0) this.words.push(this.#runEpoch, this.#runFirst, -count, -1);
+    this.#runFirst = 0;
+    this.#runNext = 0;
+  }
+}
 
 /** Followers of a waiting key are restored behind its head, so only heads need their time. */
 const waitOf = (entry: Entry, nowMs: number): number => {
@@ -63,7 +100,7 @@ export const encodeRow = (row: CursorRow | Definition): Uint8Array =>
 
 export const parseCursorRow = (bytes: Uint8Array): CursorRow => {
   const row = JSON.parse(Buffer.from(bytes).toString()) as CursorRow;
-  if (row.v !== 1) throw new RangeError(`cursor row of unknown version ${row.v}`);
+  if (row.v !== 1 && row.v !== 2) throw new RangeError(`cursor row of unknown version ${row.v}`);
   return row;
 };
 

@@ -20,7 +20,7 @@ import type { Committer } from "../journal/committer.ts";
 import { compositeKey } from "../journal/keys.ts";
 import type { SubscriptionTokens } from "../ownership/subscription-tokens.ts";
 import type { Outlet } from "./outlet.ts";
-import { type CursorRow, type Definition, encodeRow, openWords } from "./subscription-rows.ts";
+import { type CursorRow, type Definition, encodeRow, OpenWords } from "./subscription-rows.ts";
 import { UnwrittenEnds } from "./unwritten-ends.ts";
 
 /** A failed attempt, as dead letters tell it. */
@@ -268,40 +268,40 @@ export class SubscriptionState implements CommitOwner {
   ): void {
     const now = this.#env.clock.monotonicMs();
     for (let at = 0; at + 3 < row.open.length; at += 4) {
-      const [epoch = 0, seq = 0, attempts = 0, waitMs = -1] = row.open.slice(at, at + 4);
-      const record = recordOf({ epoch, seq });
-      if (record === undefined) {
-        this.ledger.add("damaged", 1);
-        continue;
+      const [epoch = 0, first = 0, attempts = 0, waitMs = -1] = row.open.slice(at, at + 4);
+      for (let seq = first; seq < first + Math.max(1, -attempts); seq++) {
+        const record = recordOf({ epoch, seq });
+        if (record === undefined) {
+          this.ledger.add("damaged", 1);
+          continue;
+        }
+        const { keyHash, bytes, expireAtMs } = record;
+        if (waitMs === -1 && attempts <= 0) {
+          this.cursor.add(epoch, seq, 0, keyHash, bytes, expireAtMs);
+          continue;
+        }
+        const entry = newEntry(epoch, seq, 0, keyHash, bytes, expireAtMs);
+        entry.attempts = attempts;
+        if (waitMs === -2) this.cursor.addStopped(entry);
+        else this.cursor.addParked(entry, now + Math.max(0, waitMs));
       }
-      const { keyHash, bytes, expireAtMs } = record;
-      if (waitMs === -1 && attempts === 0) {
-        this.cursor.add(epoch, seq, 0, keyHash, bytes, expireAtMs);
-        continue;
-      }
-      const entry = newEntry(epoch, seq, 0, keyHash, bytes, expireAtMs);
-      entry.attempts = attempts;
-      if (waitMs === -2) this.cursor.addStopped(entry);
-      else this.cursor.addParked(entry, now + Math.max(0, waitMs));
     }
     this.cursor.read(row.scanned);
   }
 
   #cursorRow(): Uint8Array {
-    const open: number[] = [];
-    const now = this.#env.clock.monotonicMs();
+    const open = new OpenWords(this.#env.clock.monotonicMs());
     for (const entry of this.cursor.unsettled()) {
-      if (this.ending.has(entry)) continue;
-      open.push(...openWords(entry, now));
+      if (!this.ending.has(entry)) open.add(entry);
     }
     return encodeRow({
-      v: 1,
+      v: 2,
       floor: this.cursor.floor,
       scanned: this.cursor.scanned,
       counted: this.counted,
       ...(this.#readsUncounted ? { uncounted: this.#uncounted } : {}),
       scannedCount: this.scannedCount,
-      open,
+      open: open.end(),
       ledger: Buffer.from(this.#ledgerRow()).toString("hex"),
     });
   }
