@@ -112,7 +112,7 @@ export const ERROR_TABLE = Object.freeze({
   CONTRACT_MISMATCH: row(
     "the message's contract version is not compatible with the handler's",
     false,
-    "deploy compatible contract versions; details name both",
+    "deploy compatible contract versions; details name both, and meshbus doctor finds who reads what",
   ),
   VERSION_MISMATCH: row(
     "the peers have no protocol version in common",

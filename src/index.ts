@@ -28,6 +28,7 @@ export { staticPeers } from "./discovery/static/static-peers.ts";
 export { ERROR_TABLE, type ErrorCode, MeshError } from "./errors.ts";
 export { createNode } from "./mesh/create-node.ts";
 export type { DeadLetterBody, DeadLetterEntry } from "./mesh/dead-letter-access.ts";
+export type { Declared } from "./mesh/declared-of.ts";
 export type { HandlerContext, ReceivedMessage, StateAccess } from "./mesh/handler-context.ts";
 export type { Health } from "./mesh/health-of.ts";
 export type { Handler, MeshNode, ReplyHandler } from "./mesh/mesh-node.ts";

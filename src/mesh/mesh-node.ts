@@ -11,7 +11,6 @@ import type { ResolvedOptions } from "../options/node-options.ts";
 import type { EmitOptions, PublishOptions } from "../options/publish-options.ts";
 import type { RequestOptions } from "../options/request-options.ts";
 import type { SubscribeOptions } from "../options/subscribe-options.ts";
-import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { StatusChange } from "../runtime/environment.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
@@ -19,6 +18,7 @@ import { laterOf } from "../runtime/producer/definitions.ts";
 import { subscriptionId } from "../runtime/subscription-id.ts";
 import { Asker } from "./asker.ts";
 import { DeadLetterAccess } from "./dead-letter-access.ts";
+import { type Declared, declaredOf } from "./declared-of.ts";
 import type { HandlerContext } from "./handler-context.ts";
 import { type Health, healthOf } from "./health-of.ts";
 import { MessageStream } from "./message-stream.ts";
@@ -31,6 +31,7 @@ import type { StatusStream } from "./status-stream.ts";
 import { Subscriber } from "./subscriber.ts";
 import type { Subscription } from "./subscription.ts";
 import type { RequestContext } from "./user-handlers.ts";
+import { type WaitOptions, waitFor } from "./wait-for.ts";
 
 type EventLike = AnyContract<"event"> | string;
 type CommandLike = AnyContract<"command"> | string;
@@ -55,14 +56,10 @@ export type NodeParts = {
   readonly logger: Logger;
 };
 
-const WAIT_POLL_MS = 5;
-const WAIT_TIMEOUT_MS = 30_000;
-
 export class MeshNode {
   readonly #runtime: NodeRuntime;
   readonly #options: ResolvedOptions;
   readonly #status: StatusStream;
-  readonly #clock: Clock;
   readonly #publisher: Publisher;
   readonly #asker: Asker;
   readonly #subscriber: Subscriber;
@@ -82,7 +79,6 @@ export class MeshNode {
     this.#runtime = runtime;
     this.#options = options;
     this.#status = parts.status;
-    this.#clock = runtime.env.clock;
     this.dataDir = parts.dataDir;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -227,21 +223,8 @@ export class MeshNode {
    * Resolves when an instance of the service is linked, or somebody live handles the contract.
    * @throws MeshError TIMEOUT after timeoutMs (default 30,000), ABORTED
    */
-  async waitFor(
-    what: string | AnyContract,
-    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<void> {
-    const timeoutMs = options.timeoutMs ?? WAIT_TIMEOUT_MS;
-    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
-    while (!this.#isThere(what)) {
-      if (options.signal?.aborted) throw new MeshError("ABORTED", "the caller's signal fired");
-      if (this.#stopping !== undefined) throw new MeshError("STOPPED", "the node has stopped");
-      if (this.#clock.monotonicMs() >= deadlineMs) {
-        const name = typeof what === "string" ? `service "${what}"` : `"${what.subject}"`;
-        throw new MeshError("TIMEOUT", `${name} did not appear within ${timeoutMs} ms`);
-      }
-      await new Promise<void>((resolve) => void this.#clock.setTimer(WAIT_POLL_MS, resolve));
-    }
+  waitFor(what: string | AnyContract, options: WaitOptions = {}): Promise<void> {
+    return waitFor(this.#runtime, what, options, () => this.#stopping !== undefined);
   }
 
   /** What became of the messages this node accepted, by subscription; the numbers add up. */
@@ -252,6 +235,11 @@ export class MeshNode {
   /** The other nodes this one knows. */
   peers(): PeerInfo[] {
     return peersOf(this.#runtime);
+  }
+
+  /** What a linked peer listens to, as it says. Undefined: no link with it, or it has not said yet. */
+  declared(nodeId: string): readonly Declared[] | undefined {
+    return declaredOf(this.#runtime, nodeId);
   }
 
   /** Whether the node does its work, and why not; and what waits for a member out of reach. */
@@ -329,17 +317,5 @@ export class MeshNode {
   /** A peer refused a subscription that stood. @internal */
   refused(index: number, refusal: MeshError): void {
     this.#subscriber.refused(index, refusal);
-  }
-
-  #isThere(what: string | AnyContract): boolean {
-    const { links, requests, producer } = this.#runtime;
-    if (typeof what === "string") {
-      return [...links.live()].some(
-        ({ service, nodeId }) => service === what && nodeId !== this.id,
-      );
-    }
-    if (what.kind === "query") return requests.hasHandler(what.subject);
-    const states = producer.table.matching(what.kind === "command" ? 1 : 0, what.subject);
-    return states.some((state) => state.outlets.size > 0);
   }
 }

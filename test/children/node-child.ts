@@ -5,7 +5,7 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { z } from "zod";
-import { command, event } from "../../src/contract/define-contract.ts";
+import { command, event, query } from "../../src/contract/define-contract.ts";
 import { directoryService } from "../../src/directory-service/directory-service.ts";
 import { dns } from "../../src/discovery/dns/dns.ts";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
@@ -108,32 +108,43 @@ const info = () => {
 };
 
 const listen = async (listen: Listen) => {
-  const { verb, subject, options, positive } = listen;
-  const given = options ?? {};
+  const { verb, subject, positive, contract: versions = {} } = listen;
+  const given = listen.options ?? {};
+  const isPlain = listen.contract === undefined && positive !== true;
+  const shape = { ...versions, ...(positive ? { schema: Positive } : {}) };
   let subscription: Subscription;
   if (verb === "reply") {
-    subscription = await started().reply(subject, replierOf(listen, say), given);
+    const contract = isPlain ? subject : query(subject, versions);
+    subscription = await started().reply(contract, replierOf(listen, say), given);
   } else if (verb === "handle") {
-    const contract = positive ? command(subject, { schema: Positive }) : subject;
+    const contract = isPlain ? subject : command(subject, shape);
     subscription = await started().handle(contract, handlerOf(listen, say), given);
   } else {
-    const contract = positive ? event(subject, { schema: Positive }) : subject;
+    const contract = isPlain ? subject : event(subject, shape);
     subscription = await started().subscribe(contract, handlerOf(listen, say), given);
   }
   subscriptions.set(listen.name, subscription);
   return { unconfirmed: subscription.unconfirmed };
 };
 
-const publish = async ({ subject, data, options, positive }: Say) => {
-  const contract = positive ? event(subject, { schema: Positive }) : subject;
-  return (await started().publish(contract, data as { n: number }, options)).toJSON();
+const publish = async ({ subject, data, options, positive, contract: versions }: Say) => {
+  const isPlain = versions === undefined && positive !== true;
+  const shape = { ...versions, ...(positive ? { schema: Positive } : {}) };
+  const contract = isPlain ? subject : event(subject, shape);
+  return (await started().publish(contract, data, options)).toJSON();
 };
 
-const request = async (id: number, { subject, data, options }: Say) => {
+const send = async ({ subject, data, options, contract: versions }: Say) => {
+  const contract = versions === undefined ? subject : command(subject, versions);
+  return (await started().send(contract, data, options)).toJSON();
+};
+
+const request = async (id: number, { subject, data, options, contract: versions }: Say) => {
   const controller = new AbortController();
   requests.set(id, controller);
   try {
-    return await started().request(subject, data, { ...options, signal: controller.signal });
+    const contract = versions === undefined ? subject : query(subject, versions);
+    return await started().request(contract, data, { ...options, signal: controller.signal });
   } finally {
     requests.delete(id);
   }
@@ -176,7 +187,7 @@ const run = async (id: number, given: Command): Promise<unknown> => {
     case "publish":
       return publish(given);
     case "send":
-      return (await started().send(given.subject, given.data, given.options)).toJSON();
+      return send(given);
     case "emit":
       return started().emit(given.subject, given.data, given.options);
     case "flood":

@@ -51,7 +51,11 @@ export type Listen = {
   readonly forward?: readonly { readonly verb: "publish" | "send"; readonly subject: string }[];
   /** Accepts only numbers above zero. */
   readonly positive?: boolean;
+  readonly contract?: Versions;
 };
+
+/** Of a contract. */
+export type Versions = { readonly version: number; readonly accepts?: readonly [number, number] };
 
 /** Ends the process with SIGKILL at the nth frame that matches. */
 export type KillRule = {
@@ -83,6 +87,7 @@ export type Say = {
   readonly data: unknown;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly positive?: boolean;
+  readonly contract?: Versions;
 };
 
 export type Command =

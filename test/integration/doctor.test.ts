@@ -1,44 +1,19 @@
 /** `meshbus doctor`, as a process, beside real nodes and what is none. */
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
 import { systemClock } from "../../src/mesh/system-ports.ts";
 import { announcement, Recorder } from "../discovery/discovery-recorder.ts";
 import { KeysWorld } from "../security/keys-world.ts";
+import { call, examine, found } from "./doctor-run.ts";
 import { ALL, SecuredWorld } from "./secured-world.ts";
 import { worlds } from "./world.ts";
 
-const run = promisify(execFile);
 const world = worlds(afterEach);
-const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
-
-type Finding = { check: string; severity: string; finding: string; remedy?: string };
-type Report = { code: number; findings: Finding[]; problems: number };
-
-const call = async (
-  ...args: string[]
-): Promise<{ code: number; stdout: string; stderr: string }> => {
-  try {
-    return { code: 0, ...(await run(process.execPath, [MAIN, ...args])) };
-  } catch (error) {
-    return error as { code: number; stdout: string; stderr: string };
-  }
-};
-const examine = async (...args: string[]): Promise<Report> => {
-  const { code, stdout, stderr } = await call("doctor", "--json", "--seconds", "1", ...args);
-  expect(stderr).toBe("");
-  return { code, ...(JSON.parse(stdout) as Omit<Report, "code">) };
-};
-const found = ({ findings }: Report, check: string, severity: string): string[] =>
-  findings
-    .filter((one) => one.check === check && one.severity === severity)
-    .map(({ finding, remedy }) => (remedy === undefined ? finding : `${finding} -> ${remedy}`));
 
 describe("doctor", () => {
   it("finds a node by mDNS, greets it and leaves", async () => {

@@ -1,8 +1,5 @@
 /**
  * Whether keys can be used, and whether a peer and they trust each other: by TLS alone.
- *
- * With a node's own keys nothing more is said: a greeting would be that of the node itself, of which its peers would
- * remember a life that never was.
  */
 import type { Socket } from "node:net";
 import { connect, type DetailedPeerCertificate } from "node:tls";

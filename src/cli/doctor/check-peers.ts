@@ -1,11 +1,13 @@
 /**
  * Why this host does, or does not, link with a peer: a connection first, then the real greeting.
  *
- * The greeting is made by a node of this process, in memory, of service "doctor": the peer sees it come and go.
+ * The greeting is made by a node of this process, in memory, of service "doctor": the peer sees it come and go. Where the
+ * mesh has keys, only keys of a service of that name greet.
  */
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { performance } from "node:perf_hooks";
+import { setTimeout } from "node:timers/promises";
 import {
   createNode,
   ERROR_TABLE,
@@ -14,11 +16,15 @@ import {
   staticPeers,
 } from "../../index.ts";
 import type { LoadedSecurity } from "../../security/index.ts";
+import type { MetNode } from "./check-contract.ts";
 import { checkTrust } from "./check-keys.ts";
 import { type Finding, ok, problem, warning } from "./finding.ts";
 
 const CONNECT_MS = 3_000;
 const GREET_MS = 5_000;
+const SAY_MS = 2_000;
+const LOOK_MS = 5;
+const LETTERS_MAX = 1_000;
 
 export type PeerToCheck = {
   /** As given to staticPeers: "10.0.0.5:7400", "tcp://10.0.0.5:7401". */
@@ -27,37 +33,54 @@ export type PeerToCheck = {
   readonly nodeId?: string;
 };
 
+/** Who may greet a mesh with keys: a node of its own, which no peer takes for another one. */
+const OWN_SERVICE = "doctor";
+
+/** What was found of a peer; `met` when it was greeted. */
+type Checked = { readonly findings: readonly Finding[]; readonly met?: MetNode };
+
 export const checkPeers = async (
   mesh: string,
   peers: readonly PeerToCheck[],
   security: LoadedSecurity | undefined,
-): Promise<Finding[]> => {
+): Promise<{ readonly findings: Finding[]; readonly met: MetNode[] }> => {
   const findings: Finding[] = [];
-  for (const peer of peers) findings.push(...(await checkPeer(mesh, peer, security)));
-  return findings;
+  const met = new Map<string, MetNode>();
+  for (const peer of peers) {
+    const checked = await checkPeer(mesh, peer, security);
+    findings.push(...checked.findings);
+    if (checked.met !== undefined) met.set(checked.met.nodeId, checked.met);
+  }
+  return { findings, met: [...met.values()] };
 };
+
+/** With the keys of a running node its peers would remember a life of it that never was. */
+export const mayGreet = (security: LoadedSecurity | undefined): boolean =>
+  security === undefined || security.self.service === OWN_SERVICE;
 
 const checkPeer = async (
   mesh: string,
   { address, nodeId }: PeerToCheck,
   security: LoadedSecurity | undefined,
-): Promise<Finding[]> => {
+): Promise<Checked> => {
   const target = hostAndPort(address);
   if (target === undefined) {
     const remedy = 'write "host:port", "zmq://host:port" or "tcp://host:port"';
-    return [
-      problem("peer", `${JSON.stringify(address)} is not an address that can be tried`, remedy),
-    ];
+    const found = `${JSON.stringify(address)} is not an address that can be tried`;
+    return { findings: [problem("peer", found, remedy)] };
   }
   const startMs = performance.now();
   const code = await connect(target);
-  if (code !== undefined) return [notReached(address, code)];
+  if (code !== undefined) return { findings: [notReached(address, code)] };
   const reached = ok(
     "peer",
     `${address} takes connections (${(performance.now() - startMs).toFixed(1)} ms)`,
   );
-  if (security !== undefined) return [reached, await checkTrust(security, address, target)];
-  return [reached, ...(await greet(mesh, address, nodeId))];
+  const findings = [reached];
+  if (security !== undefined) findings.push(await checkTrust(security, address, target));
+  if (!mayGreet(security)) return { findings };
+  const { findings: greeted, ...rest } = await greet(mesh, address, nodeId, security);
+  return { findings: [...findings, ...greeted], ...rest };
 };
 
 const notReached = (address: string, code: string): Finding => {
@@ -83,17 +106,21 @@ const greet = async (
   mesh: string,
   address: string,
   nodeId: string | undefined,
-): Promise<Finding[]> => {
+  security: LoadedSecurity | undefined,
+): Promise<Checked> => {
   const node = await createNode({
-    service: "doctor",
+    service: OWN_SERVICE,
     mesh,
     dataDir: ":memory:",
+    ...(security === undefined ? {} : { security }),
     discovery: [staticPeers([address])],
     logger: { debug() {}, info() {}, warn() {}, error() {} },
   });
   try {
     const change = await firstOutcome(node);
-    return outcome(node, address, nodeId, change);
+    const findings = outcome(node, address, nodeId, change);
+    if (change?.type !== "peer-up") return { findings };
+    return { findings, met: await whatItSays(node, change) };
   } finally {
     await node.stop();
   }
@@ -103,7 +130,7 @@ type Outcome = Extract<StatusChange, { type: "peer-up" | "link-refused" }>;
 
 const firstOutcome = async (node: MeshNode): Promise<Outcome | undefined> => {
   const changes = node.status();
-  const giveUp = setTimeout(() => void changes.return?.(undefined), GREET_MS);
+  const giveUp = globalThis.setTimeout(() => void changes.return?.(undefined), GREET_MS);
   try {
     for await (const change of changes) {
       if (change.type === "peer-up" || change.type === "link-refused") return change;
@@ -112,6 +139,24 @@ const firstOutcome = async (node: MeshNode): Promise<Outcome | undefined> => {
   } finally {
     clearTimeout(giveUp);
   }
+};
+
+/** Its first word after the greeting is what it listens to. */
+const whatItSays = async (
+  node: MeshNode,
+  { nodeId, service }: { readonly nodeId: string; readonly service: string },
+): Promise<MetNode> => {
+  const endMs = performance.now() + SAY_MS;
+  let declared = node.declared(nodeId);
+  while (declared === undefined && performance.now() < endMs) {
+    await setTimeout(LOOK_MS);
+    declared = node.declared(nodeId);
+  }
+  const letters = await node.deadLetters.list({ limit: LETTERS_MAX });
+  return {
+    ...{ nodeId, service, declared: declared ?? [] },
+    letters: letters.filter((letter) => letter.node === nodeId),
+  };
 };
 
 const outcome = (

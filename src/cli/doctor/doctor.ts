@@ -1,12 +1,14 @@
 /** meshbus doctor: what this host can and cannot do, and why a peer is not seen. */
 import { parseArgs } from "node:util";
+import { checkContracts } from "./check-contract.ts";
 import { checkFolder } from "./check-folder.ts";
 import { checkKeys } from "./check-keys.ts";
 import { checkListen, type ListenAddress } from "./check-listen.ts";
 import { checkNeighbours } from "./check-neighbours.ts";
-import { checkPeers, type PeerToCheck } from "./check-peers.ts";
+import { checkPeers, mayGreet, type PeerToCheck } from "./check-peers.ts";
 import { checkRuntime } from "./check-runtime.ts";
 import type { Finding, Severity } from "./finding.ts";
+import { type WantedFlags, wantedContracts } from "./wanted-contracts.ts";
 
 export const DOCTOR_USAGE = `meshbus doctor [options]   what this host can do, and why a peer is not seen
 
@@ -15,6 +17,12 @@ export const DOCTOR_USAGE = `meshbus doctor [options]   what this host can do, a
   --listen HOST:PORT where the node would listen (default 127.0.0.1:0)
   --data-dir FOLDER  where its journal would be (default .meshbus)
   --peer ADDRESS     a peer to connect to: host:port, zmq://host:port, tcp://host:port; may be repeated
+  --subject SUBJECT  what should arrive: who of the peers takes it, and in which versions
+  --kind KIND        of the subject: event, command or query (default event)
+  --contract-version N
+                     the version of its contract at the side that sends
+  --contracts FILE   instead: a module that exports contracts
+  --group GROUP      who should take them
   --seconds N        how long to listen for announcements, 1 to 60 (default 2)
   --json             one JSON object: {"findings":[{"check","severity","finding","remedy"}],"problems":N}
 
@@ -33,6 +41,7 @@ type DoctorOptions = {
   readonly dataDir: string;
   readonly peers: readonly string[];
   readonly forMs: number;
+  readonly wanted: WantedFlags;
 };
 
 /** @throws Error when an argument is wrong. */
@@ -45,6 +54,11 @@ const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boo
       listen: { type: "string", default: "127.0.0.1:0" },
       "data-dir": { type: "string", default: ".meshbus" },
       peer: { type: "string", multiple: true, default: [] },
+      subject: { type: "string" },
+      kind: { type: "string" },
+      "contract-version": { type: "string" },
+      contracts: { type: "string" },
+      group: { type: "string" },
       seconds: { type: "string", default: "2" },
       json: { type: "boolean", default: false },
     },
@@ -61,12 +75,15 @@ const readDoctorOptions = (args: readonly string[]): DoctorOptions & { json: boo
   }
   const { mesh, keys, peer: peers, json } = values;
   const forMs = Math.round(seconds * 1_000);
-  return { mesh, keys, listen: { host, port }, dataDir: values["data-dir"], peers, forMs, json };
+  const { subject, kind, "contract-version": version, contracts, group } = values;
+  const wanted = { subject, kind, "contract-version": version, contracts, group };
+  const where = { listen: { host, port }, dataDir: values["data-dir"] };
+  return { mesh, keys, ...where, peers, forMs, wanted, json };
 };
 
 /** Everything that was looked at, in order; `say` hears of each finding as it comes. */
 const examine = async (
-  { mesh: wanted, keys, listen, dataDir, peers, forMs }: DoctorOptions,
+  { mesh: given, keys, listen, dataDir, peers, forMs, wanted }: DoctorOptions,
   say: (finding: Finding) => void,
 ): Promise<Finding[]> => {
   const findings: Finding[] = [];
@@ -76,8 +93,9 @@ const examine = async (
       say(finding);
     }
   };
-  const { findings: ofKeys, security } = await checkKeys(keys, wanted);
-  const mesh = wanted ?? security?.self.mesh ?? "default";
+  const contracts = await wantedContracts(wanted);
+  const { findings: ofKeys, security } = await checkKeys(keys, given);
+  const mesh = given ?? security?.self.mesh ?? "default";
   add(await checkRuntime(mesh));
   add(ofKeys);
   add(await checkListen(listen, security !== undefined));
@@ -88,7 +106,9 @@ const examine = async (
   const announced = nodes.slice(0, HEARD_MAX).flatMap(({ nodeId, addresses: [address] }) => {
     return address === undefined ? [] : [{ nodeId, address }];
   });
-  add(await checkPeers(mesh, [...told, ...announced], security));
+  const { findings: ofPeers, met } = await checkPeers(mesh, [...told, ...announced], security);
+  add(ofPeers);
+  add(checkContracts(contracts, met, mayGreet(security)));
   return findings;
 };
 

@@ -22,6 +22,7 @@ import { BETTER } from "./better-addresses.ts";
 import { Greeting } from "./greeting.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
+import { PeerDeclarations } from "./peer-declarations.ts";
 import { Silence } from "./silence.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
@@ -45,6 +46,8 @@ export class Link {
   better: Pick<RejectFrame, "addresses" | "nodeId"> | undefined;
   /** The peer's certificate has: it finishes what it has, and gets nothing new. */
   expired = false;
+  /** What the peer listens to. */
+  readonly declared = new PeerDeclarations();
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
   #state: "new" | "greeting" | "up" | "closed" = "new";
   #session = 0;
