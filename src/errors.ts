@@ -107,7 +107,7 @@ export const ERROR_TABLE = Object.freeze({
   SUBSCRIPTION_LIMIT: row(
     "a limit on the number of subscriptions was reached",
     false,
-    "use fewer patterns or raise limits.subscriptionsMax",
+    "use fewer patterns, or raise the subscriptionsMax that the message names",
   ),
   CONTRACT_MISMATCH: row(
     "the message's contract version is not compatible with the handler's",
@@ -129,7 +129,7 @@ export const ERROR_TABLE = Object.freeze({
     false,
     "do what the message says of the file it names; docs/security.md describes them",
   ),
-  RATE_LIMITED: row("a rate limit refused this", true, "slow down or raise the limit"),
+  RATE_LIMITED: row("a rate limit refused this", true, "slow down, or raise the limit that the message names"),
   CIRCUIT_OPEN: row(
     "the circuit breaker of every instance that replies is open",
     true,

@@ -75,6 +75,7 @@ export const resolveOptions = (input: unknown): ResolvedOptions => {
     clock: reader.part<Clock>("clock", CLOCK_METHODS),
     random: reader.part<Random>("random", ["bytes", "fraction"]),
     limits,
+    peerLimits: readPeerLimits(reader.section("peerLimits")),
     retry: readRetry(reader.section("retry"), RETRY_DEFAULT),
     ...readTimes(reader),
   });
@@ -177,6 +178,20 @@ const readLimits = (section: OptionReader): ResolvedOptions["limits"] => {
     heldMax: limit("heldMax"),
     deadLetterErrorsMax: limit("deadLetterErrorsMax"),
     idempotencyKeysMax: limit("idempotencyKeysMax"),
+  });
+};
+
+const readPeerLimits = (section: OptionReader): ResolvedOptions["peerLimits"] => {
+  const limit = (name: keyof ResolvedOptions["peerLimits"]): number =>
+    section.integer(name, NODE_BOUNDS[`peerLimits.${name}`]);
+  return Object.freeze({
+    subscriptionsMax: limit("subscriptionsMax"),
+    requestBytesMax: limit("requestBytesMax"),
+    unreadBytesMax: limit("unreadBytesMax"),
+    sessionsPerMinute: limit("sessionsPerMinute"),
+    controlPerSecond: limit("controlPerSecond"),
+    messagesPerSecond: limit("messagesPerSecond"),
+    bytesPerSecond: limit("bytesPerSecond"),
   });
 };
 

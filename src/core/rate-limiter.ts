@@ -41,7 +41,12 @@ export class RateLimiter {
   admit(nowMs: number): number {
     const waitMs = this.waitMs(nowMs);
     if (waitMs > 0) return waitMs;
-    this.#arrival = Math.max(this.#arrival, nowMs * this.#perSecond) + INTERVAL;
+    this.charge(nowMs, 1);
     return 0;
+  }
+
+  /** Counts so many that were started, admitted or not: a debt that is waited for. */
+  charge(nowMs: number, starts: number): void {
+    this.#arrival = Math.max(this.#arrival, nowMs * this.#perSecond) + INTERVAL * starts;
   }
 }

@@ -116,6 +116,7 @@ const environmentOf = (
     counters,
     hybrid: new HybridClock(MAX_AHEAD_MS, last),
     limits: options.limits,
+    peerLimits: options.peerLimits,
     times: {
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,

@@ -88,6 +88,8 @@ export type NodeOptions = {
   /** Default: the system's, cryptographic. */
   readonly random?: Random;
   readonly limits?: LimitOptions;
+  /** What one peer may take of this node. */
+  readonly peerLimits?: PeerLimitOptions;
   /** Defaults for the `retry` of subscriptions. */
   readonly retry?: RetryOptions;
   /**
@@ -225,6 +227,42 @@ export type LimitOptions = {
 };
 
 /**
+ * Bounds of what one peer may take of this node, whatever others do. A quota is an upper bound for one that means
+ * harm or has gone wrong, not a way to share work: see `rate` and `prefetch` of subscribe().
+ */
+export type PeerLimitOptions = {
+  /**
+   * Subscriptions and handlers that it may have here at a time, and repliers; and of subscriptions how many it
+   * may have brought here, 1 to 65,536; default 1,024. Past it: SUBSCRIPTION_LIMIT.
+   */
+  readonly subscriptionsMax?: number;
+  /** Bytes of its requests under way, 64 KiB to 16 GiB; default 64 MiB. Past it: RATE_LIMITED. */
+  readonly requestBytesMax?: number;
+  /**
+   * Bytes that were sent to it and that it has not read, 1 MiB to 16 GiB; default 64 MiB. Past it: its requests are
+   * refused with RATE_LIMITED; if it goes on, its link is closed.
+   */
+  readonly unreadBytesMax?: number;
+  /**
+   * New sessions, 1 to 60,000 or Infinity; default 300, and a fifth of it at once. Past it: refused with
+   * RATE_LIMITED.
+   */
+  readonly sessionsPerMinute?: number;
+  /**
+   * Declarations, credentials, directory and ownership frames, 100 to 1,000,000 or Infinity; default 1,000, and
+   * those of 10 s at once. Past it: its link is closed with RATE_LIMITED, and no session for 1 to 60 s.
+   */
+  readonly controlPerSecond?: number;
+  /**
+   * Messages and requests that it sends here, 1 to 100,000,000 or Infinity; default Infinity: no quota. Past it: it
+   * gets no credit, its requests are refused with RATE_LIMITED, and what it accepted waits on its disk.
+   */
+  readonly messagesPerSecond?: number;
+  /** And bytes of its frames, 1 KiB to 1 TiB or Infinity; default Infinity: no quota. Past it: the same. */
+  readonly bytesPerSecond?: number;
+};
+
+/**
  * All options, defaults applied, deeply frozen; ports are as given, undefined meaning the default
  * one.
  */
@@ -250,6 +288,7 @@ export type ResolvedOptions = {
   readonly clock: Clock | undefined;
   readonly random: Random | undefined;
   readonly limits: Required<LimitOptions>;
+  readonly peerLimits: Required<PeerLimitOptions>;
   readonly retry: RetryPolicy;
   readonly heartbeatMs: number;
   readonly leaseMs: number;

@@ -1,7 +1,8 @@
 /**
  * The answering side of request and reply: runs the handler of a subscription, sends what came of it.
  *
- * Bound: `requestsMax` under way for each peer; one more is RATE_LIMITED. A request that the subscription's
+ * Bounds: `requestsMax` under way for each peer, `requestBytesMax` of them, `unreadBytesMax` of answers that it has not
+ * taken, and its quota (peer-guard.ts); one more is RATE_LIMITED. A request that the subscription's
  * breaker or rate keeps from starting is refused at once: its asker may ask another instance. A request
  * whose link broke, or that its asker gave up, runs on with its signal aborted; its answer goes nowhere.
  */
@@ -63,10 +64,22 @@ type Local = {
   running: number;
 };
 
+/** What one peer has asked. */
+type Askers = {
+  readonly running: Map<number, AskedRequest>;
+  /** Of the envelopes of those that run. */
+  bytes: number;
+  /** Requests refused since the last that was not. */
+  refused: number;
+};
+
+/** So many refusals of a peer that does not read are its last. */
+const REFUSED_UNREAD_MAX = 1_024;
+
 export class Answers {
   readonly #env: Environment;
   readonly #local = new Map<number, Local>();
-  readonly #asked = new Map<Link, Map<number, AskedRequest>>();
+  readonly #asked = new Map<Link, Askers>();
 
   constructor(env: Environment) {
     this.#env = env;
@@ -91,20 +104,27 @@ export class Answers {
       this.#refuse(link, frame.id, "NO_HANDLER", "the handler has stopped");
       return;
     }
-    let running = this.#asked.get(link);
-    if (running === undefined) {
-      running = new Map();
-      this.#asked.set(link, running);
+    let asker = this.#asked.get(link);
+    if (asker === undefined) {
+      asker = { running: new Map(), bytes: 0, refused: 0 };
+      this.#asked.set(link, asker);
     }
+    const { running } = asker;
     if (running.has(frame.id)) {
       this.#env.counters.count("requests.repeated");
       return;
     }
-    if (running.size >= this.#env.limits.requestsMax) {
-      const message = `${running.size} requests of this peer are under way`;
-      this.#refuse(link, frame.id, "RATE_LIMITED", message);
+    const bytes = frame.envelope.length;
+    const tooMuch = this.#tooMuch(link, asker, bytes);
+    if (tooMuch !== undefined) {
+      this.#env.counters.count("peer.limited.requests");
+      this.#refuse(link, frame.id, "RATE_LIMITED", tooMuch);
+      // Who reads no answer and goes on asking: the refusals would gather for ever.
+      if (++asker.refused <= REFUSED_UNREAD_MAX || !this.#readsNothing(link)) return;
+      link.close("RATE_LIMITED", `${tooMuch}, and ${asker.refused} requests more`);
       return;
     }
+    asker.refused = 0;
     const asked = new AskedRequest(frame.envelope, link.peer.nodeId);
     const denied = this.#denied(link, local, asked.envelope);
     if (denied !== undefined) {
@@ -121,9 +141,11 @@ export class Answers {
     }
     flow?.started(asked, nowMs);
     running.set(frame.id, asked);
+    asker.bytes += bytes;
     local.running++;
     const finish = () => {
       local.running--;
+      asker.bytes -= bytes;
       running.delete(frame.id);
     };
     let answer: Promise<Answer>;
@@ -147,12 +169,31 @@ export class Answers {
   }
 
   cancelled(link: Link, id: number): void {
-    this.#asked.get(link)?.get(id)?.abort();
+    this.#asked.get(link)?.running.get(id)?.abort();
   }
 
   linkDown(link: Link): void {
-    for (const asked of this.#asked.get(link)?.values() ?? []) asked.abort();
+    for (const asked of this.#asked.get(link)?.running.values() ?? []) asked.abort();
     this.#asked.delete(link);
+  }
+
+  /** Which limit of one peer this request is above. */
+  #tooMuch(link: Link, { running, bytes }: Askers, more: number): string | undefined {
+    const { limits, peerLimits } = this.#env;
+    if (running.size >= limits.requestsMax) {
+      return `limits.requestsMax ${limits.requestsMax} of this peer are under way`;
+    }
+    if (link.isLocal) return undefined;
+    if (link.paced) return "the quota of this peer is used up (peerLimits)";
+    if (bytes + more > peerLimits.requestBytesMax && running.size > 0) {
+      return `its requests under way have ${bytes} B of peerLimits.requestBytesMax ${peerLimits.requestBytesMax}`;
+    }
+    if (!this.#readsNothing(link)) return undefined;
+    return `it has not read ${link.untakenBytes} B, above peerLimits.unreadBytesMax`;
+  }
+
+  #readsNothing(link: Link): boolean {
+    return !link.isLocal && link.untakenBytes > this.#env.peerLimits.unreadBytesMax;
   }
 
   #denied(link: Link, { guarded }: Local, envelope: EnvelopeView): string | undefined {

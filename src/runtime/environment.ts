@@ -1,5 +1,6 @@
 /** What every part of a node's runtime is given: the ports, the limits, and the node's own clock and counts. */
 import type { HybridClock, HybridTime } from "../core/hybrid-clock.ts";
+import type { PeerRates } from "../core/peer-allowance.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Hash } from "../ports/hash.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -17,6 +18,13 @@ export type RuntimeLimits = {
   readonly nodePrefetchBytes: number;
   readonly requestsMax: number;
   readonly deadLetterErrorsMax: number;
+};
+
+/** What one peer may take of this node. */
+export type PeerLimits = PeerRates & {
+  readonly subscriptionsMax: number;
+  readonly requestBytesMax: number;
+  readonly unreadBytesMax: number;
 };
 
 export type RuntimeTimes = {
@@ -40,6 +48,7 @@ export type Environment = {
   readonly counters: Counters;
   readonly hybrid: HybridClock;
   readonly limits: RuntimeLimits;
+  readonly peerLimits: PeerLimits;
   readonly times: RuntimeTimes;
   /** What this node and its peers may do; absent: there are no keys, and everything is allowed. */
   readonly access?: Access | undefined;
@@ -67,6 +76,15 @@ export type StatusChange =
       readonly type: "link-refused";
       readonly address: string;
       readonly code: string;
+      readonly message: string;
+    }
+  | {
+      /** "peer-limited": one that has reached a limit of this node. "limited": this node has, at that peer. */
+      readonly type: "peer-limited" | "limited";
+      readonly nodeId: string;
+      readonly service: string;
+      /** "messages", "bytes", "control", "sessions"; "other": one that this version does not know. */
+      readonly kind: string;
       readonly message: string;
     }
   | { readonly type: "discovery-problem"; readonly source: string; readonly message: string }

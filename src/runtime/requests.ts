@@ -207,9 +207,10 @@ export class Requests {
       this.#confirm(link, index, "UNAUTHORIZED", denied);
       return;
     }
-    const { subscriptionsMax } = this.#env.limits;
+    const { subscriptionsMax } = link.isLocal ? this.#env.limits : this.#env.peerLimits;
     if (declared.size >= subscriptionsMax) {
-      const message = `subscriptionsMax ${subscriptionsMax} reached`;
+      if (!link.isLocal) this.#env.counters.count("peer.limited.subscriptions");
+      const message = `${link.isLocal ? "limits" : "peerLimits"}.subscriptionsMax ${subscriptionsMax} reached`;
       this.#confirm(link, index, "SUBSCRIPTION_LIMIT", message);
       return;
     }

@@ -46,6 +46,7 @@ import {
   writeWelcome,
 } from "./handshake.ts";
 import { type HoldFrame, readHold, writeHold } from "./hold.ts";
+import { type LimitedFrame, readLimited, writeLimited } from "./limited.ts";
 import {
   type ProofFrames,
   readChallenge,
@@ -110,6 +111,7 @@ export type KnownFrame =
   | HoldFrame
   | DirectoryFrame
   | GossipFrame
+  | LimitedFrame
   | ProofFrames;
 
 export type Frame = KnownFrame | UnknownFrame;
@@ -138,6 +140,7 @@ const FIELDS = Object.freeze({
   directory: 64,
   gossip: 65,
   credentials: 66,
+  limited: 67,
 }) satisfies Record<KnownFrame["type"], number>;
 
 /**
@@ -150,9 +153,7 @@ const FIELD_MIN = FIELDS.hello;
 const FIELD_MAX = FIELDS.proof;
 const isBody = (field: number): boolean =>
   (field >= FIELD_MIN && field <= FIELD_MAX) ||
-  field === FIELDS.directory ||
-  field === FIELDS.gossip ||
-  field === FIELDS.credentials;
+  (field >= FIELDS.directory && field <= FIELDS.limited);
 
 /** Room for the small frames; larger ones say more or grow. */
 const FRAME_BYTES = 192;
@@ -262,6 +263,8 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
       return readProof(reader, session);
     case FIELDS.credentials:
       return readCredentials(reader, session);
+    case FIELDS.limited:
+      return readLimited(reader, session);
     default:
       return readDirectory(reader, session);
   }
@@ -331,6 +334,9 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
       break;
     case "credentials":
       writeCredentials(writer, frame);
+      break;
+    case "limited":
+      writeLimited(writer, frame);
       break;
   }
 };

@@ -33,11 +33,11 @@ export class RawPeer {
     });
   }
 
-  /** Dials the address; greeted when this resolves, unless `hello` says otherwise. */
+  /** Dials the address; greeted when this resolves, or refused, or not a word was said. */
   static async dial(
     mesh: TestMesh,
     address: string,
-    given: { nodeId?: string; identity?: Partial<Identity> } = {},
+    given: { nodeId?: string; identity?: Partial<Identity>; silent?: boolean } = {},
   ): Promise<RawPeer> {
     const { clock, network } = mesh;
     const transport = memoryTransport(network);
@@ -48,6 +48,7 @@ export class RawPeer {
     const connection = await clock.run(transport.dial(address, { timeoutMs: 1_000 }));
     const nodeId = given.nodeId ?? `raw${randomBytes(8).toString("hex")}`;
     const peer = new RawPeer(connection, nodeId);
+    if (given.silent === true) return peer;
     peer.send({
       type: "hello",
       session: 0,

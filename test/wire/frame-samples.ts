@@ -285,4 +285,12 @@ export const SAMPLE_FRAMES: {
     chain: [bytes("3004")],
     revocations: bytes("0e0f"),
   },
+  limited: {
+    type: "limited",
+    session,
+    code: "RATE_LIMITED",
+    kind: "bytes",
+    message: "slow",
+    waitMs: 300,
+  },
 };

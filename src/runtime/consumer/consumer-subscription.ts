@@ -137,15 +137,15 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
    */
   beat(opening: ConsumerOpening): CreditEntry {
     this.#intake.beat(opening);
-    const { paused, breaker } = this;
-    const isStarved = this.#flow?.wantsProbe === true && this.waiting === 0;
-    return this.#intake.creditOf(opening, paused, !paused && (breaker === "closed" || isStarved));
+    const paused = this.paused || opening.link.paced;
+    const rises = this.breaker === "closed" || (this.#flow?.wantsProbe === true && !this.waiting);
+    return this.#intake.creditOf(opening, paused, !paused && rises);
   }
 
   /** Credit that is worth a frame of its own, or undefined. */
   newCredit(opening: ConsumerOpening): CreditEntry | undefined {
-    const { paused, breaker } = this;
-    const raised = !paused && breaker === "closed" && this.#intake.needsUpdate(opening);
+    const paused = this.paused || opening.link.paced;
+    const raised = !paused && this.breaker === "closed" && this.#intake.needsUpdate(opening);
     if (!raised && opening.pausedTold === paused) return undefined;
     return this.#intake.creditOf(opening, paused, raised);
   }

@@ -28,6 +28,8 @@ import { Undeclared } from "./undeclared.ts";
 type LinkState = {
   readonly openings: Map<number, ConsumerOpening>;
   readonly awake: Set<ConsumerOpening>;
+  /** Its openings have been told that the peer is paced. */
+  paced: boolean;
 };
 
 export type ConsumerOptions = {
@@ -88,7 +90,7 @@ export class Consumer implements ConsumerHost {
   }
 
   linkUp(link: Link): void {
-    const state: LinkState = { openings: new Map(), awake: new Set() };
+    const state: LinkState = { openings: new Map(), awake: new Set(), paced: false };
     this.#links.set(link, state);
     for (const subscription of this.#subscriptions.values()) this.#open(link, state, subscription);
   }
@@ -164,7 +166,12 @@ export class Consumer implements ConsumerHost {
   /** The end of a turn: settles and credit that came about in it leave in one frame each. */
   turn(link: Link): void {
     const state = this.#links.get(link);
-    if (state === undefined || state.awake.size === 0) return;
+    if (state === undefined) return;
+    if (state.paced !== link.paced) {
+      state.paced = link.paced;
+      for (const opening of state.openings.values()) state.awake.add(opening);
+    }
+    if (state.awake.size === 0) return;
     let sections: SettleSection[] = [];
     const entries = [];
     const { session } = link;

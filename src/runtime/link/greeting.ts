@@ -180,7 +180,10 @@ export class Greeting<L extends { readonly dialled: boolean }> {
   }
 }
 
-const rejectOf = (why: Refusal): RejectFrame => ({
+/** An end of a greeting that an honest peer may have brought about by being slow: it is told. */
+export const isOfSlow = (code: string): boolean => code === "TIMEOUT" || code === "TOO_MANY";
+
+export const rejectOf = (why: Refusal): RejectFrame => ({
   type: "reject",
   session: 0,
   addresses: [],

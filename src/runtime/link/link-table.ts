@@ -32,10 +32,10 @@ import type { FrameOwner, LinkOwner, Refusal } from "./link-owner.ts";
 import type { LinkTableEvents } from "./link-table-events.ts";
 import type { Liveness } from "./liveness.ts";
 import { Meetings } from "./meetings.ts";
-import { makeRoom, newPeer, type Peer } from "./peer.ts";
-import { JUMPED, noteRefusal, UNTOLD } from "./refusals.ts";
+import { newPeer, type Peer } from "./peer.ts";
+import { PeerGuard } from "./peer-guard.ts";
+import { JUMPED, UNTOLD } from "./refusals.ts";
 import { Rivals } from "./rivals.ts";
-import { Strangers } from "./strangers.ts";
 
 export const PROTOCOL_MIN = 1;
 export const PROTOCOL_MAX = 1;
@@ -56,7 +56,7 @@ export class LinkTable implements LinkOwner<Link> {
   /** What this node, in all its lives, saw of its peers. */
   readonly known: KnownLives;
   readonly #links = new Set<Link>();
-  readonly #strangers: Strangers;
+  readonly #guard: PeerGuard;
   readonly #meetings: Meetings;
   #stopped = false;
 
@@ -79,7 +79,7 @@ export class LinkTable implements LinkOwner<Link> {
     const isLost = (nodeId: string): boolean => this.#peers.get(nodeId)?.state === "lost";
     this.#exits = new ExitProbe(env.clock, transports, isLost, (nodeId) => events.gone(nodeId));
     this.#rivals = new Rivals(env);
-    this.#strangers = new Strangers(env);
+    this.#guard = new PeerGuard(env);
     this.#events = events;
     this.#frames = frames;
   }
@@ -208,7 +208,7 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   up(link: Link): void {
-    this.#strangers.done(link);
+    this.#guard.up(link);
     const identity = link.peer;
     const local = identity.nodeId === this.#events.identity().nodeId;
     let peer = this.#peers.get(identity.nodeId);
@@ -231,7 +231,7 @@ export class LinkTable implements LinkOwner<Link> {
 
   frame(...args: Parameters<FrameOwner<Link>["frame"]>): void {
     this.#meetings.heard(args[0]);
-    this.#frames.frame(...args);
+    if (this.#guard.takes(...args)) this.#frames.frame(...args);
   }
 
   judge(link: Link): StallVerdict {
@@ -263,7 +263,7 @@ export class LinkTable implements LinkOwner<Link> {
 
   closed(link: Link, reason: MeshError): void {
     this.#links.delete(link);
-    this.#strangers.done(link);
+    this.#guard.ended(link);
     this.#meetings.ended(link);
     this.#rivals.ended(link);
     const peer = link.greeted ? this.#peers.get(link.peer.nodeId) : undefined;
@@ -286,7 +286,7 @@ export class LinkTable implements LinkOwner<Link> {
         this.#exits.look(link);
       }
     } else {
-      if (!this.#stopped) noteRefusal(this.#env, link, code, reason);
+      if (!this.#stopped) this.#guard.refused(link, code, reason);
     }
     this.#dialler.ended(link, code);
   }
@@ -315,10 +315,7 @@ export class LinkTable implements LinkOwner<Link> {
       const rejection = this.#rivals.judge(local.nodeId, existing, rival);
       if (rejection !== undefined) return rejection;
     }
-    if (!this.#peers.has(remote.nodeId) && !makeRoom(this.#peers, this.#env.limits.peersMax)) {
-      return { code: "TOO_MANY_PEERS", message: `peersMax ${this.#env.limits.peersMax} reached` };
-    }
-    return verdict;
+    return this.#guard.admit(link, remote.nodeId, this.#peers) ?? verdict;
   }
 
   /** A session with a peer that was known before: the same life again, or a new one. */
@@ -344,7 +341,7 @@ export class LinkTable implements LinkOwner<Link> {
   #start(connection: Connection, how: LinkOrigin): void {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
-    this.#strangers.came(link);
+    this.#guard.came(link);
     link.start();
   }
 }

@@ -19,7 +19,7 @@ import type { Identity, RejectFrame } from "../../wire/handshake.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
-import { Greeting } from "./greeting.ts";
+import { Greeting, isOfSlow, rejectOf } from "./greeting.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
 import { PeerDeclarations } from "./peer-declarations.ts";
@@ -48,6 +48,10 @@ export class Link {
   expired = false;
   /** What the peer listens to. */
   readonly declared = new PeerDeclarations();
+  /** The peer has used up its quota here: no credit, and no request is answered, until it has paid (peer-guard.ts). */
+  paced = false;
+  /** Bytes of the frame that is being handled. */
+  frameBytes = 0;
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
   #state: "new" | "greeting" | "up" | "closed" = "new";
   #session = 0;
@@ -105,6 +109,11 @@ export class Link {
   /** No bulk now: too many untaken bytes, the peer's event loop is blocked, or its certificate has expired. */
   get congested(): boolean {
     return this.#stalled || this.expired || this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
+  }
+
+  /** Bytes that the peer's side has not taken yet. */
+  get untakenBytes(): number {
+    return this.#connection.bufferedBytes;
   }
 
   /** The peer's process lives, its event loop is blocked: no new work for it. */
@@ -181,6 +190,8 @@ export class Link {
     if (this.#state === "up") {
       this.#flushBatch();
       this.#connection.send(encodeFrame({ type: "bye", session: this.#session, code, message }));
+    } else if (this.#state === "greeting" && !this.dialled && isOfSlow(code)) {
+      this.#connection.send(encodeFrame(rejectOf({ code, message })));
     }
     this.#connection.close();
     this.#ended(new MeshError("PEER_LOST", `link closed: ${message}`, { details: { code } }));
@@ -204,6 +215,7 @@ export class Link {
       return;
     }
     this.#silence.end();
+    this.frameBytes = bytes.length;
     if (this.#state === "greeting") this.#greet(frame, bytes);
     else this.#dispatch(frame);
   }

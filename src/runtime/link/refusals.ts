@@ -16,6 +16,7 @@ export const noteRefusal = (
   link: Link,
   code: string,
   reason: MeshError,
+  mayLog: () => boolean,
 ): void => {
   const { counters, logger } = env;
   if (!link.dialled && !link.greeted) {
@@ -26,7 +27,8 @@ export const noteRefusal = (
   }
   if (EXPECTED.has(code)) return;
   counters.count(`link.${link.dialled ? "refused" : "rejected"}.${code}`);
-  if (code !== "WRONG_MESH") {
+  // Who connects again and again for it must not fill the log.
+  if (code !== "WRONG_MESH" && (link.dialled || mayLog())) {
     const message = link.dialled ? "link refused" : "link rejected";
     logger.warn(message, { address: link.address, code, reason: reason.message });
   }

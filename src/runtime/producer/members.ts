@@ -14,6 +14,7 @@ import { endUndeclared } from "./end-undeclared.ts";
 import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
+import { SubscriptionRoom } from "./subscription-room.ts";
 import type { Definition } from "./subscription-rows.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { Tombstones } from "./tombstones.ts";
@@ -26,11 +27,13 @@ export class Members {
   /** Durable subscriptions that were ended for good. */
   readonly tombstones: Tombstones;
   readonly #terms = new WeakMap<Member, number>();
+  readonly #room: SubscriptionRoom;
   #termsGiven = 1;
 
   constructor(producer: ProducerHost, orphanMs: number) {
     this.#producer = producer;
     this.#orphanMs = orphanMs;
+    this.#room = new SubscriptionRoom(producer);
     this.tombstones = new Tombstones(producer.journal, producer.env.clock.wallMs());
   }
 
@@ -162,6 +165,11 @@ export class Members {
       return;
     }
     const id = subscriptionId(record);
+    const full = this.#room.take(link, record.index, id);
+    if (full !== undefined) {
+      this.#confirm(link, record.index, "SUBSCRIPTION_LIMIT", full);
+      return;
+    }
     let state = table.get(id);
     if (state !== undefined) {
       const refusal = this.#refusal(state, link, record);
@@ -169,10 +177,6 @@ export class Members {
         this.#confirm(link, record.index, refusal.code, refusal.message);
         return;
       }
-    } else if (table.size >= env.limits.subscriptionsMax) {
-      const message = `subscriptionsMax ${env.limits.subscriptionsMax} reached at ${link.peer.service}`;
-      this.#confirm(link, record.index, "SUBSCRIPTION_LIMIT", message);
-      return;
     }
     state ??= table.create(definitionOf(id, record), this.#startOf(record));
     this.#define(state, record);

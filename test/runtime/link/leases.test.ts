@@ -40,6 +40,7 @@ const environment = async (): Promise<Environment> => {
     counters: new Counters(),
     hybrid: new HybridClock(MAX_AHEAD_MS),
     limits: options.limits,
+    peerLimits: options.peerLimits,
     times: options,
     report: ({ type }) => void said.push(type),
   };
