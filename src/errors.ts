@@ -129,7 +129,11 @@ export const ERROR_TABLE = Object.freeze({
     false,
     "do what the message says of the file it names; docs/security.md describes them",
   ),
-  RATE_LIMITED: row("a rate limit refused this", true, "slow down, or raise the limit that the message names"),
+  RATE_LIMITED: row(
+    "a rate limit refused this",
+    true,
+    "slow down, or raise the limit that the message names",
+  ),
   CIRCUIT_OPEN: row(
     "the circuit breaker of every instance that replies is open",
     true,

@@ -117,6 +117,11 @@ export interface Security {
   verifySignature(peer: PeerIdentity, bytes: Uint8Array, signature: Uint8Array): boolean;
   /** By the serial of a certificate. A revoked key or issuer is seen by `verify` and `recheck` only. */
   isRevoked(serial: string): boolean;
+  /**
+   * Whether a ZeroMQ socket's public key is of a node whose key is revoked. Only of nodes that `verify` has seen since
+   * the start: of others it is not known.
+   */
+  isRevokedCurveKey(curveKey: Uint8Array): boolean;
   /** The signed list as bytes, to hand to others; its number tells which is newer. */
   revocations(): { readonly number: number; readonly bytes: Uint8Array };
   /** Takes a list that a peer handed over: "refused" when no trusted authority signed it. */

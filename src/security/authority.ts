@@ -16,6 +16,7 @@ import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { isNodeId, type NodeId } from "../core/ids.ts";
 import { MeshError } from "../errors.ts";
+import { CLOCK_SKEW_MS } from "../ports/security.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { isIdentitySpki, nodeIdOfKey } from "./identity-key.ts";
 import { type IdentityName, isIdentityName, NAME_RULE } from "./identity-name.ts";
@@ -94,7 +95,7 @@ export class Authority {
       {
         name: { role: "node", mesh, service, nodeId },
         publicKey,
-        notBeforeMs: nowMs,
+        notBeforeMs: nowMs - CLOCK_SKEW_MS,
         notAfterMs: this.#endOf(lifeMs, NODE_LIFE_MS_MAX, nowMs),
         certified: { rights, curveKey, idGiven: nodeId !== keyId, lifeMs },
       },
@@ -111,7 +112,7 @@ export class Authority {
   sign(name: IdentityName, publicKey: Uint8Array, lifeMs: number, nowMs: number): Certificate {
     const { signing } = this;
     const notAfterMs = this.#endOf(lifeMs, NODE_LIFE_MS_MAX, nowMs);
-    const request = { name, publicKey, notBeforeMs: nowMs, notAfterMs };
+    const request = { name, publicKey, notBeforeMs: nowMs - CLOCK_SKEW_MS, notAfterMs };
     const signer = { key: signing.key, name: signing.certificate.name };
     const certificate = readBack(writeCertificate(request, signer));
     this.record(certificate, nowMs);

@@ -9,7 +9,8 @@
  * Invariants: the node's id and keys never change while it runs; the number of the revocation list never
  * falls; a peer's certificate is verified once and remembered, at most CHAINS_MAX of them.
  */
-import { createHash, sign, verify } from "node:crypto";
+import { createHash, type KeyObject, sign, verify } from "node:crypto";
+import type { NodeId } from "../core/ids.ts";
 import type {
   AuditRecord,
   PeerIdentity,
@@ -21,7 +22,7 @@ import type {
 import { WireError } from "../wire/wire-error.ts";
 import { AuditLog } from "./audit-log.ts";
 import type { Certificate } from "./certificate.ts";
-import { curveKeysOf, publicKeyOf, z85 } from "./identity-key.ts";
+import { curveKeysOf, nodeIdOfKey, publicKeyOf, z85 } from "./identity-key.ts";
 import { keysError } from "./key-files.ts";
 import { folderMark, type NodeKeys, readNodeKeys, replaceTrust } from "./keys-folder.ts";
 import { toPem } from "./pem.ts";
@@ -35,6 +36,7 @@ import {
 import { judgeChain, readChain, refusal, type SignedChain, type Trust } from "./verify-chain.ts";
 
 const CHAINS_MAX = 1_024;
+const CURVE_KEYS_MAX = 8 * CHAINS_MAX;
 const LOOK_MS = 5_000;
 
 /**
@@ -54,6 +56,10 @@ export class LoadedSecurity implements Security {
   readonly #chains = new Map<string, SignedChain>();
   /** Who was verified here: their certificates need not be parsed again. */
   readonly #known = new WeakMap<PeerIdentity, SignedChain>();
+  /** The ids of the keys of nodes that were verified here, by the key of their ZeroMQ sockets. */
+  readonly #curveKeys = new Map<string, NodeId>();
+  /** Made once for each: it costs more than a signature. */
+  readonly #keyObjects = new WeakMap<PeerIdentity, KeyObject>();
   readonly #audit = new AuditLog();
   #keys: NodeKeys;
   #revoked: SignedRevocations;
@@ -123,6 +129,7 @@ export class LoadedSecurity implements Security {
       if (this.#chains.size >= CHAINS_MAX) this.#forgetOldest();
       this.#chains.set(name, signed);
       this.#known.set(signed.identity, signed);
+      this.#noteCurveKey(signed.identity);
     }
     return judgeChain(signed.certificates, this.#trust, nowMs) ?? signed.identity;
   }
@@ -138,12 +145,21 @@ export class LoadedSecurity implements Security {
   }
 
   verifySignature(peer: PeerIdentity, bytes: Uint8Array, signature: Uint8Array): boolean {
-    const key = publicKeyOf(peer.publicKey);
+    let key = this.#keyObjects.get(peer);
+    if (key === undefined) {
+      key = publicKeyOf(peer.publicKey);
+      if (key !== undefined) this.#keyObjects.set(peer, key);
+    }
     return key !== undefined && verify(null, bytes, key, signature);
   }
 
   isRevoked(serial: string): boolean {
     return this.#index.hasSerial(serial);
+  }
+
+  isRevokedCurveKey(curveKey: Uint8Array): boolean {
+    const keyId = this.#curveKeys.get(Buffer.from(curveKey).toString("base64"));
+    return keyId !== undefined && this.#index.hasKey(keyId);
   }
 
   revocations(): { number: number; bytes: Uint8Array } {
@@ -241,6 +257,14 @@ export class LoadedSecurity implements Security {
 
   #tell(what: SecurityChange): void {
     for (const listener of this.#listeners) listener(what);
+  }
+
+  #noteCurveKey({ curveKey, publicKey }: PeerIdentity): void {
+    const [oldest] = this.#curveKeys.keys();
+    if (this.#curveKeys.size >= CURVE_KEYS_MAX && oldest !== undefined) {
+      this.#curveKeys.delete(oldest);
+    }
+    this.#curveKeys.set(Buffer.from(curveKey).toString("base64"), nodeIdOfKey(publicKey));
   }
 
   #forgetOldest(): void {

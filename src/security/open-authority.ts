@@ -14,6 +14,7 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../errors.ts";
+import { CLOCK_SKEW_MS } from "../ports/security.ts";
 import { Authority, DAY_MS, type SigningKey } from "./authority.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { generateIdentityKey, nodeIdOfKey, readPrivateKey, spkiOf } from "./identity-key.ts";
@@ -172,7 +173,7 @@ const writeAuthority = (
 ): Certificate => {
   const key = generateIdentityKey();
   const name = { role: "authority", mesh } as const;
-  const times = { notBeforeMs: nowMs, notAfterMs: nowMs + lifeMs };
+  const times = { notBeforeMs: nowMs - CLOCK_SKEW_MS, notAfterMs: nowMs + lifeMs };
   const der = writeCertificate({ name, publicKey: spkiOf(key), ...times }, { key, name });
   writeNewFile(join(folder, `authority-${number}.crt`), toPem([der]));
   writeNewFile(join(folder, `authority-${number}.key`), pemOf(key));

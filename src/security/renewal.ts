@@ -5,11 +5,15 @@
  * what is left has passed, so that an issuer that is away for a while costs a few questions and no
  * certificate. Without an issuer it is said once, and a folder that is replaced from outside is taken.
  */
-import type { PeerIdentity, SecurityContext } from "../ports/security.ts";
+import { CLOCK_SKEW_MS, type PeerIdentity, type SecurityContext } from "../ports/security.ts";
 
 const RETRY_MS_MIN = 5_000;
 const RETRY_MS_MAX = 3_600_000;
 const RETRY_FRACTION = 10;
+
+/** It began earlier than it was made, by the skew of clocks. */
+const halfOfLifeMs = (notBeforeMs: number, notAfterMs: number): number =>
+  (Math.min(notBeforeMs + CLOCK_SKEW_MS, notAfterMs) + notAfterMs) / 2;
 
 export class Renewal {
   readonly #folder: string;
@@ -30,7 +34,7 @@ export class Renewal {
     const { clock, logger } = this.#context;
     const nowMs = clock.wallMs();
     const { notBeforeMs, notAfterMs, serial } = self;
-    if (nowMs < (notBeforeMs + notAfterMs) / 2) return;
+    if (nowMs < halfOfLifeMs(notBeforeMs, notAfterMs)) return;
     if (!hasIssuer) {
       if (this.#said === serial) return;
       this.#said = serial;

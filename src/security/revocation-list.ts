@@ -107,6 +107,10 @@ export class RevokedIndex {
     return this.#serials.has(serial);
   }
 
+  hasKey(keyId: NodeId): boolean {
+    return this.#keys.has(keyId);
+  }
+
   has({ serial, publicKey }: Certificate): boolean {
     if (this.#serials.has(serial)) return true;
     return this.#keys.size > 0 && this.#keys.has(nodeIdOfKey(publicKey));

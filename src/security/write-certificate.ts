@@ -1,7 +1,8 @@
 /**
  * Makes certificates: for an authority (signed by itself), an issuer and a node.
  *
- * Times have whole seconds, as X.509 has; a serial is 126 random bits, so that no two authorities or
+ * Times have whole seconds, as X.509 has; who asks for a certificate lets it begin earlier by the skew that clocks of a
+ * mesh may have, since TLS compares it with the reader's clock as it is; a serial is 126 random bits, so that no two authorities or
  * issuers have to agree on a counter.
  */
 import { createHash, type KeyObject, randomBytes, sign } from "node:crypto";

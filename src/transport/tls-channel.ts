@@ -8,7 +8,8 @@
  * which node it is.
  *
  * Bounds: HANDSHAKE_MS for a handshake; of more than PENDING_MAX sockets of one address, or PENDING_ALL_MAX of all,
- * in their handshakes the oldest is cut. Source: RFC 8446; docs of node:tls ("connection" may be emitted by users).
+ * in their handshakes the oldest is cut. STARTS handshakes begin in a second, a few at once, since the first bytes of
+ * a stranger cost a signature: the rest waits its turn, so that nobody waits for them. Source: RFC 8446; docs of node:tls ("connection" may be emitted by users).
  */
 import type { Socket } from "node:net";
 import {
@@ -19,12 +20,16 @@ import {
   connect as tlsConnect,
 } from "node:tls";
 import { PendingPeers } from "../core/pending-peers.ts";
+import { RateLimiter } from "../core/rate-limiter.ts";
 import { MeshError } from "../errors.ts";
+import type { Timer } from "../ports/clock.ts";
 import type { Security } from "../ports/security.ts";
 import type { Channel, TransportContext } from "../ports/transport.ts";
 import { notReached } from "./not-reached.ts";
 
 const HANDSHAKE_MS = 5_000;
+/** Of one listener. About half a millisecond of the event loop each. */
+const STARTS = { perSecond: 400, burst: 32 };
 const VERSIONS = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
 /** What a peer says when it does not take our certificate. */
 const REFUSED = /^ERR_SSL_.*ALERT_/;
@@ -38,6 +43,10 @@ export class TlsAcceptor {
   readonly #server: TlsServer;
   readonly #pending = new PendingPeers<string, Socket>((socket) => void socket.destroy());
   readonly #unlisten: () => void;
+  readonly #starts = new RateLimiter(STARTS);
+  /** Whose handshake has not begun, the oldest first. */
+  readonly #waiting = new Set<Socket>();
+  #timer: Timer | undefined;
 
   /** `secured` is called once for each socket whose handshake ended well. */
   constructor(
@@ -73,14 +82,38 @@ export class TlsAcceptor {
     if (this.#pending.add(name, socket.remoteAddress ?? "", socket)) {
       this.#context.count("transport.handshakesCut");
     }
-    socket.once("close", () => this.#pending.done(name));
+    socket.once("close", () => {
+      this.#pending.done(name);
+      this.#waiting.delete(socket);
+    });
     socket.on("error", () => {}); // its close says it
-    this.#server.emit("connection", socket);
+    this.#waiting.add(socket);
+    if (this.#timer === undefined) this.#begin();
   }
 
   close(): void {
     this.#unlisten();
+    if (this.#timer !== undefined) this.#context.clock.clearTimer(this.#timer);
     this.#pending.cutAll();
+  }
+
+  /** Begins as many handshakes as may begin now. */
+  #begin(): void {
+    const { clock } = this.#context;
+    for (const socket of this.#waiting) {
+      if (!socket.destroyed) {
+        const waitMs = this.#starts.admit(clock.monotonicMs());
+        if (waitMs > 0) {
+          this.#timer = clock.setTimer(Math.ceil(waitMs), () => {
+            this.#timer = undefined;
+            this.#begin();
+          });
+          return;
+        }
+        this.#server.emit("connection", socket);
+      }
+      this.#waiting.delete(socket);
+    }
   }
 
   #secured(socket: TLSSocket, secured: (socket: TLSSocket, channel: Channel) => void): void {

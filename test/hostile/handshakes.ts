@@ -4,42 +4,14 @@ import { DiallerProof } from "../../src/core/proof.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import type { Security } from "../../src/ports/security.ts";
 import { encodeFrame } from "../../src/wire/frames.ts";
-import type { HelloFrame, Identity } from "../../src/wire/handshake.ts";
+import type { HelloFrame } from "../../src/wire/handshake.ts";
 import { until } from "../integration/until.ts";
+import { greet, helloFrame } from "./greet-by-hand.ts";
 import { type HostileCase, type Outcome, Tally } from "./hostile-case.ts";
 import { type Scheme, SecuredRig, Wire } from "./secured-rig.ts";
 
 const TRIES = 20;
 const SCHEMES: readonly Scheme[] = ["tcp", "zmq"];
-
-const helloFrame = (identity: Partial<Identity>, shown?: HelloFrame["shown"]): Uint8Array =>
-  encodeFrame({
-    type: "hello",
-    session: 0,
-    identity: {
-      mesh: "shop",
-      nodeId: "r0g0e000000000000000",
-      service: "rogue",
-      epoch: 1,
-      nonce: randomBytes(16),
-      protocolMin: 1,
-      protocolMax: 1,
-      features: 0,
-      shardCount: 4096,
-      hashId: "xxh32-0",
-      frameBytesMax: 1 << 20,
-      addresses: [],
-      time: { ms: Date.now(), counter: 0 },
-      heartbeat: "",
-      jumped: 0,
-      ...identity,
-    },
-    targetNodeId: "",
-    knownEpoch: 0,
-    knownNonce: new Uint8Array(0),
-    redirect: false,
-    ...(shown === undefined ? {} : { shown }),
-  });
 
 const dial = async (
   rig: SecuredRig,
@@ -188,16 +160,7 @@ const stolen = async (log: (line: string) => void): Promise<Outcome> => {
     }
     // That the same by hand works with what is one's own shows that the tries above fail for their lies.
     const honest = await dial(rig, scheme, thief, target);
-    const proof = new DiallerProof(thief, honest.connection.channel, nonce);
-    const hello = helloFrame(own, proof.shown);
-    honest.connection.send(hello);
-    await honest.until("challenge");
-    const challenge = honest.find("challenge");
-    if (challenge === undefined) throw new Error("an honest Hello was refused");
-    const answer = proof.answer(challenge, hello, Date.now());
-    if ("code" in answer) throw new Error(answer.message);
-    honest.connection.send(encodeFrame({ type: "proof", session: 0, ...answer }));
-    if (!(await isIn(honest))) throw new Error("an honest greeting by hand was refused");
+    if (!(await greet(honest, thief))) throw new Error("an honest greeting by hand was refused");
   }
   return tally.outcome;
 };

@@ -5,6 +5,7 @@
  * million), `--seed N` where they begin, `--case NAME` picks one. Ends with 1 if anything broke.
  */
 import { parseArgs } from "node:util";
+import { AUTHORISED_FLOODER } from "./authorised-flooder.ts";
 import { FUZZ_CERTIFICATES } from "./fuzz-certificates.ts";
 import { FLOODS, FUZZ_FRAMES } from "./fuzz-frames.ts";
 import { HANDSHAKES } from "./handshakes.ts";
@@ -20,6 +21,7 @@ const CASES: readonly HostileCase[] = [
   ...HANDSHAKES,
   RIGHTS_MATRIX,
   STUCK_SOCKETS,
+  AUTHORISED_FLOODER,
 ];
 
 const main = async (): Promise<void> => {

@@ -3,6 +3,7 @@ import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import { systemClock } from "../../src/mesh/system-ports.ts";
+import type { PeerLimitOptions } from "../../src/options/node-options.ts";
 import type { Security } from "../../src/ports/security.ts";
 import type { Connection, Transport } from "../../src/ports/transport.ts";
 import type { RightsOptions } from "../../src/security/rights.ts";
@@ -36,6 +37,7 @@ export class SecuredRig {
       security = this.security(service),
       peers = [] as readonly MeshNode[],
       dials = [] as readonly string[],
+      peerLimits = {} as PeerLimitOptions,
     } = {},
   ): Promise<MeshNode> {
     const addresses = [...peers.flatMap((peer) => peer.addresses), ...dials];
@@ -44,6 +46,7 @@ export class SecuredRig {
       mesh: "shop",
       dataDir: ":memory:",
       security,
+      peerLimits,
       transports: [CREATE[scheme]()],
       discovery: addresses.length === 0 ? [] : [staticPeers(addresses)],
       heartbeatThread: false,

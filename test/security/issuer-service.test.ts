@@ -5,7 +5,7 @@ import { connect } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MeshError } from "../../src/errors.ts";
 import type { Clock, Timer } from "../../src/ports/clock.ts";
-import { isRefusal } from "../../src/ports/security.ts";
+import { CLOCK_SKEW_MS, isRefusal } from "../../src/ports/security.ts";
 import { joinMesh, renewFromIssuer } from "../../src/security/ask-issuer.ts";
 import { type Authority, DAY_MS } from "../../src/security/authority.ts";
 import { deliverTrust, revoke } from "../../src/security/change-trust.ts";
@@ -226,7 +226,7 @@ describe("renewing", () => {
       await joinMesh(folder, { issuer: at.address, token: day });
       const lifeOf = (): number => {
         const { notBeforeMs, notAfterMs } = loadSecurity(folder).self;
-        return notAfterMs - notBeforeMs;
+        return notAfterMs - notBeforeMs - CLOCK_SKEW_MS;
       };
       expect(lifeOf()).toBeLessThanOrEqual(3_600_000);
       renewIssuer(world.authority, short, 30 * DAY_MS);

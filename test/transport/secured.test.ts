@@ -1,11 +1,16 @@
 /** What keys change at the transports: who gets in, who does not, and why. */
+import { readFileSync } from "node:fs";
 import { connect as connectPlain } from "node:net";
+import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { curveKeyPair, Dealer } from "zeromq";
 import { MeshError } from "../../src/errors.ts";
 import type { Security } from "../../src/ports/security.ts";
 import type { Transport } from "../../src/ports/transport.ts";
+import { revoke } from "../../src/security/change-trust.ts";
+import { issueKeys } from "../../src/security/issue-keys.ts";
+import { loadSecurity } from "../../src/security/load-security.ts";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zapHandler } from "../../src/transport/zeromq/zap-handler.ts";
@@ -47,7 +52,7 @@ const bare = (address: string): string => address.replace(/\?.*/, "");
 describe.each([
   ["tcp", stream],
   ["grpc", grpc],
-] as const)("%s with keys", (_scheme, create) => {
+] as const)("%s with keys", (scheme, create) => {
   it("shows both ends the key of the other's certificate", async () => {
     const harness = harnessOf(create);
     const server = await nodeOf(harness, orders);
@@ -107,6 +112,41 @@ describe.each([
     expect(accepted).toHaveLength(0);
     const counted = () => server.context.counts.get("transport.malformed");
     await harness.poll("all are counted", () => counted() === tries.length);
+  });
+
+  it("takes a certificate that was made by a clock 30 s ahead of this one", async () => {
+    const ahead = keys.path(`ahead-${scheme}`);
+    issueKeys(keys.authority, ahead, { service: "ahead" }, Date.now() + 30_000);
+    const harness = harnessOf(create);
+    const server = await nodeOf(harness, loadSecurity(ahead));
+    const { listener, accepted } = await harness.listen(server);
+    const pair = await harness.connect(await nodeOf(harness, billing), listener.address, accepted);
+    expect(pair.dialed.connection.channel?.kind).toBe("tls");
+  });
+
+  it("begins a few handshakes at once, and the rest in their turn", async () => {
+    const harness = harnessOf(create);
+    const server = await nodeOf(harness, orders);
+    const { listener, accepted } = await harness.listen(server);
+    const port = Number(listener.address.split(":").at(-1));
+    const startMs = performance.now();
+    const { ca, cert, key } = billing.tls();
+    const tls = { ca: [...ca], cert, key, checkServerIdentity: () => undefined };
+    const sockets = Array.from({ length: 60 }, () =>
+      connectTls({ port, host: "127.0.0.1", ...tls }),
+    );
+    let ended = 0;
+    for (const socket of sockets) {
+      socket.on("error", () => {});
+      socket.once("secureConnect", () => ended++);
+      socket.once("close", () => ended++);
+    }
+    await harness.poll("all had their turn", () => ended >= 60);
+    // 32 at once, then one each 2.5 ms.
+    expect(performance.now() - startMs).toBeGreaterThan((60 - 32) * 2.4);
+    for (const socket of sockets) socket.destroy();
+    const client = await nodeOf(harness, billing);
+    await harness.connect(client, listener.address, accepted);
   });
 
   it("cuts the oldest of those that begin a handshake and never end it", async () => {
@@ -178,6 +218,32 @@ describe("ZeroMQ with keys", () => {
     await socket.send("hello");
     await harness.poll("accepted", () => (accepted[0]?.received ?? 0) === 1);
     socket.close();
+  });
+
+  it("refuses a key that is revoked, as soon as it is known whose it is", async () => {
+    const world = new KeysWorld("revoking");
+    try {
+      const server = world.node({ service: "orders" });
+      const thief = world.node({ service: "thief" });
+      const harness = harnessOf(zeromq);
+      const node = await nodeOf(harness, server);
+      const { listener, accepted } = await harness.listen(node);
+      await harness.connect(await nodeOf(harness, thief), listener.address, accepted);
+      // What its greeting would show: from here on it is known whose key it is.
+      expect("code" in server.verify(thief.self.chain, Date.now())).toBe(false);
+      expect(server.isRevokedCurveKey(thief.self.curveKey)).toBe(false);
+      revoke(world.authority, { nodeId: thief.self.nodeId });
+      const list = readFileSync(join(world.path("authority"), "revoked.list"));
+      expect(server.learnRevocations(list)).toBe("new");
+      expect(server.isRevokedCurveKey(thief.self.curveKey)).toBe(true);
+      const again = await nodeOf(harness, thief);
+      const dial = again.transport.dial(listener.address, { timeoutMs: 1_000 });
+      expect(await codeOf(dial)).toBe("PEER_LOST");
+      expect(node.context.counts.get("transport.unauthorized")).toBeGreaterThan(0);
+      expect(accepted).toHaveLength(1);
+    } finally {
+      world[Symbol.dispose]();
+    }
   });
 
   it("refuses everybody when no handler answers for its domain", async () => {

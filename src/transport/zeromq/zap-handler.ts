@@ -4,7 +4,8 @@
  * Problem: CURVE without a ZAP handler admits any key; the handler is one endpoint for all sockets of a process; and
  * libzmq shows it the key of a connection, never the connection of a key. Approach: one handler, opened before the
  * first listener with keys is bound and closed after the last, which asks the listener that the domain names. It
- * admits any well-formed key, at most so many a second from one address: who the peer is, its greeting proves. Every
+ * admits any well-formed key that is not known as revoked, at most so many a second from one address: who the peer is, its
+ * greeting proves. Every
  * such listener enforces its domain, so that without a handler nobody gets in.
  *
  * Sockets without keys of the same process have a domain of their own (zeromq-sockets.ts); they are let in as they
@@ -43,6 +44,13 @@ export class ZapDomain {
   judge(address: string, mechanism: string, key: Uint8Array | undefined): Verdict {
     if (mechanism !== "CURVE" || key?.length !== KEY_BYTES) {
       this.#context.count("transport.unauthorized");
+      return REFUSED;
+    }
+    if (this.#context.security?.isRevokedCurveKey(key) === true) {
+      this.#context.count("transport.unauthorized");
+      const why = "its key is revoked";
+      const record = { who: undefined, action: "join", subject: address, allowed: false } as const;
+      this.#context.security.audit({ ...record, why });
       return REFUSED;
     }
     if (this.#rateOf(address).admit(this.#context.clock.monotonicMs()) === 0) return ADMITTED;
