@@ -129,6 +129,11 @@ export const ERROR_TABLE = Object.freeze({
     false,
     "do what the message says of the file it names; docs/security.md describes them",
   ),
+  FAULTY_DEPENDENCY: row(
+    "a package that meshbus stands on has a known fault that others can use",
+    false,
+    "install the version that the message names, or a newer one",
+  ),
   RATE_LIMITED: row(
     "a rate limit refused this",
     true,

@@ -14,6 +14,7 @@ import type { MeshNode } from "../mesh/mesh-node.ts";
 import { stderrLogger, systemClock } from "../mesh/system-ports.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
+import { assertNoKnownFaults } from "../transport/known-faults.ts";
 import { AskCall } from "./ask-call.ts";
 import { statusOf } from "./call-errors.ts";
 import { ClientCall } from "./client-call.ts";
@@ -88,6 +89,7 @@ export class Gateway {
 
   /** @internal */
   async start(): Promise<void> {
+    assertNoKnownFaults(["@grpc/grpc-js", "protobufjs"]);
     const services = await loadServices();
     this.#listener.server.addService(services.gateway, this.#implementation());
     this.#listener.server.addService(services.health, this.#health.implementation);

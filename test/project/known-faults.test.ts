@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { FLOORS as CHECKED } from "../../src/transport/known-faults.ts";
 import { ROOT_PATH } from "./source-tree.ts";
 
 type Lock = { readonly packages: Readonly<Record<string, { readonly version?: string }>> };
@@ -15,7 +16,7 @@ const FLOORS = [...read("SECURITY.md").matchAll(/^\| `([^`]+)`(?: \((\d+)\))? \|
 
 it("installs no package below the floors of the security policy", () => {
   const { packages } = JSON.parse(read("package-lock.json")) as Lock;
-  expect(FLOORS.map(([, name]) => name)).toEqual(["@grpc/grpc-js", "protobufjs"]);
+  expect(FLOORS.map(([, name]) => name)).toEqual(["@grpc/grpc-js", "protobufjs", "protobufjs"]);
   for (const [, name, major, floor = ""] of FLOORS) {
     const installed = Object.entries(packages)
       .filter(([path]) => path === `node_modules/${name}` || path.endsWith(`/node_modules/${name}`))
@@ -24,6 +25,11 @@ it("installs no package below the floors of the security policy", () => {
     expect(installed.length).toBeGreaterThan(0);
     expect(installed.filter((version) => !atLeast(version, floor))).toEqual([]);
   }
+});
+
+it("refuses at the start what the security policy lists, and nothing else", () => {
+  const checked = CHECKED.map(({ name, major, floor }) => [name, major?.toString(), floor]);
+  expect(FLOORS.map(([, name, major, floor]) => [name, major, floor])).toEqual(checked);
 });
 
 it("tells an old version from a new one", () => {

@@ -15,6 +15,7 @@ import type {
 } from "../../ports/transport.ts";
 import { type DialOptions, Dials } from "../dials.ts";
 import { formatHostPort, parseHostPort } from "../host-port.ts";
+import { assertNoKnownFaults } from "../known-faults.ts";
 import { listenError } from "../listen-error.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
 import { GrpcDial } from "./grpc-dial.ts";
@@ -41,6 +42,7 @@ export class CallTransport implements Transport {
   }
 
   async start(context: TransportContext): Promise<void> {
+    assertNoKnownFaults(["@grpc/grpc-js"]);
     this.#context = context;
   }
 
