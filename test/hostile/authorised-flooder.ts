@@ -97,10 +97,10 @@ export const AUTHORISED_FLOODER: HostileCase = {
         durable: true,
       });
       const asker = await rig.node("asker", "tcp", { peers: [victim] });
+      const folder = rig.keys.issue({ service: "flooder", ...ALL });
       await ask(asker, sleep(1_000)); // warm
       const calm = await ask(asker, sleep(2_000));
       const before = process.memoryUsage().rss;
-      const folder = rig.keys.issue({ service: "flooder", ...ALL });
       const address = victim.addresses[0] as string;
       let isOver = false;
       const flooding = start({ folder, address, flood, perSecond, forMs: FLOOD_MS }).finally(() => {
