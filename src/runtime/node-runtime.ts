@@ -296,6 +296,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
         this.#credentials?.told(link, frame);
         break;
       case "gossip":
+      case "limited":
       case "hello":
       case "challenge":
       case "proof":
