@@ -80,9 +80,9 @@ describe("on its port a node", () => {
     await goesOn();
   });
 
-  it("closes and counts a connection that does not introduce itself in time", async () => {
+  it("closes and counts a connection, and tells it why, that does not introduce itself in time", async () => {
     const { node, goesOn } = await target();
-    expect(await rogueAt(node).closed()).toBe("");
+    expect(await rogueAt(node).closed()).toBe("TIMEOUT");
     await counts(node, "link.notGreeted");
     await goesOn();
   });
