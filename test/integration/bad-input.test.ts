@@ -80,7 +80,7 @@ describe("on its port a node", () => {
     await goesOn();
   });
 
-  it("closes and counts a connection, and tells it why, that does not introduce itself in time", async () => {
+  it("closes and counts a connection that is too slow to introduce itself, and tells it so", async () => {
     const { node, goesOn } = await target();
     expect(await rogueAt(node).closed()).toBe("TIMEOUT");
     await counts(node, "link.notGreeted");
