@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
-const TEST_MS = 600_000;
+const TEST_MS = 900_000;
 const MAIN = ".build/test/hostile/main.js";
 
 describe("a hostile peer", () => {

@@ -3,6 +3,7 @@ import type { Mutant } from "./mutant.ts";
 
 const PROOF = "test/core/proof.test.ts";
 const RIGHTS = "test/mesh/rights.test.ts";
+const LIMITS = "test/mesh/peer-limits.test.ts";
 
 export const SECURITY_MUTANTS: readonly Mutant[] = [
   {
@@ -95,6 +96,58 @@ export const SECURITY_MUTANTS: readonly Mutant[] = [
       by: "test",
       file: "test/mesh/certificate-life.test.ts",
       test: "a revoked peer loses its links wherever the list arrives, and what it was owed waits",
+    },
+  },
+  {
+    name: "paces-nobody",
+    promise: "G8",
+    does: "takes more of a peer than its quota",
+    file: "src/runtime/link/peer-guard.ts",
+    anchor: "    if (isPaced !== link.paced) {",
+    replacement: "    if (isPaced && link.paced) {",
+    caughtBy: {
+      by: "test",
+      file: LIMITS,
+      test: "makes durable messages wait where they were accepted: none is lost, doubled or out of order",
+    },
+  },
+  {
+    name: "forgets-who-was-cut-off",
+    promise: "G8",
+    does: "lets a peer in again at once that lost its link for going on above a limit",
+    file: "src/core/peer-allowance.ts",
+    anchor: "    this.#barredUntilMs = nowMs + this.#barMs;",
+    replacement: "    this.#barredUntilMs = nowMs;",
+    caughtBy: {
+      by: "test",
+      file: LIMITS,
+      test: "ends the link of who goes on all the same, and lets it in again after a while that doubles",
+    },
+  },
+  {
+    name: "keeps-no-room-for-others",
+    promise: "G8",
+    does: "counts a durable subscription only while its peer takes it, though it stays",
+    file: "src/runtime/producer/subscription-room.ts",
+    anchor: "    ids.add(id);\n",
+    replacement: "",
+    caughtBy: {
+      by: "test",
+      file: LIMITS,
+      test: "counts durable ones that it brought and left, whose rows stay",
+    },
+  },
+  {
+    name: "admits-revoked-keys",
+    promise: "G8",
+    does: "lets a key in over ZeroMQ that is known as revoked",
+    file: "src/security/load-security.ts",
+    anchor: "    return keyId !== undefined && this.#index.hasKey(keyId);",
+    replacement: "    return keyId !== undefined && this.#index.hasSerial(keyId);",
+    caughtBy: {
+      by: "test",
+      file: "test/transport/secured.test.ts",
+      test: "refuses a key that is revoked, as soon as it is known whose it is",
     },
   },
 ];
