@@ -24,8 +24,30 @@ export const decodeValue = <C extends AnyContract>(
   schemaVersion: number,
   payload: Uint8Array,
 ): OutputOf<C> | Promise<OutputOf<C>> => {
+  assertReads(contract, contentType, schemaVersion);
+  return decodePayload(contract, contentType, payload);
+};
+
+/**
+ * Whether the contract reads messages of this kind at all.
+ * @throws MeshError CONTRACT_MISMATCH
+ */
+export const assertReads = (
+  contract: AnyContract,
+  contentType: string,
+  schemaVersion: number,
+): void => {
   if (!acceptsVersion(contract.accepts, schemaVersion))
     throw versionMismatch(contract, schemaVersion);
+  assertContent("payload of", contract, contract.schema, contentType);
+};
+
+/** `decodeValue` after `assertReads`. */
+export const decodePayload = <C extends AnyContract>(
+  contract: C,
+  contentType: string,
+  payload: Uint8Array,
+): OutputOf<C> | Promise<OutputOf<C>> => {
   const schema = contract.schema as Codec<unknown, OutputOf<C>>;
   return decodeWith("payload of", contract, schema, contentType, payload);
 };
@@ -40,6 +62,7 @@ export const decodeReply = <C extends AnyContract>(
   payload: Uint8Array,
 ): ReplyOutputOf<C> | Promise<ReplyOutputOf<C>> => {
   const schema = contract.reply as Codec<unknown, ReplyOutputOf<C>>;
+  assertContent("reply payload of", contract, schema, contentType);
   return decodeWith("reply payload of", contract, schema, contentType, payload);
 };
 
@@ -50,6 +73,17 @@ export const decodeReply = <C extends AnyContract>(
 export const acceptsVersion = ([min, max]: VersionRange, version: number): boolean =>
   version === 0 || max === 0 || (version >= min && version <= max);
 
+const assertContent = (
+  part: Part,
+  contract: AnyContract,
+  { reads }: Pick<Codec<never, unknown>, "reads">,
+  contentType: string,
+): void => {
+  if (reads !== undefined && !reads.includes(contentType)) {
+    throw contentMismatch(part, contract, reads, contentType);
+  }
+};
+
 const decodeWith = <Out>(
   part: Part,
   contract: AnyContract,
@@ -57,9 +91,6 @@ const decodeWith = <Out>(
   contentType: string,
   payload: Uint8Array,
 ): Out | Promise<Out> => {
-  if (schema.reads !== undefined && !schema.reads.includes(contentType)) {
-    throw contentMismatch(part, contract, schema.reads, contentType);
-  }
   let value: Out;
   let verdict: SchemaResult<Out> | Promise<SchemaResult<Out>>;
   try {

@@ -127,16 +127,17 @@ export class CreditGrant<Link> {
 
   /**
    * A message arrived; the link is active from now on. False when it had no leave to come: nothing
-   * is recorded, and the caller drops the link.
+   * is recorded, and the caller drops the link. Several at once have it together, or not at all.
    */
-  onDelivered(link: Link, bytes: number): boolean {
+  onDelivered(link: Link, bytes: number, count = 1): boolean {
     const credit = this.#creditOf(link);
     if (credit?.live !== true || credit.numberLimit === 0) return false;
     const within =
-      credit.delivered < credit.numberLimit && credit.deliveredBytes + bytes <= credit.bytesLimit;
-    if (!within && credit.delivered > credit.consumed) return false;
+      credit.delivered + count <= credit.numberLimit &&
+      credit.deliveredBytes + bytes <= credit.bytesLimit;
+    if (!within && (count > 1 || credit.delivered > credit.consumed)) return false;
     this.#unpledge(credit);
-    credit.delivered++;
+    credit.delivered += count;
     credit.deliveredBytes += bytes;
     credit.active = true;
     this.#pledge(credit);
@@ -144,16 +145,17 @@ export class CreditGrant<Link> {
   }
 
   /**
-   * A message of this link has left memory here. Call it before its settle is sent. More than was
+   * Messages of this link have left memory here. Call it before a settle is sent. More than was
    * delivered is not counted, so that a caller's mistake cannot widen the bound.
    */
-  onConsumed(link: Link, bytes: number): void {
+  onConsumed(link: Link, bytes: number, count = 1): void {
     const credit = this.#creditOf(link);
     if (credit === undefined || credit.consumed === credit.delivered) return;
-    credit.consumed++;
+    const messages = Math.min(count, credit.delivered - credit.consumed);
+    credit.consumed += messages;
     const taken = Math.min(bytes, credit.deliveredBytes - credit.consumedBytes);
     credit.consumedBytes += taken;
-    this.#pledged--;
+    this.#pledged -= messages;
     this.#pledgedBytes -= taken;
     if (!credit.live && credit.consumed === credit.delivered) this.#forget(link);
   }

@@ -90,6 +90,11 @@ export class Lanes<J extends Laned> {
     return job;
   }
 
+  /** A job that did not wait runs: there was a place, and nothing waited. */
+  begin(_job: J): void {
+    this.#running++;
+  }
+
   /** A running job waits for its next try: its key stays busy, its place may serve another key. */
   suspend(_job: J): void {
     this.#running--;

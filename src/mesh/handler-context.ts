@@ -106,13 +106,14 @@ export interface ContextHost {
 
 export class HandlerContext {
   readonly #host: ContextHost;
-  readonly #job: Job;
+  readonly #source: { readonly job: Job };
   #message: ReceivedMessage | undefined;
   #log: Logger | undefined;
 
-  constructor(host: ContextHost, job: Job) {
+  /** `source` is the job, or makes it when it is asked for. */
+  constructor(host: ContextHost, source: { readonly job: Job }) {
     this.#host = host;
-    this.#job = job;
+    this.#source = source;
   }
 
   get message(): ReceivedMessage {
@@ -207,6 +208,10 @@ export class HandlerContext {
   get staging(): Promise<unknown> | undefined {
     const { staging } = this.#job;
     return staging === undefined ? undefined : Promise.all(staging);
+  }
+
+  get #job(): Job {
+    return this.#source.job;
   }
 
   #stage(

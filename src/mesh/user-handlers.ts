@@ -1,10 +1,11 @@
 /** A user's function as the runtime calls it: decoded value and context in, an outcome or an answer out. */
 import type { AnyContract } from "../contract/contract.ts";
-import { decodeValue } from "../contract/decode-value.ts";
+import { assertReads, decodePayload, decodeValue } from "../contract/decode-value.ts";
 import { encodeReply } from "../contract/encode-value.ts";
 import { hidingHandler } from "../contract/hide-plain.ts";
 import { MeshError } from "../errors.ts";
 import type { Asked, RequestHandler } from "../runtime/answers.ts";
+import { Arrival } from "../runtime/consumer/arrival.ts";
 import type { Job } from "../runtime/consumer/job.ts";
 import type { JobHandler } from "../runtime/consumer/job-runner.ts";
 import { Unrecoverable } from "../runtime/consumer/outcome.ts";
@@ -33,9 +34,10 @@ export const jobHandler = (
   given: UserHandler,
 ): JobHandler => {
   const handler: UserHandler = hidingHandler(contract.schema, given);
-  return (job) => {
-    const ctx = new HandlerContext(host, job);
-    const data = decodeJob(contract, job);
+  const arrivals = new ArrivalReader(contract);
+  return (message) => {
+    const ctx = new HandlerContext(host, message);
+    const data = message instanceof Arrival ? arrivals.read(message) : decodeJob(contract, message);
     if (data instanceof Promise) return decodedLater(data, handler, ctx);
     const result = handler(data, ctx);
     if (!isThenable(result)) return undefined;
@@ -107,6 +109,32 @@ const unreadable = (error: unknown): unknown => {
   }
   return error;
 };
+
+/** Whether a contract reads what a bundle's head says is looked at when it says something else. */
+class ArrivalReader {
+  readonly #contract: AnyContract;
+  #contentType = "";
+  #schemaVersion = 0;
+
+  constructor(contract: AnyContract) {
+    this.#contract = contract;
+  }
+
+  read({ from, payload }: Arrival): unknown {
+    const { contentType, schemaVersion } = from.bundle.head;
+    const isKnown = contentType === this.#contentType && schemaVersion === this.#schemaVersion;
+    try {
+      if (!isKnown) {
+        assertReads(this.#contract, contentType, schemaVersion);
+        this.#contentType = contentType;
+        this.#schemaVersion = schemaVersion;
+      }
+      return decodePayload(this.#contract, contentType, payload);
+    } catch (error) {
+      throw unreadable(error);
+    }
+  }
+}
 
 const decodeJob = (contract: AnyContract, job: Job): unknown => {
   try {

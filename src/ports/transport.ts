@@ -41,6 +41,11 @@ export interface Connection {
    */
   send(frame: Uint8Array): void;
   /**
+   * As `send`, of one frame in two parts, neither of them empty. The second one may be given to other connections as
+   * well: nobody changes it. Absent: the caller joins them.
+   */
+  sendParts?(head: Uint8Array, body: Uint8Array): void;
+  /**
    * Closes in order: frames already given to `send` are delivered if the peer reads on, for a time that the
    * transport states (500 ms; gRPC 2 s). Idempotent.
    */

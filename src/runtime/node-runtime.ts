@@ -10,6 +10,7 @@ import type { MeshError } from "../errors.ts";
 import type { Discovery, PeerHint } from "../ports/discovery.ts";
 import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { Transport } from "../ports/transport.ts";
+import { BUNDLE_FEATURE } from "../wire/bundle.ts";
 import type { PingFrame } from "../wire/credit.ts";
 import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
@@ -177,7 +178,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       nonce: this.journal.nonce,
       protocolMin: PROTOCOL_MIN,
       protocolMax: PROTOCOL_MAX,
-      features: GOSSIP_FEATURE,
+      features: GOSSIP_FEATURE | BUNDLE_FEATURE,
       shardCount: SHARD_COUNT,
       hashId: env.hash.id,
       frameBytesMax: env.limits.frameBytesMax,

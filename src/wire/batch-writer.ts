@@ -11,13 +11,10 @@
  * own: the caller cuts by `bytes`, below the peer's frame limit and below MESSAGES_MAX deliveries.
  */
 import type { SectionHead } from "./batch.ts";
+import { BundleWriter } from "./bundle-writer.ts";
 import { ByteWriter, putPaddedVarint, putVarint, varintBytes } from "./byte-writer.ts";
-import {
-  type EnvelopeTemplate,
-  type EnvelopeVariables,
-  envelopeBytesBound,
-  writeEnvelope,
-} from "./envelope.ts";
+import { type EnvelopeTemplate, envelopeBytesBound, writeEnvelope } from "./envelope.ts";
+import type { EnvelopeVariables } from "./envelope-rest.ts";
 import { boolField, uint32Field, uint64Field } from "./field-writer.ts";
 
 const ARENA_BYTES_DEFAULT = 80 * 1024;
@@ -29,19 +26,27 @@ const DELIVERY_OPEN_BYTES = 6;
 
 export class BatchWriter {
   readonly #writer: ByteWriter;
+  readonly #bundles: BundleWriter;
   #batchStart = 0;
   /** Where the content of the open section starts; 0: none is open. */
   #sectionStart = 0;
   #deliveries = 0;
+  #tail: Uint8Array | undefined;
 
   /** @param arenaBytes where frames are written; best a little above the size at which they are cut */
   constructor(arenaBytes: number = ARENA_BYTES_DEFAULT) {
     this.#writer = new ByteWriter(arenaBytes);
+    this.#bundles = new BundleWriter(this.#writer);
   }
 
   /** Bytes of the frame so far. */
   get bytes(): number {
-    return this.#writer.position;
+    return this.#writer.position + this.#tailBytes;
+  }
+
+  /** The end of the frame, which `finish` leaves out; undefined: there is none. */
+  get tail(): Uint8Array | undefined {
+    return this.#tail;
   }
 
   /** Deliveries in the frame so far. */
@@ -64,6 +69,7 @@ export class BatchWriter {
     this.#batchStart = writer.open(LENGTH_BYTES);
     this.#sectionStart = 0;
     this.#deliveries = 0;
+    this.#tail = undefined;
   }
 
   /** Starts a section, and ends the one before it. @throws WireError when a number does not fit */
@@ -113,6 +119,27 @@ export class BatchWriter {
     this.#deliveries++;
   }
 
+  /**
+   * Adds an at-most-once message to the bundle that is open, or to a new one. Returns its envelope's bytes, the
+   * constants left out.
+   */
+  bundled(template: EnvelopeTemplate, keyHash: number, fields: EnvelopeVariables): number {
+    this.#deliveries++;
+    return this.#bundles.append(template, keyHash, fields);
+  }
+
+  /** Adds bundles that were written elsewhere, of so many messages; they are copied. */
+  bundles(bytes: Uint8Array, count: number): void {
+    this.#writer.raw(bytes);
+    this.#deliveries += count;
+  }
+
+  /** As `bundles`, without a copy: they become the `tail`, and nothing can be added. */
+  endWith(bundles: Uint8Array, count: number): void {
+    this.#tail = bundles;
+    this.#deliveries += count;
+  }
+
   /** Adds a message by encoding its envelope here; otherwise as `delivery`. Returns the envelope's bytes. */
   emitDelivery(
     seq: number,
@@ -151,17 +178,29 @@ export class BatchWriter {
     return size;
   }
 
-  /** Ends the frame and hands it over; the bytes belong to the caller. Then `begin` anew. */
+  /** Ends the frame and hands it over, without its `tail`; the bytes belong to the caller. Then `begin` anew. */
   finish(): Uint8Array {
     this.#endSection();
-    this.#writer.closePadded(this.#batchStart, LENGTH_BYTES);
+    this.#close(this.#batchStart);
     this.#sectionStart = 0;
     this.#deliveries = 0;
+    this.#tail = undefined;
     return this.#writer.take();
   }
 
+  get #tailBytes(): number {
+    return this.#tail === undefined ? 0 : this.#tail.length;
+  }
+
   #endSection(): void {
-    if (this.#sectionStart > 0) this.#writer.closePadded(this.#sectionStart, LENGTH_BYTES);
+    this.#bundles.close();
+    if (this.#sectionStart > 0) this.#close(this.#sectionStart);
+  }
+
+  /** Fills in the length of what began there. */
+  #close(start: number): void {
+    const bytes = this.#writer.position + this.#tailBytes - start;
+    putPaddedVarint(this.#writer.buffer, start - LENGTH_BYTES, LENGTH_BYTES, bytes);
   }
 }
 

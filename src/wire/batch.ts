@@ -6,9 +6,11 @@
  * handler wants it. `NaN`, null and undefined never stand in a number's place: -1 says "none".
  *
  * Invariant: `envelopeStart <= envelopeEnd <= bytes.length`. The frame's bytes stay in memory as long as
- * any delivery of it is kept. Writing is batch-writer.ts.
+ * any delivery of it is kept. Writing is batch-writer.ts and, for bundles, bundle-writer.ts.
  */
+import { type Bundle, readBundle } from "./bundle.ts";
 import type { ByteReader } from "./byte-reader.ts";
+import { WireError } from "./wire-error.ts";
 
 export type Delivery = {
   /** With the section's epoch the position at the producer; 0 when volatile. */
@@ -45,13 +47,19 @@ export type SectionHead = {
   readonly term: number;
 };
 
-export type Section = SectionHead & { readonly deliveries: readonly Delivery[] };
+export type Section = SectionHead & {
+  readonly deliveries: readonly Delivery[];
+  /** Numbered behind the deliveries. None unless volatile. */
+  readonly bundles: readonly Bundle[];
+};
 
 export type BatchFrame = {
   readonly type: "batch";
   readonly session: number;
   readonly sections: readonly Section[];
 };
+
+const NO_BUNDLES: Bundle[] = [];
 
 export const readBatch = (reader: ByteReader, session: number): BatchFrame => {
   const sections: Section[] = [];
@@ -65,6 +73,7 @@ export const readBatch = (reader: ByteReader, session: number): BatchFrame => {
 
 const readSection = (reader: ByteReader): Section => {
   const deliveries: Delivery[] = [];
+  let bundles: Bundle[] = NO_BUNDLES;
   let subscription = 0;
   let first = 0;
   let epoch = 0;
@@ -75,16 +84,20 @@ const readSection = (reader: ByteReader): Section => {
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x7a) deliveries.push(readDelivery(reader));
-    else if (tag === 0x08) subscription = reader.uint32();
+    else if (tag === 0x82) {
+      if (bundles === NO_BUNDLES) bundles = [];
+      bundles.push(readBundle(reader));
+    } else if (tag === 0x08) subscription = reader.uint32();
     else if (tag === 0x10) first = reader.uint64();
     else if (tag === 0x18) epoch = reader.uint32();
     else if (tag === 0x20) volatile = reader.bool();
     else if (tag === 0x28) floorEpoch = reader.uint32();
     else if (tag === 0x30) floorSeq = reader.uint64();
     else if (tag === 0x38) term = reader.uint64();
-    else reader.skip(tag, 0x80fe);
+    else reader.skip(tag, 0x1_80fe);
   }
-  return { subscription, first, epoch, volatile, floorEpoch, floorSeq, term, deliveries };
+  if (!volatile && bundles.length > 0) throw new WireError("a bundle of durable messages");
+  return { subscription, first, epoch, volatile, floorEpoch, floorSeq, term, deliveries, bundles };
 };
 
 const readDelivery = (reader: ByteReader): Delivery => {

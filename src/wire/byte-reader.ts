@@ -123,12 +123,17 @@ export class ByteReader {
     return readText(this.bytes, start, end);
   }
 
-  /** Narrows the reader to the nested message that starts here; returns what `leave` needs. */
-  enter(): number {
+  /** As `end`, of a nested message: it counts as one. */
+  nestedEnd(): number {
     if (++this.#messages > MESSAGES_MAX) {
       throw new WireError(`more than ${MESSAGES_MAX} nested messages`);
     }
-    const end = this.end();
+    return this.end();
+  }
+
+  /** Narrows the reader to the nested message that starts here; returns what `leave` needs. */
+  enter(): number {
+    const end = this.nestedEnd();
     const outer = this.limit;
     this.limit = end;
     return outer;

@@ -12,17 +12,9 @@
  * throws WireError, and when one throws, all do. Of a repeated singular field the last one holds.
  */
 import { ByteReader, isAscii, readFixed32, readText } from "./byte-reader.ts";
-import { ByteWriter, putVarint } from "./byte-writer.ts";
-import {
-  CONTENT_TYPE_DEFAULT,
-  fieldBound,
-  hasRareFields,
-  type RareFields,
-  RareValues,
-  rareFieldsBound,
-  textBound,
-  writeRareFields,
-} from "./envelope-rare.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { CONTENT_TYPE_DEFAULT, RareValues } from "./envelope-rare.ts";
+import { type EnvelopeVariables, restBytesBound, writeRest } from "./envelope-rest.ts";
 import { textField, uint32Field } from "./field-writer.ts";
 import { type HybridTime, hybridTimeFrom } from "./hybrid-time.ts";
 import { WireError } from "./wire-error.ts";
@@ -41,15 +33,6 @@ export type EnvelopeConstants = {
   readonly schemaVersion?: number | undefined;
 };
 
-/** What differs from message to message. */
-export type EnvelopeVariables = RareFields & {
-  /** May be empty, which is not the same as none. */
-  readonly key?: string | undefined;
-  /** When the producer accepted it. */
-  readonly time: HybridTime;
-  readonly payload: Uint8Array;
-};
-
 export type EnvelopeFields = EnvelopeConstants & EnvelopeVariables;
 
 /** Bits of the fields 1 to 15. */
@@ -58,8 +41,8 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze(Object.create
 
 /** The constant part, encoded once. Immutable; share it freely. */
 export class EnvelopeTemplate {
-  /** Encoded constants, then the tag of `time`, which every envelope has. Do not change. */
-  readonly prefix: Uint8Array;
+  /** Encoded constants. Do not change. */
+  readonly head: Uint8Array;
 
   /** @throws WireError when the subject is empty or schemaVersion is not below 2^32 */
   constructor(constants: EnvelopeConstants) {
@@ -70,8 +53,7 @@ export class EnvelopeTemplate {
     uint32Field(writer, 0x10, kind);
     if (contentType !== CONTENT_TYPE_DEFAULT) textField(writer, 0x32, contentType);
     uint32Field(writer, 0x38, schemaVersion ?? 0);
-    writer.tag(0x21);
-    this.prefix = writer.take();
+    this.head = writer.take();
   }
 }
 
@@ -82,46 +64,19 @@ export const writeEnvelope = (
   fields: EnvelopeVariables,
 ): number => {
   const start = writer.position;
-  const { key, payload } = fields;
-  const prefix = template.prefix;
-  const prefixBytes = prefix.length;
-  writer.ensure(prefixBytes + 32 + payload.length);
-
-  let buffer = writer.buffer;
+  const { head } = template;
+  const headBytes = head.length;
+  writer.ensure(headBytes + 33 + fields.payload.length);
+  const buffer = writer.buffer;
   let at = start;
-  for (let index = 0; index < prefixBytes; index++) buffer[at++] = prefix[index] as number;
-  at = putTime(buffer, at, fields.time);
-  if (key !== undefined) {
-    buffer[at++] = 0x1a;
-    writer.position = at;
-    writer.string(key);
-  } else {
-    writer.position = at;
-  }
-  if (hasRareFields(fields)) writeRareFields(writer, fields);
-
-  const payloadBytes = payload.length;
-  if (payloadBytes > 0) {
-    writer.ensure(9 + payloadBytes);
-    buffer = writer.buffer;
-    at = writer.position;
-    buffer[at++] = 0x7a;
-    at = putVarint(buffer, at, payloadBytes);
-    buffer.set(payload, at);
-    writer.position = at + payloadBytes;
-  }
-  return writer.position - start;
+  for (let index = 0; index < headBytes; index++) buffer[at++] = head[index] as number;
+  writer.position = at;
+  return headBytes + writeRest(writer, fields);
 };
 
 /** Upper bound of what `writeEnvelope` takes: exact but for texts, which count three bytes a character. */
-export const envelopeBytesBound = (
-  template: EnvelopeTemplate,
-  fields: EnvelopeVariables,
-): number => {
-  const fixed = template.prefix.length + 8 + fieldBound(fields.payload.length);
-  const bound = fields.key === undefined ? fixed : fixed + textBound(fields.key);
-  return hasRareFields(fields) ? bound + rareFieldsBound(fields) : bound;
-};
+export const envelopeBytesBound = (template: EnvelopeTemplate, fields: EnvelopeVariables): number =>
+  template.head.length + restBytesBound(fields);
 
 /** One envelope as bytes of its own. Where a template is known, `envelopeOf` is cheaper. @throws WireError */
 export const encodeEnvelope = (fields: EnvelopeFields): Uint8Array =>
@@ -139,6 +94,7 @@ export class EnvelopeView {
   readonly #bytes: Uint8Array;
   readonly #start: number;
   readonly #end: number;
+  readonly #head: EnvelopeView | undefined;
   #scanned = false;
   #kind: EnvelopeKind = 0;
   #subjectStart = 0;
@@ -154,11 +110,22 @@ export class EnvelopeView {
   #schemaVersion = 0;
   #rare: RareValues | undefined = undefined;
 
-  /** The envelope is `bytes` from `start` (default 0) to `end` (default: its length). */
-  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
+  /**
+   * The envelope is `bytes` from `start` (default 0) to `end` (default: its length), behind what `head` says,
+   * which lies in the same bytes and holds constants alone.
+   */
+  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length, head?: EnvelopeView) {
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
+    this.#head = head;
+  }
+
+  /** Whether it says nothing but what a template does. */
+  get isConstant(): boolean {
+    if (!this.#scanned) this.#scan();
+    const isEmpty = this.#payloadEnd === 0 && this.#rare === undefined;
+    return isEmpty && this.#keyStart < 0 && this.#timeAt < 0;
   }
 
   /** Never empty. */
@@ -239,7 +206,7 @@ export class EnvelopeView {
     return this.#bytes.subarray(this.#payloadStart, this.#payloadEnd);
   }
 
-  /** The whole envelope as it came, unknown fields included; a view, not checked. */
+  /** The envelope as it came, unknown fields included, its head left out; a view, not checked. */
   rawBytes(): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#end);
   }
@@ -256,6 +223,7 @@ export class EnvelopeView {
 
   #scan(): void {
     const reader = new ByteReader(this.#bytes, this.#start, this.#end);
+    if (this.#head !== undefined) this.#takeHead(this.#head);
     while (reader.position < reader.limit) {
       const tag = reader.tag();
       if (tag === 0x7a) {
@@ -286,23 +254,16 @@ export class EnvelopeView {
     if (this.#subjectEnd === this.#subjectStart) throw new WireError("envelope without subject");
     this.#scanned = true;
   }
-}
 
-/** Hybrid time as a fixed64, byte by byte: no halves passed around. */
-const putTime = (buffer: Uint8Array, at: number, time: HybridTime): number => {
-  const { ms, counter } = time;
-  const high = Math.floor(ms / 65_536);
-  const low = ms - high * 65_536;
-  buffer[at] = counter;
-  buffer[at + 1] = counter >>> 8;
-  buffer[at + 2] = low;
-  buffer[at + 3] = low >>> 8;
-  buffer[at + 4] = high;
-  buffer[at + 5] = high >>> 8;
-  buffer[at + 6] = high >>> 16;
-  buffer[at + 7] = high >>> 24;
-  return at + 8;
-};
+  #takeHead(head: EnvelopeView): void {
+    head.validate();
+    this.#kind = head.#kind;
+    this.#subjectStart = head.#subjectStart;
+    this.#subjectEnd = head.#subjectEnd;
+    this.#contentType = head.#contentType;
+    this.#schemaVersion = head.#schemaVersion;
+  }
+}
 
 /** Reads a length, checks that the text behind it is UTF-8, and returns where it ends. */
 const checkedTextEnd = (reader: ByteReader): number => {

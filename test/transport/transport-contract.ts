@@ -50,6 +50,30 @@ function isSequence(frames: readonly Uint8Array[], count: number): void {
 
 const frames: readonly Case[] = [
   {
+    title:
+      "sends frames in two parts, of which one goes to several connections, where it can at all",
+    async run(harness) {
+      const pairs = [await harness.pair(), await harness.pair()];
+      const whole = (number: number): Buffer => Buffer.from(numbered(number, 5 + number * 40));
+      for (let number = 0; number < 300; number += 1) {
+        const frame = whole(number);
+        const body = frame.subarray(4);
+        for (const { dialed } of pairs) {
+          const { connection } = dialed;
+          if (connection.sendParts === undefined || number % 3 === 0) connection.send(frame);
+          else connection.sendParts(Buffer.from(frame.subarray(0, 4)), body);
+        }
+      }
+      for (const { accepted } of pairs) {
+        await accepted.until("all", () => accepted.received >= 300, harness.deadlineMs);
+        isSequence(accepted.frames, 300);
+        accepted.frames.forEach((frame, number) => {
+          assert.deepEqual(Buffer.from(frame), whole(number));
+        });
+      }
+    },
+  },
+  {
     title: "delivers frames in order, in both directions, with their bytes intact",
     async run(harness) {
       const { dialed, accepted } = await harness.pair();

@@ -3,8 +3,9 @@ import fc from "fast-check";
 import { SWIM_STATES } from "../../src/core/swim/claim.ts";
 import { SWIM_KINDS } from "../../src/core/swim/swim-message.ts";
 import type { Delivery, Section } from "../../src/wire/batch.ts";
+import type { Bundle } from "../../src/wire/bundle.ts";
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
-import type { EnvelopeFields } from "../../src/wire/envelope.ts";
+import { type EnvelopeFields, EnvelopeTemplate, EnvelopeView } from "../../src/wire/envelope.ts";
 import type { KnownFrame } from "../../src/wire/frames.ts";
 import type { Identity } from "../../src/wire/handshake.ts";
 import type { Nack } from "../../src/wire/settle.ts";
@@ -92,16 +93,49 @@ const delivery: fc.Arbitrary<Delivery> = fc
     return { ...rest, envelopeStart, envelopeEnd };
   });
 
-const section: fc.Arbitrary<Section> = fc.record({
-  subscription: uint32,
-  first: uint53,
-  epoch: uint32,
-  volatile: fc.boolean(),
-  floorEpoch: uint32,
-  floorSeq: uint53,
-  term: uint53,
-  deliveries: few(delivery),
-});
+/** Messages of a bundle with what lies around them in a frame. */
+const bundle: fc.Arbitrary<Bundle> = fc
+  .record({
+    head: fc.record({
+      subject: text.map((name) => `s${name}`),
+      kind: fc.constantFrom(...([0, 1, 2] as const)),
+      contentType: text,
+      schemaVersion: uint32,
+    }),
+    rests: few(bytes),
+    keyHashes: fc.option(fc.array(uint32, { minLength: 4, maxLength: 4 }), { nil: undefined }),
+    gap: bytes,
+  })
+  .map(({ head, rests, keyHashes, gap }) => {
+    const parts = [new EnvelopeTemplate(head).head, ...rests];
+    const bounds: number[] = [];
+    let at = 0;
+    for (const part of parts) {
+      bounds.push(at + gap.length, at + gap.length + part.length);
+      at += gap.length + part.length;
+    }
+    const all = Buffer.concat(parts.flatMap((part) => [gap, part]));
+    return {
+      bytes: all,
+      head: new EnvelopeView(all, bounds[0], bounds[1]),
+      rests: bounds.slice(2),
+      keyHashes: keyHashes?.slice(0, rests.length) ?? [],
+    };
+  });
+
+const section: fc.Arbitrary<Section> = fc
+  .record({
+    subscription: uint32,
+    first: uint53,
+    epoch: uint32,
+    volatile: fc.boolean(),
+    floorEpoch: uint32,
+    floorSeq: uint53,
+    term: uint53,
+    deliveries: few(delivery),
+    bundles: few(bundle),
+  })
+  .map((section) => ({ ...section, bundles: section.volatile ? section.bundles : [] }));
 
 const nack: fc.Arbitrary<Nack> = fc.record({
   number: uint53,

@@ -1,5 +1,5 @@
 /** One frame of each type and two envelopes with every field set, for the golden bytes. */
-import type { EnvelopeFields } from "../../src/wire/envelope.ts";
+import { type EnvelopeFields, EnvelopeView } from "../../src/wire/envelope.ts";
 import type { KnownFrame } from "../../src/wire/frames.ts";
 import type { Identity } from "../../src/wire/handshake.ts";
 
@@ -64,6 +64,13 @@ const head = {
   floorEpoch: 1_749_999_999,
   floorSeq: 2 ** 33,
   term: 2 ** 48,
+};
+const bundled = bytes("0a01611a01627a01311a01637a0132");
+const bundle = {
+  bytes: bundled,
+  head: new EnvelopeView(bundled, 0, 3),
+  rests: [3, 9, 9, 15],
+  keyHashes: [0xdeadbeef, 1],
 };
 const none = { epoch: 0, floorEpoch: 0, floorSeq: 0, term: 0 };
 const session = 0x01020304;
@@ -152,8 +159,9 @@ export const SAMPLE_FRAMES: {
           { ...delivery, ...place },
           { ...common, ...place },
         ],
+        bundles: [],
       },
-      { ...head, ...none, subscription: 4, volatile: true, deliveries: [] },
+      { ...head, ...none, subscription: 4, volatile: true, deliveries: [], bundles: [bundle] },
     ],
   },
   settle: {

@@ -5,6 +5,7 @@
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 import type { Delivery } from "../../src/wire/batch.ts";
+import type { Bundle } from "../../src/wire/bundle.ts";
 import { decodeFrame, type Frame, type KnownFrame } from "../../src/wire/frames.ts";
 import type { GossipMessage } from "../../src/wire/gossip.ts";
 
@@ -51,6 +52,7 @@ export const comparable = (frame: Frame): unknown => {
       const { bytes: _bytes, envelopeStart: _start, envelopeEnd: _end, ...rest } = delivery;
       return { ...rest, envelope: envelopeBytes(delivery) };
     }),
+    bundles: section.bundles.map(bundleBytes),
   }));
   return { ...frame, sections };
 };
@@ -59,6 +61,15 @@ export const decodeComparable = (bytes: Uint8Array): unknown => comparable(decod
 
 const envelopeBytes = (delivery: Delivery): Buffer =>
   Buffer.from(delivery.bytes.slice(delivery.envelopeStart, delivery.envelopeEnd));
+
+/** A bundle's parts as bytes of their own. */
+const bundleBytes = ({ bytes, head, rests, keyHashes }: Bundle) => ({
+  head: Buffer.from(head.rawBytes()),
+  envelopes: Array.from({ length: rests.length / 2 }, (_, at) =>
+    Buffer.from(bytes.slice(rests[2 * at], rests[2 * at + 1])),
+  ),
+  keyHashes: [...keyHashes],
+});
 
 const frameToProto = ({ type, session, ...body }: KnownFrame): Plain => ({
   session,
@@ -81,6 +92,7 @@ const toProto = (value: unknown): unknown => {
   if ("ms" in value && "counter" in value) {
     return fixed64Text(value as { ms: number; counter: number });
   }
+  if ("rests" in value) return bundleBytes(value as Bundle);
   if ("envelopeStart" in value) return deliveryToProto(value as Delivery);
   return Object.fromEntries(
     Object.entries(value)

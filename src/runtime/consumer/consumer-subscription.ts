@@ -18,6 +18,7 @@ import type { Environment } from "../environment.ts";
 import { type BreakerMode, type FlowLimits, flowLimitsOf } from "../flow-limits.ts";
 import { isOwned } from "../subscription-id.ts";
 import { afterFailure, surrender } from "./after-failure.ts";
+import { AtOnce } from "./at-once.ts";
 import type { ConsumerHost, ConsumerSpec } from "./consumer-host.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Intake, type IntakeOwner } from "./intake.ts";
@@ -37,11 +38,11 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   readonly spec: ConsumerSpec;
   readonly #host: ConsumerHost;
   readonly #runner: JobRunner;
+  readonly #atOnce: AtOnce;
   readonly #intake: Intake;
   readonly #flow: FlowLimits | undefined;
   readonly owned: OwnedWork | undefined;
   readonly #openings = new Set<ConsumerOpening>();
-  #stopping = false;
 
   constructor(id: string, spec: ConsumerSpec, handler: JobHandler, host: ConsumerHost) {
     this.id = id;
@@ -58,7 +59,8 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     };
     const gates = [this.#flow, this.owned].filter((gate) => gate !== undefined);
     this.#runner = new JobRunner(host.env, spec, handler, owner, gates);
-    this.#intake = new Intake(this);
+    this.#atOnce = new AtOnce(this.#runner, handler, this.#flow !== undefined);
+    this.#intake = new Intake(this, this.#atOnce);
   }
 
   get index(): number {
@@ -98,9 +100,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
       this.#consumed(job);
     }
     for (const job of this.#runner.takeWaits((other) => other.opening === opening)) this.#end(job);
-    for (const job of this.#runner.runningOf(opening)) {
-      if (!job.volatile) this.#intake.orphan(job);
-    }
+    for (const job of this.#runner.runningOf(opening)) if (!job.volatile) this.#intake.orphan(job);
     this.#runner.dispatch();
   }
 
@@ -120,7 +120,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
 
   /** Takes no more; gives back what does not run. Resolves when nothing runs. */
   drain(): Promise<void> {
-    this.#stopping = true;
+    this.#atOnce.stopped = true;
     this.#flow?.stop();
     this.yieldJobs(() => true);
     return new Promise((resolve) => this.#runner.whenIdle(resolve));
@@ -171,7 +171,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   }
 
   arrived(job: Job): void {
-    const admission = this.#stopping ? 0 : (this.owned?.admit(job) ?? "admitted");
+    const admission = this.#atOnce.stopped ? 0 : (this.owned?.admit(job) ?? "admitted");
     if (admission !== "admitted") this.giveBack(job, admission);
     else if (!job.volatile && isExhausted(this.spec.retry, job.attempts)) this.refuse(job);
     else if (this.breaker === "open" && !job.volatile) this.#returnUntried(job, OPEN_AGAIN_MS);
@@ -212,7 +212,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     const now = this.env.clock.monotonicMs();
     for (const job of this.#runner.takeAll(belongs)) this.#returnUntried(job, 1);
     for (const job of this.#runner.takeWaits(belongs)) {
-      const delayMs = this.#stopping ? 0 : Math.max(0, Math.round(job.deadlineMs - now));
+      const delayMs = this.#atOnce.stopped ? 0 : Math.max(0, Math.round(job.deadlineMs - now));
       this.#nackBack(job, { outcome: "retry", delayMs, reason: "" });
     }
   }
@@ -238,7 +238,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
    * member.
    */
   #breakerIs(mode: BreakerMode): void {
-    if (this.#stopping) return;
+    if (this.#atOnce.stopped) return;
     this.#wakeAll();
     if (mode !== "open") {
       this.#runner.dispatch();
@@ -296,7 +296,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
   #goOn(job: Job, how: NackReason): void {
     const { delayMs, errorName: name = "", errorMessage: message = "" } = how;
     if (how.outcome === "retry") this.env.counters.count("retries");
-    const isHere = !this.#stopping && !job.opening.closed && this.breaker !== "open";
+    const isHere = !this.#atOnce.stopped && !job.opening.closed && this.breaker !== "open";
     const isShort = how.outcome === "retry" && delayMs <= IN_PLACE_MS_MAX;
     if (!isShort || !isHere || this.owned?.mayStay(job) === false) {
       this.#nackBack(job, how);

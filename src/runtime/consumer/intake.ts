@@ -17,6 +17,8 @@ import type { Delivery, Section } from "../../wire/batch.ts";
 import type { CreditEntry } from "../../wire/credit.ts";
 import type { SubscriptionRecord } from "../../wire/declare.ts";
 import type { Environment } from "../environment.ts";
+import type { AtOnce } from "./at-once.ts";
+import { BundleIntake } from "./bundle-intake.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Job, type JobSubscription } from "./job.ts";
 import { SenderRights } from "./sender-rights.ts";
@@ -58,12 +60,13 @@ export class Intake {
   readonly #volatileCredit: CreditGrant<ConsumerOpening>;
   readonly #owner: IntakeOwner;
   readonly #senders: SenderRights | undefined;
+  readonly #bundles: BundleIntake;
   /** Jobs that run although their session is over, by producer and position. */
   readonly #orphans = new Map<string, Job>();
   /** Whose section is being taken; what is consumed meanwhile is looked at once, at its end. */
   #receiving: ConsumerOpening | undefined;
 
-  constructor(owner: IntakeOwner) {
+  constructor(owner: IntakeOwner, atOnce: AtOnce) {
     this.#owner = owner;
     const { access } = owner.env;
     this.#senders = access && new SenderRights(access, owner.spec.record);
@@ -77,6 +80,13 @@ export class Intake {
       messages: VOLATILE_MESSAGES,
       bytes: VOLATILE_BYTES,
       minShare: VOLATILE_SHARE_MIN,
+    });
+    this.#bundles = new BundleIntake(owner, {
+      atOnce,
+      isKeyed: owner.spec.record.distribution === "key",
+      credit: this.#volatileCredit,
+      senders: this.#senders,
+      arrived: (job) => this.#arrived(job),
     });
   }
 
@@ -179,6 +189,10 @@ export class Intake {
       }
       opening.inHandVolatile++;
       this.#arrived(job);
+    }
+    for (const bundle of section.bundles) {
+      this.#bundles.receive(opening, bundle, number);
+      number += bundle.rests.length / 2;
     }
     opening.expectedVolatile = Math.max(opening.expectedVolatile, number);
   }

@@ -17,13 +17,14 @@ import { Ring } from "../../core/ring.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Environment } from "../environment.ts";
+import type { Arrival } from "./arrival.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import type { Job } from "./job.ts";
 import { RunningJobs } from "./running-jobs.ts";
 import { type StartGate, StartGates } from "./start-gate.ts";
 
 /** Called once per attempt. Throwing or rejecting is a failed attempt; what it stages counts with it. */
-export type JobHandler = (job: Job) => void | Promise<void>;
+export type JobHandler = (message: Job | Arrival) => void | Promise<void>;
 
 export type RunnerLimits = {
   readonly concurrency: number;
@@ -101,6 +102,30 @@ export class JobRunner {
   push(job: Job): void {
     this.#lanes.push(job);
     this.dispatch();
+  }
+
+  /** Nothing waits, and there is a place; gates are not asked. */
+  get isFree(): boolean {
+    if (this.#paused || this.#dispatching) return false;
+    const { running, waiting } = this.#lanes;
+    return running < this.#limits.concurrency && waiting + this.#due.length === 0;
+  }
+
+  /** No gate holds back what may run. */
+  get isOpen(): boolean {
+    return this.#gates.areOpen();
+  }
+
+  /** Goes on with an attempt that was begun elsewhere, when `isFree`, and whose handler has returned this. */
+  adopt(job: Job, result: void | Promise<void>): void {
+    this.#lanes.begin(job);
+    this.#handled(job, result);
+  }
+
+  /** As `adopt`; it has thrown. */
+  adoptFailed(job: Job, error: unknown): void {
+    this.#lanes.begin(job);
+    this.#owner.failed(job, error);
   }
 
   /** Takes out what has not started, of one key. */
@@ -242,6 +267,11 @@ export class JobRunner {
       this.#owner.failed(job, error);
       return;
     }
+    this.#handled(job, result);
+  }
+
+  /** Its handler has returned. */
+  #handled(job: Job, result: void | Promise<void>): void {
     if (result === undefined && job.staging === undefined) {
       this.#owner.succeeded(job);
       return;

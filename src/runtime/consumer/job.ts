@@ -36,6 +36,8 @@ export class Job {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
+  /** What its envelope says before `start`. */
+  readonly head: EnvelopeView | undefined;
   state: JobState = "waiting";
   /** Attempts here before this one, that the producer does not know of. */
   failed: FailedAttempt[] | undefined;
@@ -72,6 +74,7 @@ export class Job {
     bytes: Uint8Array,
     start: number,
     end: number,
+    head?: EnvelopeView,
   ) {
     this.subscription = subscription;
     this.opening = opening;
@@ -85,6 +88,11 @@ export class Job {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
+    this.head = head;
+  }
+
+  get job(): this {
+    return this;
   }
 
   /** Envelope bytes, the unit of credit. */
@@ -93,7 +101,7 @@ export class Job {
   }
 
   get envelope(): EnvelopeView {
-    this.#view ??= new EnvelopeView(this.bytes, this.start, this.end);
+    this.#view ??= new EnvelopeView(this.bytes, this.start, this.end, this.head);
     return this.#view;
   }
 
@@ -125,7 +133,7 @@ export class Job {
   /** The same message for its next attempt: nothing of this one, nor who still holds it, reaches that. */
   nextAttempt(): Job {
     const { subscription, opening, number, volatile, epoch, seq, skip, keyHash } = this;
-    const { attempts, bytes, start, end } = this;
+    const { attempts, bytes, start, end, head } = this;
     const next = new Job(
       subscription,
       opening,
@@ -139,6 +147,7 @@ export class Job {
       bytes,
       start,
       end,
+      head,
     );
     next.renews = this.renews;
     next.failed = this.failed;

@@ -24,13 +24,13 @@ export class SenderRights {
   }
 
   /** Why not; undefined: it may. */
-  denied(job: Job): string | undefined {
-    const { link } = job.opening;
+  denied(message: Pick<Job, "opening" | "envelope">): string | undefined {
+    const { link } = message.opening;
     if (link.isLocal) return undefined;
     let subject: string;
     let kind: number;
     try {
-      ({ subject, kind } = job.envelope);
+      ({ subject, kind } = message.envelope);
     } catch (error) {
       return `the envelope cannot be read: ${describeError(error).message}`;
     }

@@ -11,11 +11,8 @@
  */
 import type { ByteWriter } from "../../wire/byte-writer.ts";
 import { ByteWriter as Arena } from "../../wire/byte-writer.ts";
-import {
-  type EnvelopeTemplate,
-  type EnvelopeVariables,
-  writeEnvelope,
-} from "../../wire/envelope.ts";
+import { type EnvelopeTemplate, writeEnvelope } from "../../wire/envelope.ts";
+import type { EnvelopeVariables } from "../../wire/envelope-rest.ts";
 import { Block } from "./block.ts";
 import {
   AT,

@@ -53,6 +53,8 @@ export class Link {
   /** Bytes of the frame that is being handled. */
   frameBytes = 0;
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
+  /** Called before what was gathered leaves: the last chance to add to it. */
+  beforeFlush: (() => void) | undefined;
   #state: "new" | "greeting" | "up" | "closed" = "new";
   #session = 0;
   #peer: Identity | undefined;
@@ -180,7 +182,7 @@ export class Link {
 
   /** Sends the batch when it is large enough; the rest leaves at the end of the turn. */
   batchGrew(): void {
-    if (this.batch.bytes >= BATCH_BYTES) this.#flushBatch();
+    if (this.batch.bytes >= BATCH_BYTES || this.batch.tail !== undefined) this.#flushBatch();
     else this.askTurn();
   }
 
@@ -330,8 +332,13 @@ export class Link {
   }
 
   #flushBatch(): void {
+    this.beforeFlush?.();
     if (this.batch.empty) return;
-    this.#connection.send(this.batch.finish());
+    const { tail } = this.batch;
+    const frame = this.batch.finish();
+    if (tail === undefined) this.#connection.send(frame);
+    else if (this.#connection.sendParts !== undefined) this.#connection.sendParts(frame, tail);
+    else this.#connection.send(Buffer.concat([frame, tail]));
   }
 
   #ended(reason: MeshError): void {

@@ -2,13 +2,16 @@
  * At most once: a message goes to one live member of each group that wants it, or is dropped and counted.
  *
  * Nothing waits here: without credit, with a congested link or without a member the message is dropped, and
- * the caller is told why. Bound: what consumers gave credit for.
+ * the caller is told why. What goes to the same members as the message before it is encoded once for all of
+ * them (shared-run.ts). Bound: what consumers gave credit for.
  */
 import { shardOf } from "../../core/shard-map.ts";
-import type { EnvelopeTemplate, EnvelopeVariables } from "../../wire/envelope.ts";
+import type { EnvelopeTemplate } from "../../wire/envelope.ts";
+import type { EnvelopeVariables } from "../../wire/envelope-rest.ts";
 import type { Environment } from "../environment.ts";
 import type { Link } from "../link/link.ts";
 import type { LinkOutlets, Outlet } from "./outlet.ts";
+import { SharedRun, takesBundles } from "./shared-run.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import type { SubscriptionTable } from "./subscription-table.ts";
 
@@ -23,11 +26,16 @@ export type EmitterHost = {
 /** Fields beside the payload are small; the credit is charged with the true size. */
 const FIELDS_BYTES = 1_024;
 
+/** A larger one is copied anyway, and fills a frame by itself. */
+const SHARED_BYTES_MAX = 32 * 1024;
+
 export class Emitter {
   readonly #host: EmitterHost;
+  readonly #run: SharedRun;
 
   constructor(host: EmitterHost) {
     this.#host = host;
+    this.#run = new SharedRun((link) => host.outletsOf(link));
   }
 
   emit(
@@ -36,9 +44,31 @@ export class Emitter {
     template: EnvelopeTemplate,
     variables: EnvelopeVariables,
   ): EmitVerdict {
+    const run = this.#run;
+    const states = this.#host.table.matching(0, subject);
+    const bytes = variables.payload.length + FIELDS_BYTES;
+    if (variables.payload.length > SHARED_BYTES_MAX) {
+      run.seal();
+      return this.#handEach(states, false, keyHash, template, variables);
+    }
+    run.continue(states, bytes);
+    const { others } = run;
+    const isShared = run.members > 0;
+    if (isShared) run.append(template, keyHash, variables);
+    if (isShared && others.length === 0) return "taken";
+    return this.#handEach(others, isShared, keyHash, template, variables);
+  }
+
+  #handEach(
+    states: readonly SubscriptionState[],
+    isTaken: boolean,
+    keyHash: number,
+    template: EnvelopeTemplate,
+    variables: EnvelopeVariables,
+  ): EmitVerdict {
     const { counters } = this.#host.env;
-    let verdict: EmitVerdict = "noSubscriber";
-    for (const state of this.#host.table.matching(0, subject)) {
+    let verdict: EmitVerdict = isTaken ? "taken" : "noSubscriber";
+    for (const state of states) {
       if (!passes(state, variables)) continue;
       const outlet = outletFor(state, keyHash);
       if (outlet === undefined) continue;
@@ -67,8 +97,9 @@ export class Emitter {
     if (!outlet.takesVolatile(variables.payload.length + FIELDS_BYTES)) return "noCredit";
     outlets.section(outlet, true, 0, outlet.volatileNext++);
     const { batch } = link;
-    const bytes = batch.emitDelivery(0, keyHash, 0, 0, -1, false, template, variables);
-    outlet.volatileBytes += bytes;
+    outlet.volatileBytes += takesBundles(link)
+      ? batch.bundled(template, keyHash, variables)
+      : batch.emitDelivery(0, keyHash, 0, 0, -1, false, template, variables);
     link.batchGrew();
     return undefined;
   }

@@ -3,6 +3,7 @@
 import type { Member } from "../../core/member.ts";
 import type { Opening } from "../../core/opening.ts";
 import type { Position } from "../../core/position.ts";
+import type { SectionHead } from "../../wire/batch.ts";
 import type { Link } from "../link/link.ts";
 
 export type OutletSubscription = { readonly durableFloor: Position };
@@ -57,6 +58,29 @@ export class Outlet<Subscription extends OutletSubscription = OutletSubscription
     this.#volatileBytesLimit = Math.max(this.#volatileBytesLimit, bytesLimit);
   }
 
+  /** How many more at-most-once messages, and how many bytes of them, there is credit for. */
+  get volatileLeft(): number {
+    return this.#volatileNumberLimit - this.volatileNext + 1;
+  }
+
+  get volatileBytesLeft(): number {
+    return this.#volatileBytesLimit - this.volatileBytes;
+  }
+
+  /** The head of a section that begins with the delivery of this number. */
+  headOf(volatile: boolean, epoch: number, first: number): SectionHead {
+    const floor = this.subscription.durableFloor;
+    return {
+      subscription: this.index,
+      first,
+      epoch,
+      volatile,
+      floorEpoch: floor.epoch,
+      floorSeq: floor.seq,
+      term: this.term,
+    };
+  }
+
   /** Credit for one more at-most-once message of at most so many bytes. */
   takesVolatile(bytes: number): boolean {
     return (
@@ -90,15 +114,6 @@ export class LinkOutlets<Subscription extends OutletSubscription = OutletSubscri
     this.#outlet = outlet;
     this.#volatile = volatile;
     this.#epoch = epoch;
-    const floor = outlet.subscription.durableFloor;
-    batch.beginSection({
-      subscription: outlet.index,
-      first,
-      epoch,
-      volatile,
-      floorEpoch: floor.epoch,
-      floorSeq: floor.seq,
-      term: outlet.term,
-    });
+    batch.beginSection(outlet.headOf(volatile, epoch, first));
   }
 }

@@ -43,8 +43,9 @@ export class StreamConnection implements Connection, FrameSink {
   #report: { readonly reason: MeshError | undefined } | undefined;
   #cause: Error | undefined;
   #deadline: Timer | undefined;
-  /** Sent in this tick. */
+  /** Sent in this tick; of each the length of the frame that it begins, 0 where it goes on with one. */
   #gathering: Uint8Array[] = [];
+  #lengths: number[] = [];
   #gatheringBytes = 0;
   #unsent = 0;
 
@@ -86,23 +87,29 @@ export class StreamConnection implements Connection, FrameSink {
   }
 
   send(frame: Uint8Array): void {
-    if (this.#state !== "open") return;
+    if (this.#state === "open" && this.#accepts(frame.length)) this.#gather(frame, frame.length);
+  }
+
+  sendParts(head: Uint8Array, body: Uint8Array): void {
+    const length = head.length + body.length;
+    if (this.#state !== "open" || !this.#accepts(length)) return;
+    this.#gather(head, length);
+    this.#gather(body, 0);
+  }
+
+  #accepts(length: number): boolean {
     const { frameBytesMax } = this.#context;
-    if (frame.length > 0 && frame.length <= frameBytesMax) {
-      if (this.#gathering.push(frame) === 1) process.nextTick(this.#flush);
-      this.#gatheringBytes += frame.length;
-      this.#unsent += frame.length;
-      return;
-    }
+    if (length > 0 && length <= frameBytesMax) return true;
     this.#context.count("transport.badFrame");
     this.#leave(
-      frame.length === 0
+      length === 0
         ? new MeshError("INVALID_OPTIONS", "frame of 0 B cannot be sent, the smallest is 1 B")
         : new MeshError(
             "PAYLOAD_TOO_LARGE",
-            `frame ${frame.length} B exceeds frameBytesMax ${frameBytesMax}`,
+            `frame ${length} B exceeds frameBytesMax ${frameBytesMax}`,
           ),
     );
+    return false;
   }
 
   close(): void {
@@ -134,24 +141,36 @@ export class StreamConnection implements Connection, FrameSink {
 
   // --- inside --------------------------------------------------------------------------------
 
+  #gather(part: Uint8Array, length: number): void {
+    if (this.#gathering.push(part) === 1) process.nextTick(this.#flush);
+    this.#lengths.push(length);
+    this.#gatheringBytes += part.length;
+    this.#unsent += part.length;
+  }
+
   /** One write for all of a tick. */
   readonly #flush = (): void => {
-    const frames = this.#gathering;
+    const parts = this.#gathering;
+    const lengths = this.#lengths;
     const bytes = this.#gatheringBytes;
-    if (frames.length === 0 || this.#state === "ended") return;
+    if (parts.length === 0 || this.#state === "ended") return;
     this.#gathering = [];
+    this.#lengths = [];
     this.#gatheringBytes = 0;
     const taken = (): void => this.#taken(bytes);
     if (bytes <= COPY_BYTES_MAX) {
-      this.#socket.write(joined(frames, bytes), taken);
+      this.#socket.write(joined(parts, lengths, bytes), taken);
       return;
     }
     this.#socket.cork();
-    for (const frame of frames) {
-      const header = Buffer.allocUnsafe(HEADER_BYTES);
-      header.writeUInt32BE(frame.length);
-      this.#socket.write(header);
-      this.#socket.write(frame, frame === frames.at(-1) ? taken : undefined);
+    for (const [at, part] of parts.entries()) {
+      const length = lengths[at] as number;
+      if (length > 0) {
+        const header = Buffer.allocUnsafe(HEADER_BYTES);
+        header.writeUInt32BE(length);
+        this.#socket.write(header);
+      }
+      this.#socket.write(part, at === parts.length - 1 ? taken : undefined);
     }
     this.#socket.uncork();
   };
@@ -220,14 +239,23 @@ const lost = (remote: string, cause: Error | undefined, isUnheard: boolean): Mes
   return new MeshError("PEER_LOST", message, cause === undefined ? {} : { cause });
 };
 
-/** Frames of so many bytes in all, each with its length in front. */
-const joined = (frames: readonly Uint8Array[], bytes: number): Buffer => {
-  const all = Buffer.allocUnsafe(bytes + HEADER_BYTES * frames.length);
+/** Parts of so many bytes in all, each that begins a frame with that one's length in front. */
+const joined = (
+  parts: readonly Uint8Array[],
+  lengths: readonly number[],
+  bytes: number,
+): Buffer => {
+  const all = Buffer.allocUnsafe(bytes + HEADER_BYTES * parts.length);
   let at = 0;
-  for (const frame of frames) {
-    all.writeUInt32BE(frame.length, at);
-    all.set(frame, at + HEADER_BYTES);
-    at += HEADER_BYTES + frame.length;
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index] as Uint8Array;
+    const length = lengths[index] as number;
+    if (length > 0) {
+      all.writeUInt32BE(length, at);
+      at += HEADER_BYTES;
+    }
+    all.set(part, at);
+    at += part.length;
   }
-  return all;
+  return all.subarray(0, at);
 };

@@ -1,0 +1,79 @@
+/**
+ * A message of a bundle whose handler runs at once.
+ *
+ * Problem: most at-most-once messages are handled and forgotten in the same instant, and what a job remembers
+ * for retries, time-outs and settles costs more than that. Approach: an arrival knows its payload and where the
+ * message lies; it becomes a job when somebody asks for more, or when its handler does not end at once.
+ *
+ * Invariant: of one message there is at most one job.
+ */
+import type { Bundle } from "../../wire/bundle.ts";
+import type { ConsumerOpening } from "./consumer-opening.ts";
+import { Job, type JobSubscription } from "./job.ts";
+
+/** A bundle that has arrived. */
+export class ArrivedBundle {
+  readonly subscription: JobSubscription;
+  readonly opening: ConsumerOpening;
+  readonly bundle: Bundle;
+  /** Delivery number of its first message. */
+  readonly first: number;
+
+  constructor(
+    subscription: JobSubscription,
+    opening: ConsumerOpening,
+    bundle: Bundle,
+    first: number,
+  ) {
+    this.subscription = subscription;
+    this.opening = opening;
+    this.bundle = bundle;
+    this.first = first;
+  }
+
+  /** The message at this place, as a job of this lane; -1: it may run beside any other. */
+  job(at: number, keyHash: number): Job {
+    const { bytes, rests, head } = this.bundle;
+    return new Job(
+      this.subscription,
+      this.opening,
+      this.first + at,
+      true,
+      0,
+      0,
+      0,
+      keyHash,
+      0,
+      bytes,
+      rests[2 * at] as number,
+      rests[2 * at + 1] as number,
+      head,
+    );
+  }
+}
+
+export class Arrival {
+  readonly from: ArrivedBundle;
+  /** Its place in the bundle. */
+  readonly at: number;
+  /** All that its envelope says beside the bundle's head and a time. */
+  readonly payload: Uint8Array;
+  made: Job | undefined;
+  hasEnded: boolean;
+
+  constructor(from: ArrivedBundle, at: number, payload: Uint8Array) {
+    this.from = from;
+    this.at = at;
+    this.payload = payload;
+    this.made = undefined;
+    this.hasEnded = false;
+  }
+
+  get job(): Job {
+    if (this.made === undefined) {
+      this.made = this.from.job(this.at, -1);
+      this.made.state = this.hasEnded ? "ended" : "running";
+    }
+    return this.made;
+  }
+}
