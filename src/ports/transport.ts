@@ -41,10 +41,10 @@ export interface Connection {
    */
   send(frame: Uint8Array): void;
   /**
-   * As `send`, of one frame in two parts, neither of them empty. The second one may be given to other connections as
-   * well: nobody changes it. Absent: the caller joins them.
+   * As `send`, of one frame whose bytes lie in several places. Only where that saves a copy; a transport that needs them
+   * in one place leaves it out. A part may go to other connections as well: nobody changes it.
    */
-  sendParts?(head: Uint8Array, body: Uint8Array): void;
+  sendParts?(parts: readonly Uint8Array[]): void;
   /**
    * Closes in order: frames already given to `send` are delivered if the peer reads on, for a time that the
    * transport states (500 ms; gRPC 2 s). Idempotent.

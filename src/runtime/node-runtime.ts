@@ -1,7 +1,6 @@
 /**
- * One node: its journal, both sides of delivery, requests, links and discovery, driven by frames and timers.
- * Everything below is synchronous and reacts to events; this file connects the parts, and is the only place
- * that knows them all. Users hold mesh/mesh-node.ts.
+ * One node: its journal, both sides of delivery, requests, links and discovery. Everything below reacts to frames and
+ * timers, synchronously; this file alone knows all parts, and connects them. Users hold mesh/mesh-node.ts.
  */
 import type { Life } from "../core/session.ts";
 import { SHARD_COUNT } from "../core/shard-map.ts";

@@ -149,7 +149,7 @@ class Flooder {
         }));
         const epoch = volatile ? 0 : 2_000_000_000;
         const head = { subscription, first, epoch, volatile, floorEpoch: 0, floorSeq: 0, term: 1 };
-        const sections = [{ ...head, deliveries }];
+        const sections = [{ ...head, deliveries, bundles: [] }];
         return { frames: [{ type: "batch", session, sections }], counts: most };
       }
       case "requests": {

@@ -61,7 +61,7 @@ const frames: readonly Case[] = [
         for (const { dialed } of pairs) {
           const { connection } = dialed;
           if (connection.sendParts === undefined || number % 3 === 0) connection.send(frame);
-          else connection.sendParts(Buffer.from(frame.subarray(0, 4)), body);
+          else connection.sendParts([Buffer.from(frame.subarray(0, 4)), body]);
         }
       }
       for (const { accepted } of pairs) {

@@ -1,9 +1,8 @@
 /**
  * One connection with a peer: greeting, session, heartbeat, and the frames of one turn gathered.
  *
- * Problem: nothing may be read before both sides know who they are, a silent peer must be noticed, and
- * messages of one turn should share a frame. Approach: a small state machine over the transport's
- * connection; what frames mean is decided by the owner (`LinkOwner`).
+ * Problem: nothing may be read before both sides know who they are, a silent peer must be noticed, and messages of one
+ * turn should share a frame. Approach: a small state machine over the transport's connection; the owner knows what frames mean.
  *
  * Invariants: `closed` is reported exactly once, also when the greeting failed; no frame reaches the owner
  * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
@@ -23,6 +22,7 @@ import { Greeting, isOfSlow, rejectOf } from "./greeting.ts";
 import type { LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
 import { PeerDeclarations } from "./peer-declarations.ts";
+import { sendBatch } from "./send-batch.ts";
 import { Silence } from "./silence.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
@@ -136,13 +136,7 @@ export class Link {
   start(): void {
     this.#state = "greeting";
     this.#silence.end();
-    this.#connection.open({
-      frame: (bytes) => this.#received(bytes),
-      drained: () => {
-        if (this.#state === "up") this.#owner.drained(this);
-      },
-      closed: (reason) => this.#ended(reason ?? lost("the peer closed the connection")),
-    });
+    this.#open("the peer closed the connection");
     if (this.dialled) this.#connection.send(this.#greeting.hello());
     this.#timer = this.#env.clock.setTimer(this.#env.times.handshakeMs, () => {
       this.close("TIMEOUT", `no greeting within ${this.#env.times.handshakeMs} ms`);
@@ -154,13 +148,19 @@ export class Link {
     this.#peer = self;
     this.#local = true;
     this.#silence.end();
-    this.#connection.open({
-      frame: (bytes) => this.#received(bytes),
-      drained: () => this.#owner.drained(this),
-      closed: (reason) => this.#ended(reason ?? lost("the node stopped")),
-    });
+    this.#open("the node stopped");
     this.#session = 1;
     this.#rise();
+  }
+
+  #open(over: string): void {
+    this.#connection.open({
+      frame: (bytes) => this.#received(bytes),
+      drained: () => {
+        if (this.#state === "up") this.#owner.drained(this);
+      },
+      closed: (reason) => this.#ended(reason ?? new MeshError("PEER_LOST", over)),
+    });
   }
 
   /** Sends at once, before bulk that waits. */
@@ -333,12 +333,7 @@ export class Link {
 
   #flushBatch(): void {
     this.beforeFlush?.();
-    if (this.batch.empty) return;
-    const { tail } = this.batch;
-    const frame = this.batch.finish();
-    if (tail === undefined) this.#connection.send(frame);
-    else if (this.#connection.sendParts !== undefined) this.#connection.sendParts(frame, tail);
-    else this.#connection.send(Buffer.concat([frame, tail]));
+    if (!this.batch.empty) sendBatch(this.#connection, this.batch);
   }
 
   #ended(reason: MeshError): void {
@@ -353,5 +348,3 @@ export class Link {
     this.#timer = undefined;
   }
 }
-
-const lost = (message: string): MeshError => new MeshError("PEER_LOST", message);

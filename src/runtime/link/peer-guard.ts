@@ -232,6 +232,9 @@ const messagesIn = (frame: KnownFrame): number => {
 
 const deliveriesOf = ({ sections }: BatchFrame): number => {
   let count = 0;
-  for (const { deliveries } of sections) count += deliveries.length;
+  for (const { deliveries, bundles } of sections) {
+    count += deliveries.length;
+    for (const { rests } of bundles) count += rests.length / 2;
+  }
   return count;
 };

@@ -28,7 +28,11 @@ import { FrameReader, type FrameSink, HEADER_BYTES, PREAMBLE } from "./frame-rea
 const CLOSE_MS = 500;
 /** Up to this, what leaves in one tick is copied into one buffer: cheaper than a vector of small ones. */
 const COPY_BYTES_MAX = 64 * 1024;
+const NOTHING: Uint8Array = Buffer.alloc(0);
 const MARKER: Uint8Array = Buffer.alloc(HEADER_BYTES);
+
+/** What makes up one frame, in order. */
+type Parts = readonly Uint8Array[];
 
 export class StreamConnection implements Connection, FrameSink {
   readonly remote: string;
@@ -43,9 +47,8 @@ export class StreamConnection implements Connection, FrameSink {
   #report: { readonly reason: MeshError | undefined } | undefined;
   #cause: Error | undefined;
   #deadline: Timer | undefined;
-  /** Sent in this tick; of each the length of the frame that it begins, 0 where it goes on with one. */
-  #gathering: Uint8Array[] = [];
-  #lengths: number[] = [];
+  /** Sent in this tick: frames, or their parts. */
+  #gathering: (Uint8Array | Parts)[] = [];
   #gatheringBytes = 0;
   #unsent = 0;
 
@@ -87,29 +90,31 @@ export class StreamConnection implements Connection, FrameSink {
   }
 
   send(frame: Uint8Array): void {
-    if (this.#state === "open" && this.#accepts(frame.length)) this.#gather(frame, frame.length);
+    this.#send(frame, frame.length);
   }
 
-  sendParts(head: Uint8Array, body: Uint8Array): void {
-    const length = head.length + body.length;
-    if (this.#state !== "open" || !this.#accepts(length)) return;
-    this.#gather(head, length);
-    this.#gather(body, 0);
+  sendParts(parts: Parts): void {
+    this.#send(parts, bytesOf(parts));
   }
 
-  #accepts(length: number): boolean {
+  #send(frame: Uint8Array | Parts, bytes: number): void {
+    if (this.#state !== "open") return;
     const { frameBytesMax } = this.#context;
-    if (length > 0 && length <= frameBytesMax) return true;
+    if (bytes > 0 && bytes <= frameBytesMax) {
+      if (this.#gathering.push(frame) === 1) process.nextTick(this.#flush);
+      this.#gatheringBytes += bytes;
+      this.#unsent += bytes;
+      return;
+    }
     this.#context.count("transport.badFrame");
     this.#leave(
-      length === 0
+      bytes === 0
         ? new MeshError("INVALID_OPTIONS", "frame of 0 B cannot be sent, the smallest is 1 B")
         : new MeshError(
             "PAYLOAD_TOO_LARGE",
-            `frame ${length} B exceeds frameBytesMax ${frameBytesMax}`,
+            `frame ${bytes} B exceeds frameBytesMax ${frameBytesMax}`,
           ),
     );
-    return false;
   }
 
   close(): void {
@@ -141,37 +146,26 @@ export class StreamConnection implements Connection, FrameSink {
 
   // --- inside --------------------------------------------------------------------------------
 
-  #gather(part: Uint8Array, length: number): void {
-    if (this.#gathering.push(part) === 1) process.nextTick(this.#flush);
-    this.#lengths.push(length);
-    this.#gatheringBytes += part.length;
-    this.#unsent += part.length;
-  }
-
   /** One write for all of a tick. */
   readonly #flush = (): void => {
-    const parts = this.#gathering;
-    const lengths = this.#lengths;
+    const frames = this.#gathering;
     const bytes = this.#gatheringBytes;
-    if (parts.length === 0 || this.#state === "ended") return;
+    if (frames.length === 0 || this.#state === "ended") return;
     this.#gathering = [];
-    this.#lengths = [];
     this.#gatheringBytes = 0;
     const taken = (): void => this.#taken(bytes);
     if (bytes <= COPY_BYTES_MAX) {
-      this.#socket.write(joined(parts, lengths, bytes), taken);
+      this.#socket.write(joined(frames, bytes), taken);
       return;
     }
     this.#socket.cork();
-    for (const [at, part] of parts.entries()) {
-      const length = lengths[at] as number;
-      if (length > 0) {
-        const header = Buffer.allocUnsafe(HEADER_BYTES);
-        header.writeUInt32BE(length);
-        this.#socket.write(header);
-      }
-      this.#socket.write(part, at === parts.length - 1 ? taken : undefined);
+    for (const frame of frames) {
+      const header = Buffer.allocUnsafe(HEADER_BYTES);
+      header.writeUInt32BE(frame instanceof Uint8Array ? frame.length : bytesOf(frame));
+      this.#socket.write(header);
+      for (const part of partsOf(frame)) this.#socket.write(part);
     }
+    this.#socket.write(NOTHING, taken);
     this.#socket.uncork();
   };
 
@@ -239,23 +233,32 @@ const lost = (remote: string, cause: Error | undefined, isUnheard: boolean): Mes
   return new MeshError("PEER_LOST", message, cause === undefined ? {} : { cause });
 };
 
-/** Parts of so many bytes in all, each that begins a frame with that one's length in front. */
-const joined = (
-  parts: readonly Uint8Array[],
-  lengths: readonly number[],
-  bytes: number,
-): Buffer => {
-  const all = Buffer.allocUnsafe(bytes + HEADER_BYTES * parts.length);
+/** Frames of so many bytes in all, each with its length in front. */
+const joined = (frames: readonly (Uint8Array | Parts)[], bytes: number): Buffer => {
+  const all = Buffer.allocUnsafe(bytes + HEADER_BYTES * frames.length);
   let at = 0;
-  for (let index = 0; index < parts.length; index++) {
-    const part = parts[index] as Uint8Array;
-    const length = lengths[index] as number;
-    if (length > 0) {
-      all.writeUInt32BE(length, at);
-      at += HEADER_BYTES;
+  for (const frame of frames) {
+    const start = at;
+    at += HEADER_BYTES;
+    if (frame instanceof Uint8Array) {
+      all.set(frame, at);
+      at += frame.length;
+    } else {
+      for (const part of frame) {
+        all.set(part, at);
+        at += part.length;
+      }
     }
-    all.set(part, at);
-    at += part.length;
+    all.writeUInt32BE(at - start - HEADER_BYTES, start);
   }
-  return all.subarray(0, at);
+  return all;
+};
+
+const partsOf = (frame: Uint8Array | Parts): Parts =>
+  frame instanceof Uint8Array ? [frame] : frame;
+
+const bytesOf = (parts: Parts): number => {
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  return bytes;
 };
