@@ -4,8 +4,8 @@
  * Problem: a lease must run out before a peer counts as dead, since a link that broke tells nothing of a process; but
  * where nothing depends on who owns what, waiting for it is a second lost. Approach: a connection is tried where the
  * peer listened. One that is refused is an answer of the peer's host, which an address of a process that lives does
- * not give; silence says nothing. A process that ends closes its sockets one by one: one that still took a
- * connection is looked at again.
+ * not give; silence says nothing. A process that ends closes its sockets one by one, within milliseconds: one that
+ * still took a connection, or broke it, is looked at again.
  *
  * Only addresses that lead where the link did are tried: the one that was dialled, or those on the host that it came
  * from. Another one may be true in the peer's network alone, and name something else here.
@@ -19,7 +19,8 @@ import { refuse } from "./dialler.ts";
 import type { Link } from "./link.ts";
 
 const PROBE_MS = 500;
-const LOOKS_MS = [0, 30, 150] as const;
+/** Pauses before each look: a process that ends is gone in milliseconds, or in a fraction of a second with much memory. */
+const LOOKS_MS = [0, 1, 4, 15, 50, 150] as const;
 
 export class ExitProbe {
   readonly #clock: Clock;
@@ -59,8 +60,9 @@ export class ExitProbe {
           this.#lookAgain(nodeId, transport, address, look + 1);
         },
         (error: unknown) => {
-          if (!MeshError.is(error) || error.details.refused !== true) return;
-          if (this.#isLost(nodeId)) this.#gone(nodeId);
+          const isRefused = MeshError.is(error) && error.details.refused === true;
+          if (!isRefused) this.#lookAgain(nodeId, transport, address, look + 1);
+          else if (this.#isLost(nodeId)) this.#gone(nodeId);
         },
       );
     });
