@@ -11,7 +11,7 @@ import type {
   DeadLetterFilter,
   DeadLetterHead,
 } from "../runtime/producer/dead-letters.ts";
-import { type EnvelopeView, encodeEnvelope } from "../wire/envelope.ts";
+import { EnvelopeTemplate, type EnvelopeView, UnwrittenEnvelope } from "../wire/envelope.ts";
 
 export type DeadLetterEntry = DeadLetterHead & {
   /** The node that keeps it. */
@@ -153,9 +153,7 @@ export class DeadLetterAccess {
     if (node === this.#runtime.journal.nodeId) return this.#local(call);
     const { env, requests } = this.#runtime;
     const subject = subjectOf(node);
-    const envelope = encodeEnvelope({
-      subject,
-      kind: 2,
+    const envelope = new UnwrittenEnvelope(new EnvelopeTemplate({ subject, kind: 2 }), {
       time: env.hybrid.now(env.clock.wallMs()),
       payload: encodeJson(call),
     });

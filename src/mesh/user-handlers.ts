@@ -65,9 +65,7 @@ export const requestHandler = (
     const data = decodeValue(contract, contentType, schemaVersion, payload);
     const answer =
       data instanceof Promise ? data.then((value) => handled(value, asked)) : handled(data, asked);
-    return answer instanceof Promise
-      ? withTimeout(answer, timeoutMs, env)
-      : Promise.resolve(answer);
+    return answer instanceof Promise ? withTimeout(answer, timeoutMs, env) : answer;
   };
 };
 

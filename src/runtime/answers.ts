@@ -51,8 +51,8 @@ class AskedRequest implements Asked {
   }
 }
 
-/** Answers a request; rejecting sends the error's name, message, code and details, never its stack. */
-export type RequestHandler = (asked: Asked) => Promise<Answer>;
+/** Answers a request, at once or later; throwing or rejecting sends the error's name, message, code and details, never its stack. */
+export type RequestHandler = (asked: Asked) => Answer | Promise<Answer>;
 
 /** What an asker needs the right for: a subject, or, of a query of the nodes' own, a level of administration. */
 export type Guarded = string | ((envelope: EnvelopeView) => "read" | "full");
@@ -140,6 +140,17 @@ export class Answers {
       return;
     }
     flow?.started(asked, nowMs);
+    let answer: Answer | Promise<Answer>;
+    try {
+      answer = local.handler(asked);
+    } catch (error) {
+      this.#failed(link, frame.id, local, asked, error);
+      return;
+    }
+    if (!(answer instanceof Promise)) {
+      this.#answered(link, frame.id, local, asked, answer);
+      return;
+    }
     running.set(frame.id, asked);
     asker.bytes += bytes;
     local.running++;
@@ -148,22 +159,14 @@ export class Answers {
       asker.bytes -= bytes;
       running.delete(frame.id);
     };
-    let answer: Promise<Answer>;
-    try {
-      answer = local.handler(asked);
-    } catch (error) {
-      answer = Promise.reject(error);
-    }
     answer.then(
-      ({ contentType, payload }) => {
+      (later) => {
         finish();
-        flow?.succeeded(asked);
-        link.send({ type: "reply", session: link.session, id: frame.id, contentType, payload });
+        this.#answered(link, frame.id, local, asked, later);
       },
       (error: unknown) => {
         finish();
-        flow?.failed(asked, error);
-        this.#fail(link, frame.id, error);
+        this.#failed(link, frame.id, local, asked, error);
       },
     );
   }
@@ -205,6 +208,17 @@ export class Answers {
     } catch (error) {
       return `the request cannot be read: ${describeError(error).message}`;
     }
+  }
+
+  #answered(link: Link, id: number, { flow }: Local, asked: AskedRequest, answer: Answer): void {
+    const { contentType, payload } = answer;
+    flow?.succeeded(asked);
+    link.send({ type: "reply", session: link.session, id, contentType, payload });
+  }
+
+  #failed(link: Link, id: number, { flow }: Local, asked: AskedRequest, error: unknown): void {
+    flow?.failed(asked, error);
+    this.#fail(link, id, error);
   }
 
   #refuse(link: Link, id: number, code: string, message: string): void {

@@ -12,6 +12,7 @@
 import { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
+import type { UnwrittenEnvelope } from "../wire/envelope.ts";
 import type { RemoteError, ReplyFrame } from "../wire/request.ts";
 import type { Environment } from "./environment.ts";
 import type { Link } from "./link/link.ts";
@@ -24,7 +25,7 @@ export type RequestCallback = (error: MeshError | undefined, answer: Answer | un
 type Pending = {
   readonly id: number;
   readonly subject: string;
-  readonly envelope: Uint8Array;
+  readonly envelope: UnwrittenEnvelope;
   readonly deadlineMs: number;
   readonly done: RequestCallback;
   handler: RemoteHandler | undefined;
@@ -62,13 +63,13 @@ export class Requests {
 
   // --- asking --------------------------------------------------------------------------------
 
-  /** Sends once, or waits for a handler. `done` is called exactly once, never synchronously. Returns how to cancel. */
+  /** Sends once, or waits for a handler. `done` is called exactly once, never synchronously. Returns what `cancel` takes. */
   ask(
     subject: string,
-    envelope: Uint8Array,
+    envelope: UnwrittenEnvelope,
     timeoutMs: number,
     done: RequestCallback,
-  ): (error: MeshError) => void {
+  ): number {
     const { clock, limits } = this.#env;
     const pending: Pending = {
       id: this.#nextId++,
@@ -82,14 +83,20 @@ export class Requests {
     if (this.#pending.size >= limits.requestsMax) {
       const message = `${this.#pending.size} requests are under way; requestsMax is ${limits.requestsMax}`;
       clock.setTimer(0, () => done(new MeshError("RATE_LIMITED", message), undefined));
-      return () => {};
+      return pending.id;
     }
     this.#pending.set(pending.id, pending);
     this.#arm(pending.deadlineMs);
     const handler = this.#pick(subject);
     if (handler === undefined) this.#wait(pending);
     else this.#send(pending, handler);
-    return (error) => this.#cancel(pending, error);
+    return pending.id;
+  }
+
+  /** The asker has given up; nothing happens when it is over. */
+  cancel(id: number, error: MeshError): void {
+    const pending = this.#pending.get(id);
+    if (pending !== undefined) this.#cancel(pending, error);
   }
 
   #wait(pending: Pending): void {
@@ -156,7 +163,6 @@ export class Requests {
   }
 
   #cancel(pending: Pending, error: MeshError): void {
-    if (!this.#pending.has(pending.id)) return;
     const link = pending.handler?.link;
     this.#finish(pending);
     if (link !== undefined) link.send({ type: "cancel", session: link.session, id: pending.id });

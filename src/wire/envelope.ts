@@ -89,6 +89,17 @@ export const envelopeOf = (template: EnvelopeTemplate, fields: EnvelopeVariables
   return writer.take();
 };
 
+/** An envelope that is written straight into the frame that takes it. */
+export class UnwrittenEnvelope {
+  readonly template: EnvelopeTemplate;
+  readonly variables: EnvelopeVariables;
+
+  constructor(template: EnvelopeTemplate, variables: EnvelopeVariables) {
+    this.template = template;
+    this.variables = variables;
+  }
+}
+
 /** An envelope read where it lies. It keeps the bytes alive; whoever wants less keeps a copy. */
 export class EnvelopeView {
   readonly #bytes: Uint8Array;

@@ -11,7 +11,7 @@
  */
 import { type BatchFrame, readBatch } from "./batch.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { ByteWriter } from "./byte-writer.ts";
+import { ByteWriter, varintBytes } from "./byte-writer.ts";
 import {
   type CreditFrame,
   type PingFrame,
@@ -58,6 +58,8 @@ import {
 } from "./proof.ts";
 import {
   type CancelFrame,
+  envelopeBytesOf,
+  type OutgoingRequest,
   type ReplyFrame,
   type RequestFrame,
   readCancel,
@@ -116,6 +118,9 @@ export type KnownFrame =
 
 export type Frame = KnownFrame | UnknownFrame;
 
+/** What can be sent. */
+export type OutgoingFrame = KnownFrame | OutgoingRequest;
+
 /** Field number of each body in `Frame`. */
 const FIELDS = Object.freeze({
   hello: 2,
@@ -155,8 +160,10 @@ const isBody = (field: number): boolean =>
   (field >= FIELD_MIN && field <= FIELD_MAX) ||
   (field >= FIELDS.directory && field <= FIELDS.limited);
 
-/** Room for the small frames; larger ones say more or grow. */
-const FRAME_BYTES = 192;
+/** Where frames are written; what is sent is a copy of its size, or, of a large frame, the arena itself. */
+const WRITER = new ByteWriter(4_096);
+/** What frames that carry bytes take beside them; others are mostly below 128 B in all. */
+const HEAD_BYTES = 20;
 
 /**
  * Reads one frame. Batches and byte fields keep `bytes` alive.
@@ -199,23 +206,21 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
 
 /**
  * Writes one frame.
- * @param writer where to write it; default: one of its own. Give one to save an allocation per frame;
- *   it must be empty.
+ * @param writer where to write it; default: one for all
  * @throws WireError when a number or name does not fit the wire
  */
-export const encodeFrame = (
-  frame: KnownFrame,
-  writer: ByteWriter = new ByteWriter(FRAME_BYTES + extraBytes(frame)),
-): Uint8Array => {
+export const encodeFrame = (frame: OutgoingFrame, writer: ByteWriter = WRITER): Uint8Array => {
   if (frame.type === "batch") return encodeBatch(frame);
+  writer.reset(); // one that threw has left its beginning
+  const lengthBytes = varintBytes(HEAD_BYTES + carriedBytes(frame));
   if (frame.session !== 0) {
     writer.byte(0x0d);
     writer.fixed32(frame.session);
   }
   writer.tag((FIELDS[frame.type] << 3) | 2);
-  const start = writer.open(1);
+  const start = writer.open(lengthBytes);
   writeBody(writer, frame);
-  writer.close(start, 1);
+  writer.close(start, lengthBytes);
   return writer.take();
 };
 
@@ -270,7 +275,7 @@ const readBody = (reader: ByteReader, field: number, session: number): KnownFram
   }
 };
 
-const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): void => {
+const writeBody = (writer: ByteWriter, frame: Exclude<OutgoingFrame, BatchFrame>): void => {
   switch (frame.type) {
     case "hello":
       writeHello(writer, frame);
@@ -341,8 +346,8 @@ const writeBody = (writer: ByteWriter, frame: Exclude<KnownFrame, BatchFrame>): 
   }
 };
 
-const extraBytes = (frame: KnownFrame): number => {
-  if (frame.type === "request") return frame.envelope.length;
+const carriedBytes = (frame: OutgoingFrame): number => {
+  if (frame.type === "request") return envelopeBytesOf(frame.envelope);
   if (frame.type === "reply") return frame.payload.length;
   return 0;
 };

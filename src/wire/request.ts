@@ -1,6 +1,7 @@
 /** The frames of request and reply: Request, Reply, Cancel. */
 import type { ByteReader } from "./byte-reader.ts";
-import type { ByteWriter } from "./byte-writer.ts";
+import { type ByteWriter, varintBytes } from "./byte-writer.ts";
+import { envelopeBytesBound, UnwrittenEnvelope, writeEnvelope } from "./envelope.ts";
 import { CONTENT_TYPE_DEFAULT } from "./envelope-rare.ts";
 import {
   boolField,
@@ -22,6 +23,11 @@ export type RequestFrame = {
   readonly remainingMs: number;
   /** An encoded envelope; when read, a view of the frame, not checked. */
   readonly envelope: Uint8Array;
+};
+
+/** A request on its way out. */
+export type OutgoingRequest = Omit<RequestFrame, "envelope"> & {
+  readonly envelope: UnwrittenEnvelope;
 };
 
 export type RemoteError = {
@@ -54,11 +60,26 @@ export type CancelFrame = {
 
 const NO_BYTES: Uint8Array = Buffer.alloc(0);
 
-export const writeRequest = (writer: ByteWriter, frame: RequestFrame): void => {
+/** How many bytes the envelope takes, or takes at most. */
+export const envelopeBytesOf = (envelope: Uint8Array | UnwrittenEnvelope): number =>
+  envelope instanceof UnwrittenEnvelope
+    ? envelopeBytesBound(envelope.template, envelope.variables)
+    : envelope.length;
+
+export const writeRequest = (writer: ByteWriter, frame: RequestFrame | OutgoingRequest): void => {
   uint64Field(writer, 0x08, frame.id);
   uint32Field(writer, 0x10, frame.subscription);
   uint32Field(writer, 0x18, frame.remainingMs);
-  bytesField(writer, 0x7a, frame.envelope);
+  const { envelope } = frame;
+  if (!(envelope instanceof UnwrittenEnvelope)) {
+    bytesField(writer, 0x7a, envelope);
+    return;
+  }
+  const lengthBytes = varintBytes(envelopeBytesOf(envelope));
+  writer.byte(0x7a);
+  const start = writer.open(lengthBytes);
+  writeEnvelope(writer, envelope.template, envelope.variables);
+  writer.close(start, lengthBytes);
 };
 
 export const readRequest = (reader: ByteReader, session: number): RequestFrame => {

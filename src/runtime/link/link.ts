@@ -13,7 +13,7 @@ import type { Timer } from "../../ports/clock.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
 import type { Connection } from "../../ports/transport.ts";
 import { BatchWriter } from "../../wire/batch-writer.ts";
-import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../wire/frames.ts";
+import { decodeFrame, encodeFrame, type Frame, type OutgoingFrame } from "../../wire/frames.ts";
 import type { Identity, RejectFrame } from "../../wire/handshake.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
@@ -164,7 +164,7 @@ export class Link {
   }
 
   /** Sends at once, before bulk that waits. */
-  send(frame: KnownFrame): void {
+  send(frame: OutgoingFrame): void {
     if (this.#state !== "up") return;
     this.#connection.send(encodeFrame(frame));
   }
