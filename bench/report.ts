@@ -3,20 +3,13 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Bar, chartOf } from "./chart.ts";
 import { PAYLOAD_BYTES } from "./children/payload.ts";
-import type { Machine } from "./machine.ts";
+import { type Kept, mergedWith, type Result, type Run } from "./kept-results.ts";
 import type { Row } from "./row.ts";
 import { isMeshbus } from "./systems.ts";
 import { nameOf, plain, rate, type Table, tablesOf, us } from "./table.ts";
 
 const RESULTS = "bench/results";
 const PAGE = "docs/benchmark-results.md";
-
-export type Result = {
-  readonly results: readonly Row[];
-  readonly missing: readonly string[];
-  readonly quick: boolean;
-  readonly machine: Machine;
-};
 
 type Charted = {
   readonly figure: string;
@@ -68,24 +61,26 @@ function perSecond(title: string, what: string): Charted {
   };
 }
 
-/** Below the working folder, which is that of the package. */
+/** Below the working folder, which is that of the package. Scenarios that were not measured keep what is there. */
 export const writeReport = (result: Result): void => {
   mkdirSync(RESULTS, { recursive: true });
+  const file = join(RESULTS, "results.json");
+  const kept = mergedWith(file, result);
   for (const name of readdirSync(RESULTS)) {
     if (name.endsWith(".svg")) rmSync(join(RESULTS, name));
   }
-  writeFileSync(join(RESULTS, "results.json"), `${JSON.stringify(result, undefined, 1)}\n`);
-  const tables = tablesOf(result.results);
+  writeFileSync(file, `${JSON.stringify(kept, undefined, 1)}\n`);
+  const tables = tablesOf(kept.results);
   for (const { title } of tables) {
-    const svg = svgOf(title, result);
+    const svg = svgOf(title, kept);
     if (svg !== undefined) writeFileSync(join(RESULTS, `${title}.svg`), svg);
   }
-  const cpu = cpuChart(result);
+  const cpu = cpuChart(kept);
   if (cpu !== undefined) writeFileSync(join(RESULTS, "cpu.svg"), cpu);
-  writeFileSync(PAGE, pageOf(result, tables, cpu !== undefined));
+  writeFileSync(PAGE, pageOf(kept, tables, cpu !== undefined));
 };
 
-const measured = ({ results }: Result, scenario: string, level?: string): readonly Row[] =>
+const measured = ({ results }: Kept, scenario: string, level?: string): readonly Row[] =>
   results.filter(
     (row) =>
       row.scenario === scenario &&
@@ -118,48 +113,60 @@ const barsOf = (rows: readonly Row[], { figure, better, show }: Charted): readon
   return bars.sort((a, b) => (better === "higher" ? b.value - a.value : a.value - b.value));
 };
 
-const svgOf = (scenario: string, result: Result): string | undefined => {
+const svgOf = (scenario: string, kept: Kept): string | undefined => {
   const charted = CHARTS[scenario];
   if (charted === undefined) return undefined;
-  const bars = barsOf(measured(result, scenario, charted.level), charted);
-  return bars.length < 2 ? undefined : chartOf(charted.title, noteOf(charted, result), bars);
+  const run = kept.runs[scenario];
+  if (run === undefined) return undefined;
+  const bars = barsOf(measured(kept, scenario, charted.level), charted);
+  return bars.length < 2 ? undefined : chartOf(charted.title, noteOf(charted, run), bars);
 };
 
-const cpuChart = (result: Result): string | undefined => {
+const cpuChart = (kept: Kept): string | undefined => {
+  const run = kept.runs["throughput-durable"];
+  if (run === undefined) return undefined;
   const charted: Charted = {
     figure: "cpuSecPerMillion",
     title: "Processor time of a million durable messages, all processes",
     better: "lower",
     show: (value) => `${plain(value)} s`,
   };
-  const rows = measured(result, "throughput-durable").filter(({ ack }) => ack !== "none");
+  const rows = measured(kept, "throughput-durable").filter(({ ack }) => ack !== "none");
   const bars = barsOf(rows, charted);
-  return bars.length < 2 ? undefined : chartOf(charted.title, noteOf(charted, result), bars);
+  return bars.length < 2 ? undefined : chartOf(charted.title, noteOf(charted, run), bars);
 };
 
-const noteOf = ({ better }: Charted, { machine, quick }: Result): string =>
+const noteOf = ({ better }: Charted, { machine, quick }: Run): string =>
   `${PAYLOAD_BYTES} B, ${better} is better; ${machine.cores} cores, Node ${machine.node}, ${machine.date.slice(0, 10)}${quick ? ", quick" : ""}`;
 
-const pageOf = (result: Result, tables: readonly Table[], hasCpu: boolean): string => {
-  const { machine, quick } = result;
-  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+const pageOf = (kept: Kept, tables: readonly Table[], hasCpu: boolean): string => {
+  const newest = Object.values(kept.runs)
+    .map(({ machine }) => machine)
+    .reduce((one, other) => (one.date >= other.date ? one : other));
+  const versions = Object.entries(newest.versions).map(([name, version]) => `${name} ${version}`);
   return [
     "# Benchmark results",
     "",
     "Written by `npm run bench -- --report`; edits are lost. [How it is measured](benchmarks.md), [what is unfair to whom](fairness.md).",
     "",
-    `- **When**: ${machine.date} UTC, ${quick ? "a quick run" : "a full run"}.`,
-    `- **Machine**: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Linux ${machine.kernel}, Node ${machine.node}; load before the run ${machine.load.join(", ")}.`,
+    `- **Machine**: ${newest.cpu}, ${newest.cores} cores, ${newest.memoryGb} GB, Linux ${newest.kernel}, Node ${newest.node}.`,
+    "- **When**: below each heading. A ratio is of one scenario, measured in one run.",
     `- **Versions**: ${versions.join(", ")}. The brokers are those of the distribution, and years old.`,
     "",
     ...tables.flatMap((table) =>
-      sectionOf(table, svgOf(table.title, result) !== undefined, hasCpu),
+      sectionOf(
+        table,
+        kept.runs[table.title] as Run,
+        svgOf(table.title, kept) !== undefined,
+        hasCpu,
+      ),
     ),
   ].join("\n");
 };
 
 const sectionOf = (
   { title, columns, rows, notes }: Table,
+  { machine, quick }: Run,
   hasChart: boolean,
   hasCpu: boolean,
 ): readonly string[] => {
@@ -172,6 +179,8 @@ const sectionOf = (
   ];
   return [
     `## ${title}`,
+    "",
+    `${machine.date} UTC, ${quick ? "quick" : "full"}; load before the run ${machine.load.join(", ")}.`,
     "",
     ...images,
     cells(columns.map((column) => column.title)),

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { withDescendants } from "../../bench/process-figures.ts";
-import type { Result } from "../../bench/report.ts";
+import type { Result } from "../../bench/kept-results.ts";
 import { until } from "./until.ts";
 
 const started: ChildProcess[] = [];

@@ -43,8 +43,8 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     promise: "G7",
     does: "takes a process for gone because its host does not answer",
     file: "src/runtime/link/exit-probe.ts",
-    anchor: "if (!MeshError.is(error) || error.details.refused !== true) return;",
-    replacement: "void MeshError.is(error);",
+    anchor: "const isRefused = MeshError.is(error) && error.details.refused === true;",
+    replacement: "const isRefused = MeshError.is(error);",
     caughtBy: {
       by: "test",
       file: "test/mesh/exit.test.ts",
