@@ -204,13 +204,10 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
   return readBody(reader, body, session);
 };
 
-/**
- * Writes one frame.
- * @param writer where to write it; default: one for all
- * @throws WireError when a number or name does not fit the wire
- */
-export const encodeFrame = (frame: OutgoingFrame, writer: ByteWriter = WRITER): Uint8Array => {
+/** Writes one frame. @throws WireError when a number or name does not fit the wire */
+export const encodeFrame = (frame: OutgoingFrame): Uint8Array => {
   if (frame.type === "batch") return encodeBatch(frame);
+  const writer = WRITER;
   writer.reset(); // one that threw has left its beginning
   const lengthBytes = varintBytes(HEAD_BYTES + carriedBytes(frame));
   if (frame.session !== 0) {

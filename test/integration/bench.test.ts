@@ -5,8 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { withDescendants } from "../../bench/process-figures.ts";
 import type { Result } from "../../bench/kept-results.ts";
+import { withDescendants } from "../../bench/process-figures.ts";
 import { until } from "./until.ts";
 
 const started: ChildProcess[] = [];
