@@ -25,6 +25,9 @@ export type StallLimits = {
  */
 export type StallVerdict = "unknown" | "turning" | "stalled" | "overdue";
 
+/** Beats from one question to the next to a peer that is heard on its link as well. */
+export const EASED_BEATS = 4;
+
 /** Others wait so many leases for the holder of one, who counts on one. */
 export const LEASES_WAITED = 1.1;
 

@@ -2,8 +2,8 @@
  * Asks peers and answers them, on one UDP socket, in the heartbeat thread.
  *
  * Problem: whether a process lives must be known while its event loop is blocked, whatever strangers send to the
- * port, and without a connection for each pair of nodes. Approach: every interval one question to each peer, of
- * 80 bytes; whoever it is for answers with as many. There is no state that a stranger could fill: a datagram is
+ * port, and without a connection for each pair of nodes. Approach: every interval one question to each peer (to one that
+ * is heard otherwise, every few), of 80 bytes; whoever it is for answers with as many. There is no state that a stranger could fill: a datagram is
  * a whole, sealed one of a watched peer, newer than the last of its kind, or it is counted and gone.
  *
  * Rejected: TCP. A stranger who holds connections open takes the places of peers, half a frame has to be waited
@@ -14,6 +14,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { EASED_BEATS } from "../core/stall.ts";
 import { type HeartbeatDatagram, readDatagram, writeDatagram } from "../wire/heartbeat-datagram.ts";
 import { isSealed, seal, sealKey } from "./datagram-seal.ts";
 import { nowUs, type PulseBoard } from "./pulse-board.ts";
@@ -32,6 +33,7 @@ type Watched = {
   /** When the newest question that it answered left, and the newest of its own. */
   answeredUs: bigint;
   askedUs: bigint;
+  closely: boolean;
 };
 
 /** A name is looked up again after this while its node is not heard. */
@@ -45,6 +47,7 @@ export class HeartbeatSocket {
   readonly #peers = new Map<string, Watched>();
   #socket: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #beats = 0;
 
   constructor(
     self: { readonly nodeId: string; readonly nonce: Uint8Array },
@@ -66,7 +69,7 @@ export class HeartbeatSocket {
     });
     socket.on("message", (bytes, from) => this.#received(bytes, from));
     this.#socket = socket;
-    this.#timer = setInterval(() => this.#ask(), this.#intervalMs);
+    this.#timer = setInterval(() => this.#askDue(), this.#intervalMs);
     return formatUdpAddress({ host: numeric, port: socket.address().port });
   }
 
@@ -93,7 +96,16 @@ export class HeartbeatSocket {
       heardUs: 0n,
       answeredUs: 0n,
       askedUs: 0n,
+      closely: true,
     });
+  }
+
+  attend(slot: number, closely: boolean): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.slot !== slot) continue;
+      peer.closely = closely;
+      if (closely) this.#ask(peer);
+    }
   }
 
   unwatch(slot: number): void {
@@ -107,14 +119,22 @@ export class HeartbeatSocket {
     this.#socket = undefined;
   }
 
-  #ask(): void {
+  #askDue(): void {
+    // A loop that is blocked reads no links: others may have fallen silent on them.
+    const isBlocked = this.#board.lagMs(this.#intervalMs) > this.#intervalMs;
+    this.#beats++;
     for (const peer of this.#peers.values()) {
-      const sentUs = nowUs();
-      if (isIP(peer.address.host) === 0) this.#lookUp(peer, sentUs);
-      if (peer.host === undefined) continue;
-      const to = { address: peer.host, port: peer.address.port };
-      this.#send(peer, { kind: "question", lagMs: 0, sentUs }, to);
+      const isTurn = (this.#beats + peer.slot) % EASED_BEATS === 0;
+      if (peer.closely || isBlocked || isTurn) this.#ask(peer);
     }
+  }
+
+  #ask(peer: Watched): void {
+    const sentUs = nowUs();
+    if (isIP(peer.address.host) === 0) this.#lookUp(peer, sentUs);
+    if (peer.host === undefined) return;
+    const to = { address: peer.host, port: peer.address.port };
+    this.#send(peer, { kind: "question", lagMs: 0, sentUs }, to);
   }
 
   /** A name may come to mean another address while its node moves. */

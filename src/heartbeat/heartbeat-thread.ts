@@ -13,6 +13,10 @@ parentPort?.on("message", (message: ToThread) => {
     socket.watch(message);
     return;
   }
+  if (message.type === "attend") {
+    socket.attend(message.slot, message.closely);
+    return;
+  }
   socket.unwatch(message.slot);
   say({ type: "freed", slot: message.slot });
 });

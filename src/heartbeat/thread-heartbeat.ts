@@ -2,7 +2,7 @@
  * The heartbeat of a real process: a worker thread with a UDP socket.
  *
  * Approach: the thread is given a node to speak for and a board (`PulseBoard`); after that nothing is said
- * between the two but whom to watch. The event loop writes to the board that it turns, once an interval, and
+ * between the two but whom to watch, and how closely. The event loop writes to the board that it turns, once an interval, and
  * reads there what the thread heard.
  *
  * Invariants: the thread does not keep the process alive and ends with `stop`; a slot of the board is used again
@@ -85,6 +85,11 @@ export class ThreadHeartbeat implements Heartbeat {
     if (slot === undefined) return;
     this.#slots.delete(nodeId);
     this.#tell({ type: "unwatch", slot });
+  }
+
+  attend(nodeId: string, closely: boolean): void {
+    const slot = this.#slots.get(nodeId);
+    if (slot !== undefined) this.#tell({ type: "attend", slot, closely });
   }
 
   pulse(nodeId: string): Pulse | undefined {

@@ -16,6 +16,7 @@ export type ToThread =
       readonly nonce: Uint8Array;
       readonly address: string;
     }
+  | { readonly type: "attend"; readonly slot: number; readonly closely: boolean }
   | { readonly type: "unwatch"; readonly slot: number };
 
 export type FromThread =

@@ -25,7 +25,7 @@ export type HeartbeatPeer = {
 
 export type HeartbeatContext = {
   readonly clock: Clock;
-  /** Between two questions to a peer. */
+  /** Between two questions to a peer that is watched closely. */
   readonly intervalMs: number;
   readonly peersMax: number;
   /** Counts what went wrong, by name: "heartbeat.malformed". */
@@ -48,6 +48,11 @@ export interface Heartbeat {
   /** Asks this life of the peer from now on; an earlier one of the same node id is watched no more. */
   watch(peer: HeartbeatPeer): void;
   unwatch(nodeId: string): void;
+  /**
+   * Closely, as from `watch` on: it is asked now and every interval. Otherwise, as long as this process's event loop
+   * turns: every EASED_BEATS intervals.
+   */
+  attend(nodeId: string, closely: boolean): void;
   /** Undefined: never heard since it is watched. */
   pulse(nodeId: string): Pulse | undefined;
   /** When the newest question left that some peer answered, by the context's monotonic clock; -Infinity: none. */

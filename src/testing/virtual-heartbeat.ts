@@ -6,6 +6,7 @@
  * inside it. A datagram that meets a cut path, a pause or the path's loss is gone. Delays and losses are drawn
  * from a stream of their own, so that heartbeats shift no other draw.
  */
+import { EASED_BEATS } from "../core/stall.ts";
 import type {
   Heartbeat,
   HeartbeatContext,
@@ -21,6 +22,9 @@ type Watched = {
   readonly peer: HeartbeatPeer;
   heardMs: number;
   lagMs: number;
+  closely: boolean;
+  /** Which of EASED_BEATS intervals is its turn. */
+  readonly turn: number;
 };
 
 /** Where all heartbeats of a mesh meet. */
@@ -73,6 +77,7 @@ export class VirtualHeartbeat implements Heartbeat {
   #intervalMs = 0;
   #address = "";
   #stopped = false;
+  #beats = 0;
   #turnedMs = 0;
   #answeredSentMs = Number.NEGATIVE_INFINITY;
 
@@ -92,7 +97,16 @@ export class VirtualHeartbeat implements Heartbeat {
   }
 
   watch(peer: HeartbeatPeer): void {
-    this.#watched.set(peer.nodeId, { peer, heardMs: Number.NEGATIVE_INFINITY, lagMs: 0 });
+    const turn = this.#watched.size % EASED_BEATS;
+    const fresh = { heardMs: Number.NEGATIVE_INFINITY, lagMs: 0, closely: true, turn };
+    this.#watched.set(peer.nodeId, { peer, ...fresh });
+  }
+
+  attend(nodeId: string, closely: boolean): void {
+    const watched = this.#watched.get(nodeId);
+    if (watched === undefined) return;
+    watched.closely = closely;
+    if (closely) this.#ask(watched);
   }
 
   unwatch(nodeId: string): void {
@@ -120,7 +134,12 @@ export class VirtualHeartbeat implements Heartbeat {
     if (this.#isOver) return;
     this.#air.network.time.after(this.#intervalMs, () => this.#beat());
     if (this.#process.isPaused) return;
-    for (const watched of this.#watched.values()) this.#ask(watched);
+    this.#beats++;
+    const isBlocked = this.#lagMs > this.#intervalMs;
+    for (const watched of this.#watched.values()) {
+      const isTurn = (this.#beats + watched.turn) % EASED_BEATS === 0;
+      if (watched.closely || isBlocked || isTurn) this.#ask(watched);
+    }
   }
 
   #ask(watched: Watched): void {
@@ -143,7 +162,7 @@ export class VirtualHeartbeat implements Heartbeat {
     if (asker === undefined || !same(asker.nonce, nonce)) return undefined;
     if (asked.nodeId !== this.#self.nodeId || !same(asked.nonce, this.#self.nonce))
       return undefined;
-    return Math.max(0, this.#nowMs() - this.#turnedMs - this.#intervalMs);
+    return this.#lagMs;
   }
 
   #answered(watched: Watched, sentMs: number, lagMs: number): void {
@@ -159,6 +178,11 @@ export class VirtualHeartbeat implements Heartbeat {
     if (this.#stopped) return;
     this.#turnedMs = this.#nowMs();
     this.#process.clock.setTimer(this.#intervalMs, () => this.#turn());
+  }
+
+  /** As `PulseBoard.lagMs`. */
+  get #lagMs(): number {
+    return Math.max(0, this.#nowMs() - this.#turnedMs - this.#intervalMs);
   }
 
   get #isOver(): boolean {

@@ -36,6 +36,9 @@ const obey = async (command: HeartbeatCommand): Promise<object> => {
     case "unwatch":
       heartbeat.unwatch(command.nodeId);
       return {};
+    case "attend":
+      heartbeat.attend(command.nodeId, command.closely);
+      return {};
     case "look": {
       const pulse = heartbeat.pulse(command.nodeId);
       const heardMs = pulse === undefined ? -1 : clock.monotonicMs() - pulse.silentMs;

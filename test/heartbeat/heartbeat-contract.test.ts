@@ -25,6 +25,7 @@ const changed = (inner: Heartbeat, change: Partial<Heartbeat>): Heartbeat => ({
   start: (self, context) => inner.start(self, context),
   watch: (peer) => inner.watch(peer),
   unwatch: (nodeId) => inner.unwatch(nodeId),
+  attend: (nodeId, closely) => inner.attend(nodeId, closely),
   pulse: (nodeId) => inner.pulse(nodeId),
   answeredSentMs: () => inner.answeredSentMs(),
   stop: () => inner.stop(),
@@ -53,6 +54,8 @@ const MUTANTS: readonly [name: string, change: (inner: Heartbeat) => Partial<Hea
   ["keeps watching", () => ({ unwatch: () => {} })],
   ["calls everybody heard", () => ({ pulse: () => ({ silentMs: 1, lagMs: 0 }) })],
   ["calls what was never answered answered", () => ({ answeredSentMs: () => 0 })],
+  ["always asks", (inner) => ({ attend: (id) => inner.attend(id, true) })],
+  ["never asks again", (inner) => ({ attend: (id) => inner.attend(id, false) })],
   ["does not stop", () => ({ stop: async () => {} })],
 ];
 

@@ -17,6 +17,7 @@ export type RigNode = {
   readonly peer: HeartbeatPeer;
   watch(peer: HeartbeatPeer): Promise<void>;
   unwatch(nodeId: string): Promise<void>;
+  attend(nodeId: string, closely: boolean): Promise<void>;
   look(nodeId: string): Promise<Look>;
   /** Its event loop does nothing else for so long. */
   block(ms: number): Promise<void>;
@@ -65,6 +66,19 @@ const beats = async (rig: Rig, by: RigNode, of: RigNode, count: number): Promise
       return true;
     });
   }
+};
+
+/** How many come from one while 24 come from the other. */
+const answers = async (rig: Rig, by: RigNode, of: RigNode, other: RigNode): Promise<number> => {
+  let count = 0;
+  let { heardMs: last } = await by.look(of.peer.nodeId);
+  for (let n = 0; n < 24; n++) {
+    await beats(rig, by, other, 1);
+    const { heardMs } = await by.look(of.peer.nodeId);
+    if (heardMs > last + rig.intervalMs / 4) count++;
+    last = heardMs;
+  }
+  return count;
 };
 
 const pulseOf = async (by: RigNode, of: RigNode): Promise<Pulse> => {
@@ -122,6 +136,36 @@ export const HEARTBEAT_CASES: readonly HeartbeatCase[] = [
       const { silentMs, lagMs } = await pulseOf(a, b);
       assert(silentMs < blockMs / 2, `${silentMs} ms silent after ${blockMs} ms of one's own`);
       assert(lagMs < blockMs / 2, `lag ${lagMs} ms`);
+    },
+  },
+  {
+    title: "asks a peer that is heard otherwise seldom, and at once and closely when it is not",
+    async run(rig) {
+      const [a, b] = await pair(rig);
+      const c = await rig.start();
+      await meet(a, c);
+      await a.attend(b.peer.nodeId, false);
+      await beats(rig, a, c, 2); // what was under way has come
+      const seldom = await answers(rig, a, b, c);
+      assert(seldom >= 3 && seldom <= 16, `${seldom} answers in 24 intervals`);
+      const { heardMs: before } = await a.look(b.peer.nodeId);
+      await a.attend(b.peer.nodeId, true);
+      await rig.until("it is asked", async () => (await a.look(b.peer.nodeId)).heardMs > before);
+      const closely = await answers(rig, a, b, c);
+      assert(closely > 16, `${closely} answers in 24 intervals`);
+    },
+  },
+  {
+    title: "asks everybody closely while its own event loop is blocked",
+    async run(rig) {
+      const [a, b] = await pair(rig);
+      await a.attend(b.peer.nodeId, false);
+      const blockMs = 30 * rig.intervalMs;
+      const { answeredSentMs: before } = await a.look(b.peer.nodeId);
+      await a.block(blockMs);
+      const { answeredSentMs, pulse } = await a.look(b.peer.nodeId);
+      assert(answeredSentMs > before + blockMs / 2, "the lease goes on");
+      assert(pulse !== undefined && pulse.silentMs < 3 * rig.intervalMs, "and the peer is heard");
     },
   },
   {

@@ -15,6 +15,7 @@ export type HeartbeatCommand =
       };
     }
   | { readonly op: "look" | "unwatch"; readonly nodeId: string }
+  | { readonly op: "attend"; readonly nodeId: string; readonly closely: boolean }
   | { readonly op: "block"; readonly ms: number }
   /** "leave": nothing but what the heartbeat keeps would keep the process. */
   | { readonly op: "stop" | "leave" };
@@ -62,6 +63,10 @@ export class ThreadNode implements RigNode {
 
   async unwatch(nodeId: string): Promise<void> {
     await this.call({ op: "unwatch", nodeId });
+  }
+
+  async attend(nodeId: string, closely: boolean): Promise<void> {
+    await this.call({ op: "attend", nodeId, closely });
   }
 
   async look(nodeId: string): Promise<Look> {

@@ -61,6 +61,7 @@ export class VirtualRig implements Rig {
       peer,
       watch: async (other) => heartbeat.watch(other),
       unwatch: async (nodeId) => heartbeat.unwatch(nodeId),
+      attend: async (nodeId, closely) => heartbeat.attend(nodeId, closely),
       look: async (nodeId): Promise<Look> => {
         const pulse = heartbeat.pulse(nodeId);
         const heardMs = pulse === undefined ? -1 : process.clock.monotonicMs() - pulse.silentMs;

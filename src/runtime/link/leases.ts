@@ -31,6 +31,7 @@ export class Leases {
   /** The peer's link is gone. */
   arm(peer: Peer): void {
     peer.state = "lost";
+    this.#liveness.attend(peer.nodeId, Number.POSITIVE_INFINITY);
     this.#wait(peer, this.#env.times.leaseMs * LEASES_WAITED, false);
   }
 

@@ -1,10 +1,10 @@
 /** What a link asks of its owner, and tells it. */
 import type { Rejection } from "../../core/session.ts";
-import type { StallVerdict } from "../../core/stall.ts";
 import type { MeshError } from "../../errors.ts";
 import type { PingFrame } from "../../wire/credit.ts";
 import type { KnownFrame } from "../../wire/frames.ts";
 import type { HelloFrame, RejectFrame, WelcomeFrame } from "../../wire/handshake.ts";
+import type { Beats } from "./beats.ts";
 
 /** Why a Hello is rejected, and where else to dial. */
 export type Refusal = Rejection & Partial<Pick<RejectFrame, "addresses" | "nodeId">>;
@@ -19,8 +19,7 @@ export interface LinkOwner<Link> {
   /** The session is up; frames may be sent and will come. */
   up(link: Link): void;
   frame(link: Link, frame: KnownFrame): void;
-  /** Whether the peer's process lives, and its event loop turns: the silence of a stalled one is not an end. */
-  judge(link: Link): StallVerdict;
+  readonly beats: Beats;
   /** The peer is stalled now, or not any more. */
   stallChanged(link: Link): void;
   /** Adds tails and credits to a heartbeat. */

@@ -16,12 +16,12 @@ import {
   type Rejection,
   sameBytes,
 } from "../../core/session.ts";
-import type { StallVerdict } from "../../core/stall.ts";
 import { MeshError } from "../../errors.ts";
 import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity, WelcomeFrame } from "../../wire/handshake.ts";
 import { type Environment, hybridNow } from "../environment.ts";
+import { Beats } from "./beats.ts";
 import { Dialler, refuse } from "./dialler.ts";
 import { ExitProbe } from "./exit-probe.ts";
 import { KNOWN_PER_PEER, KnownLives } from "./known-lives.ts";
@@ -58,6 +58,7 @@ export class LinkTable implements LinkOwner<Link> {
   readonly #links = new Set<Link>();
   readonly #guard: PeerGuard;
   readonly #meetings: Meetings;
+  readonly beats: Beats;
   #stopped = false;
 
   constructor(
@@ -82,6 +83,7 @@ export class LinkTable implements LinkOwner<Link> {
     this.#guard = new PeerGuard(env);
     this.#events = events;
     this.#frames = frames;
+    this.beats = new Beats(env, liveness);
   }
 
   get peers(): ReadonlyMap<string, Peer> {
@@ -232,10 +234,6 @@ export class LinkTable implements LinkOwner<Link> {
   frame(...args: Parameters<FrameOwner<Link>["frame"]>): void {
     this.#meetings.heard(args[0]);
     if (this.#guard.takes(...args)) this.#frames.frame(...args);
-  }
-
-  judge(link: Link): StallVerdict {
-    return this.#liveness.judgeLinked(link.peer.nodeId, link.silentMs(), link.stalled);
   }
 
   stallChanged(link: Link): void {

@@ -8,6 +8,7 @@
  * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
  * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
  */
+import { untilBeat } from "../../core/beat-phase.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
@@ -27,6 +28,8 @@ import { Silence } from "./silence.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
 const BUFFERED_BYTES_MAX = 512 * 1024;
+/** Of a heartbeat: by then a process that was asked whether it lives has answered. */
+const ANSWER_PART = 0.2;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
 
@@ -66,6 +69,7 @@ export class Link {
   #answered = 0;
   #local = false;
   #stalled = false;
+  #phaseMs = 0;
 
   constructor(env: Environment, owner: LinkOwner<Link>, connection: Connection, how: LinkOrigin) {
     this.#env = env;
@@ -295,6 +299,7 @@ export class Link {
     this.#stopTimer();
     this.#state = "up";
     this.#silence.watch();
+    this.#phaseMs = this.#owner.beats.phaseMs();
     this.#owner.up(this);
     this.#beat();
   }
@@ -303,7 +308,8 @@ export class Link {
   #beat(): void {
     if (this.#state !== "up") return;
     const { heartbeatMs, silenceMs } = this.#env.times;
-    const verdict = this.#local ? "unknown" : this.#owner.judge(this);
+    const isAsked = !this.#local && this.#owner.beats.attend(this);
+    const verdict = this.#local ? "unknown" : this.#owner.beats.judge(this);
     const stalled = verdict === "stalled";
     // It turns again: its silence counts from now, for what it sends is on its way.
     if (this.#stalled && verdict === "turning") this.#silence.end();
@@ -321,7 +327,11 @@ export class Link {
     const time = this.#env.hybrid.now(this.#env.clock.wallMs());
     const ids = { id: ++this.#pingId, echo: this.#heardPing };
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
-    this.#timer = this.#env.clock.setTimer(heartbeatMs, () => this.#beat());
+    const { clock } = this.#env;
+    const nextMs = untilBeat(clock.monotonicMs(), this.#phaseMs, heartbeatMs);
+    // What it answers tells whether it is blocked: that is looked at when the answer is there.
+    const delayMs = isAsked ? heartbeatMs * ANSWER_PART : Math.ceil(nextMs);
+    this.#timer = clock.setTimer(delayMs, () => this.#beat());
   }
 
   #turn(): void {

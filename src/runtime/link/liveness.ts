@@ -14,11 +14,15 @@ import type { Environment } from "../environment.ts";
 
 /** A frame comes with every heartbeat; one that is half a heartbeat late did not leave in time. */
 const BLOCKED_BEATS = 1.5;
+/** A link over which something came within so many heartbeats shows by itself that its peer lives. */
+const HEARD_BEATS = 1.2;
 const NO_PULSE = { silentMs: Number.POSITIVE_INFINITY, lagMs: 0 };
 
 export class Liveness {
   readonly #env: Environment;
   #heartbeat: Heartbeat | undefined;
+  /** Peers that are heard on their links: their heartbeats are asked seldom. */
+  readonly #eased = new Set<string>();
 
   constructor(env: Environment, heartbeat: Heartbeat | undefined) {
     this.#env = env;
@@ -46,12 +50,27 @@ export class Liveness {
 
   /** A session with this life of a peer is up. */
   watch({ nodeId, nonce, heartbeat }: Pick<Identity, "nodeId" | "nonce" | "heartbeat">): void {
+    this.#eased.delete(nodeId);
     if (heartbeat === "") this.#heartbeat?.unwatch(nodeId);
     else this.#heartbeat?.watch({ nodeId, nonce, address: heartbeat });
   }
 
   unwatch(nodeId: string): void {
+    this.#eased.delete(nodeId);
     this.#heartbeat?.unwatch(nodeId);
+  }
+
+  /**
+   * What was last heard of a linked peer on its link is so old. The heartbeat of one that begins to be silent there is
+   * asked now, and closely from now on. True: it begins to be.
+   */
+  attend(nodeId: string, linkSilentMs: number): boolean {
+    const isHeard = linkSilentMs <= this.#env.times.heartbeatMs * HEARD_BEATS;
+    if (isHeard === this.#eased.has(nodeId)) return false;
+    if (isHeard) this.#eased.add(nodeId);
+    else this.#eased.delete(nodeId);
+    this.#heartbeat?.attend(nodeId, !isHeard);
+    return !isHeard;
   }
 
   /** Of a peer without a link. */

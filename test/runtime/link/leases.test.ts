@@ -19,11 +19,13 @@ let leases: Leases;
 let liveness: Liveness;
 let peer: Peer;
 let warnings: string[];
+let attended: [nodeId: string, closely: boolean][];
 
 const heartbeat: Heartbeat = {
   start: async () => "",
   watch: ({ nodeId }) => void watched.add(nodeId),
   unwatch: (nodeId) => void watched.delete(nodeId),
+  attend: (nodeId, closely) => void attended.push([nodeId, closely]),
   pulse: () => pulse,
   answeredSentMs: () => 7,
   stop: async () => {},
@@ -51,6 +53,7 @@ beforeEach(async () => {
   pulse = undefined;
   said = [];
   warnings = [];
+  attended = [];
   watched = new Set(["p"]);
   const env = await environment();
   liveness = new Liveness(env, heartbeat);
@@ -139,6 +142,24 @@ describe("liveness", () => {
     expect(liveness.judgeLinked("p", 7_000, true)).toBe("stalled");
     pulse = { silentMs: 3_001, lagMs: 5_000 }; // a silence later it is like any other
     expect(liveness.judgeLinked("p", 7_000, true)).toBe("unknown");
+  });
+
+  it("asks a peer closely that begins to be silent on its link, has no link or lives anew, others seldom", () => {
+    expect(liveness.attend("p", 0)).toBe(false);
+    expect(liveness.attend("p", 300)).toBe(false);
+    expect(liveness.attend("p", 301)).toBe(true);
+    expect(liveness.attend("p", 551)).toBe(false);
+    liveness.attend("p", 10);
+    leases.arm(peer);
+    const told = [false, true, false, true];
+    expect(attended).toEqual(told.map((closely) => ["p", closely]));
+    liveness.attend("p", 10);
+    liveness.watch({ nodeId: "p", nonce: new Uint8Array(16), heartbeat: "udp://127.0.0.1:1" });
+    liveness.attend("p", 10); // closely from `watch` on
+    expect(attended.slice(told.length)).toEqual([
+      ["p", false],
+      ["p", false],
+    ]);
   });
 
   it("goes without a heartbeat that cannot start, and says so", async () => {
