@@ -63,6 +63,11 @@ export type ListenOptions = {
 export interface Listener {
   /** The full address peers may dial, with the real port and, over CURVE, the key: "zmq://127.0.0.1:41234". */
   readonly address: string;
+  /**
+   * Where else it is, of one on every interface whose transport cannot say where a caller is: else the other end puts
+   * the host that it sees in the place of the wildcard.
+   */
+  readonly alsoAt?: readonly string[];
   close(): Promise<void>;
 }
 

@@ -31,5 +31,6 @@ export const listenAll = async (
       accept(connection, transport.scheme),
     );
     listening(advertisedAddress(listener.address, advertiseHost));
+    if (advertiseHost === undefined) for (const one of listener.alsoAt ?? []) listening(one);
   }
 };

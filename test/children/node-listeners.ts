@@ -35,7 +35,8 @@ export class ClosableTransport implements Transport {
     this.#accept = accept;
     const port = Number(listener.address.slice(listener.address.lastIndexOf(":") + 1));
     this.#at = { host: options.host, port };
-    return { address: listener.address, close: async () => this.#listener?.close() };
+    const { address, alsoAt = [] } = listener;
+    return { address, alsoAt, close: async () => this.#listener?.close() };
   }
 
   dial(address: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Connection> {

@@ -55,6 +55,20 @@ describe("nodes", () => {
     await Promise.all([fixed.meets(cast), cast.meets(fixed)]); // of whom both told them
   });
 
+  it("that listen on every interface, over ZeroMQ, hear of each other from a seed that did not dial them", async () => {
+    const mesh = await world();
+    const node = { listen: { host: "0.0.0.0" }, insecure: true };
+    const seed = await mesh.start("seed", { node });
+    const port = seed.address.slice(seed.address.lastIndexOf(":"));
+    const setup = { node, peers: [`zmq://127.0.0.1${port}`] };
+    const [a, b] = await Promise.all([mesh.start("a", setup), mesh.start("b", setup)]);
+    await Promise.all([a.meets(b), b.meets(a)]);
+    for (const { address, addresses } of [seed, a, b]) {
+      expect(address).toMatch(/^zmq:\/\/0\.0\.0\.0:/);
+      expect(addresses.length).toBeGreaterThan(1);
+    }
+  });
+
   it("that know one seed find each other, and again without it after all of them were down", async () => {
     const mesh = await world();
     const names = ["a", "b", "c"] as const;

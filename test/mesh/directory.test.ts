@@ -84,6 +84,57 @@ describe("a mesh without any discovery", () => {
   });
 });
 
+describe("a discovery that names a node where another one is", () => {
+  const says = (nodeId: string, addresses: readonly string[]): Discovery => ({
+    name: "wrong",
+    async start(_, events) {
+      events.found({ nodeId, addresses, source: "wrong" });
+    },
+    async stop() {},
+  });
+  const wrong = (node: MeshNode): number => node.counters()["discovery.elsewhere"] ?? 0;
+  const HOUR_MS = 3_600_000;
+
+  it("is doubted: the address is tried once a minute, and believed again when the node is there", async () => {
+    const store = await TestStore.open();
+    const listen = { host: "127.0.0.1", port: 7_000 };
+    const gone = await mesh.node("gone", { store, discovery: [] });
+    const { id } = gone;
+    await mesh.clock.run(gone.stop());
+    const other = await mesh.node("other", { discovery: [], listen });
+    const seeker = await mesh.node("seeker", { discovery: [says(id, [addressOf(other)])] });
+    await mesh.clock.advance(HOUR_MS);
+    expect(wrong(seeker)).toBeGreaterThan(30);
+    expect(wrong(seeker)).toBeLessThan(120);
+    expect(seeker.counters()["link.refused.WRONG_TARGET"]).toBe(wrong(seeker));
+    await mesh.clock.run(other.stop());
+    const back = await mesh.node("gone", { store, discovery: [], listen });
+    expect(back.id).toBe(id);
+    await mesh.clock.advance(61_000);
+    await mesh.linked(seeker, back);
+  });
+
+  it("does not keep from another address of the node, nor does one that is this node's own", async () => {
+    const store = await TestStore.open();
+    const first = await mesh.node("late", { store, discovery: [] });
+    const { id } = first;
+    await mesh.clock.run(first.stop());
+    const other = await mesh.node("other", {
+      discovery: [],
+      listen: { host: "127.0.0.1", port: 7_000 },
+    });
+    const at = [addressOf(other), "mem://127.0.0.1:7001", "mem://127.0.0.1:7002"];
+    const listen = { host: "127.0.0.1", port: 7_001 };
+    const seeker = await mesh.node("seeker", { discovery: [says(id, at)], listen });
+    expect(addressOf(seeker)).toBe(at[1]);
+    await mesh.clock.advance(HOUR_MS);
+    expect(wrong(seeker)).toBeLessThan(250);
+    await mesh.node("late", { store, discovery: [], listen: { host: "127.0.0.1", port: 7_002 } });
+    await mesh.clock.advance(16_000);
+    expect(others(seeker)).toMatchObject([{ nodeId: id, state: "alive" }]);
+  });
+});
+
 describe("durable subscriptions", () => {
   const audit = async (node: MeshNode, got: unknown[] = []) =>
     await mesh.clock.run(

@@ -7,6 +7,7 @@
  *
  * Bound: ADDRESSES_MAX addresses are given, and taken from a peer.
  */
+import { parsePeerAddress } from "../../core/peer-address.ts";
 import type { Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity } from "../../wire/handshake.ts";
 import type { Refusal } from "./link-owner.ts";
@@ -47,8 +48,12 @@ export const sendOn = (
   return { code: BETTER, message, addresses, nodeId: own.nodeId };
 };
 
-/** What a node said of itself when it was reached at `through`: a wildcard host is the host that was dialled. */
+/**
+ * What a node said of itself when it was reached at `through`: a wildcard host is the host that was dialled, or that it
+ * came from. Where that is no address, as of a caller over ZeroMQ, it stays a wildcard.
+ */
 export const asReached = (addresses: readonly string[], through: string): readonly string[] => {
+  if (parsePeerAddress(through) === undefined) return addresses.slice(0, ADDRESSES_MAX);
   const host = restOf(through).slice(0, restOf(through).lastIndexOf(":"));
   return addresses.slice(0, ADDRESSES_MAX).map((address) => {
     const rest = restOf(address);

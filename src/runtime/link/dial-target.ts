@@ -1,7 +1,8 @@
 /**
  * One thing to dial, and how long it is worth it.
  *
- * An address that a discovery found stays as long as the discovery says so. One that is hearsay is put aside when
+ * An address that a discovery found stays as long as the discovery says so; where somebody else answers there, it is
+ * tried seldom, and the others of the target before it. One that is hearsay is put aside when
  * nobody could be linked with there, and for good when another node is; when all of them have been put
  * aside they are all tried again, more and more seldom.
  */
@@ -14,7 +15,7 @@ const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 5_000;
 /** Tries for a peer that its discovery has lost, or that was told and never linked: about half a minute. */
 const LOST_ATTEMPTS_MAX = 12;
-/** Between tries of one that no discovery finds, past LOST_ATTEMPTS_MAX. */
+/** Between tries of one that no discovery finds, or only where somebody else is, past LOST_ATTEMPTS_MAX. */
 const SELDOM_MS = 60_000;
 /** Then it is given up: about a day. */
 const SELDOM_ATTEMPTS_MAX = 2_000;
@@ -42,6 +43,8 @@ export type DialTarget = {
   learned: readonly string[];
   /** Of what others say, all that has not proved wrong. */
   said: readonly string[];
+  /** Of `addresses`, those where another node answered. */
+  elsewhere: readonly string[];
   /** It was sent on since it was linked last: what answers now will do. */
   insists: boolean;
   /** Its discovery does not see it any more. */
@@ -67,6 +70,7 @@ export const newTarget = (
   through: "",
   learned: hearsay === undefined ? [] : addresses,
   said: hearsay === undefined ? [] : addresses,
+  elsewhere: [],
   insists: false,
   lost: false,
   hearsay,
@@ -80,6 +84,7 @@ export const foundAt = (target: DialTarget, addresses: readonly string[]): boole
   target.addresses = addresses;
   target.learned = [];
   target.said = [];
+  target.elsewhere = [];
   target.attempts = 0;
   return true;
 };
@@ -105,19 +110,40 @@ export const linkedAt = (
   target.attempts = 0;
   target.dialing = false;
   target.insists = false;
+  target.elsewhere = [];
   target.learned = asReached(addresses, target.through || (target.addresses[0] ?? ""));
   if (target.hearsay === undefined) return;
   target.hearsay = "known";
   target.said = target.learned;
 };
 
-/** Nobody was linked with there: unless a discovery said that address, the others are tried first. */
-export const doubt = (target: DialTarget, address: string, code: string): void => {
-  if (target.addresses.includes(address)) return;
+/**
+ * Nobody was linked with there: unless a discovery said that address, the others are tried first.
+ * @returns whether a discovery names a node there, and another one is
+ */
+export const doubt = (target: DialTarget, address: string, code: string): boolean => {
+  const isElsewhere = ELSEWHERE.includes(code);
+  if (target.addresses.includes(address)) {
+    if (!target.named || !isElsewhere) return false;
+    if (!target.elsewhere.includes(address)) target.elsewhere = [...target.elsewhere, address];
+    return true;
+  }
   target.insists = true;
   target.learned = target.learned.filter((one) => one !== address);
-  if (ELSEWHERE.includes(code)) target.said = target.said.filter((one) => one !== address);
+  if (isElsewhere) target.said = target.said.filter((one) => one !== address);
   if (target.learned.length === 0) target.learned = target.said;
+  return false;
+};
+
+/**
+ * Where to dial it now: what a discovery found, and what it said of itself, which is worth nothing when it is another
+ * one that is looked for. Where somebody else answered it is tried again now and then, and where nothing else is known.
+ */
+export const placesToDial = (target: DialTarget): ReadonlySet<string> => {
+  const all = new Set([...target.addresses, ...(target.nodeId === "" ? [] : target.learned)]);
+  const others = [...all].filter((one) => !target.elsewhere.includes(one));
+  const isTurn = target.attempts % LOST_ATTEMPTS_MAX === 0;
+  return others.length === 0 || isTurn ? all : new Set(others);
 };
 
 export const isHopeless = ({
@@ -133,7 +159,9 @@ export const isHopeless = ({
 };
 
 export const nextBackoffMs = (target: DialTarget, random: Random): number => {
-  const isSeldom = target.hearsay !== undefined && target.attempts >= LOST_ATTEMPTS_MAX;
+  const { addresses, learned, elsewhere, hearsay, attempts } = target;
+  const isNowhere = [...addresses, ...learned].every((one) => elsewhere.includes(one));
+  const isSeldom = (hearsay !== undefined || isNowhere) && attempts >= LOST_ATTEMPTS_MAX;
   const maxMs = isSeldom ? SELDOM_MS : BACKOFF_MAX_MS;
   const capMs = Math.min(maxMs, BACKOFF_MIN_MS * 2 ** Math.min(target.attempts++, 11));
   return capMs * (0.5 + 0.5 * random.fraction());

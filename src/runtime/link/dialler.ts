@@ -7,7 +7,7 @@
  * when its discovery lost it and it cannot be reached for a while. Each is dialled by the best address that
  * answers, of those that were found and those that the node said of itself when it was linked. One that is known by
  * a worse one only is sent on by the node that it reaches, once; if that leads nowhere, what is known will do.
- * What other nodes told, or an earlier life remembers, counts less than a discovery: it is tried more and more
+ * Where a discovery named a node and another one answered, it is tried seldom. What other nodes told, or an earlier life remembers, counts less than a discovery: it is tried more and more
  * seldom, and given up after half a minute if it never was linked, else after about a day.
  *
  * Bounds: `peersMax` targets; one that was only told gives way to a found one, and of those that were never linked
@@ -28,6 +28,7 @@ import {
   linkedAt,
   newTarget,
   nextBackoffMs,
+  placesToDial,
   toldAt,
 } from "./dial-target.ts";
 import type { Link } from "./link.ts";
@@ -147,9 +148,12 @@ export class Dialler {
       const dialled = link.dialled && target.through === link.address;
       if (!dialled && (peerId === "" || target.nodeId !== peerId)) continue;
       const isSentOn = dialled && link.better !== undefined && !target.insists;
-      if (dialled && target.dialing && !isSentOn) doubt(target, link.address, code);
+      if (dialled && target.dialing && !isSentOn && doubt(target, link.address, code)) {
+        this.#env.counters.count("discovery.elsewhere");
+      }
       if (dialled) target.dialing = false;
-      const isItself = code === "SELF" && dialled && target.addresses.includes(link.address);
+      const isOwn = !target.named && target.addresses.includes(link.address);
+      const isItself = code === "SELF" && dialled && isOwn;
       if (isItself) this.#remove(target);
       else if (code === "STOPPED" && target.named) this.#remove(target);
       else if (isSentOn) this.#sentOn(target, link);
@@ -227,9 +231,7 @@ export class Dialler {
   async #dial(target: DialTarget): Promise<void> {
     let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
     let redirect = !target.insists;
-    // What a node said of itself is worth nothing when it is another one that is looked for.
-    const learned = target.nodeId === "" ? [] : target.learned;
-    for (const address of this.#ranked(new Set([...target.addresses, ...learned]))) {
+    for (const address of this.#ranked(placesToDial(target))) {
       const transport = this.#transportOf(address);
       if (transport === undefined) continue;
       const timeoutMs = target.addresses.includes(address) ? DIAL_TIMEOUT_MS : LEARNED_TIMEOUT_MS;

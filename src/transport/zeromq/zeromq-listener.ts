@@ -16,6 +16,7 @@ import { randomUUID } from "node:crypto";
 import type { Router } from "zeromq";
 import type { Timer } from "../../ports/clock.ts";
 import type { Connection, Listener, TransportContext } from "../../ports/transport.ts";
+import { ownAddresses } from "./own-addresses.ts";
 import { ZapDomain, zapHandler } from "./zap-handler.ts";
 import { fromTcpEndpoint, withCurveKey } from "./zeromq-address.ts";
 import { CLOSE_MS, ZeromqConnection } from "./zeromq-connection.ts";
@@ -88,6 +89,10 @@ export class ZeromqListener implements Listener {
 
   get address(): string {
     return this.#address;
+  }
+
+  get alsoAt(): readonly string[] {
+    return ownAddresses(this.#address);
   }
 
   #start(): void {

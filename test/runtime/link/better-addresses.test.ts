@@ -57,6 +57,11 @@ describe("addresses heard of a node that was reached", () => {
     expect(asReached(heard.slice(0, 1), "zmq://[fe80::1]:1")).toEqual(["tcp://[fe80::1]:2"]);
   });
 
+  it("stay as they are where nobody knows from where the node came", () => {
+    const heard = ["zmq://0.0.0.0:2", "zmq://10.0.0.1:2"];
+    expect(asReached(heard, "peer 1 of zmq://10.0.0.9:1")).toEqual(heard);
+  });
+
   it("are at most eight", () => {
     const heard = Array.from({ length: 50_000 }, (_, index) => `tcp://10.0.0.1:${index}`);
     expect(asReached(heard, "zmq://a:1")).toHaveLength(8);

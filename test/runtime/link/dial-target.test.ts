@@ -6,12 +6,53 @@ import {
   linkedAt,
   newTarget,
   nextBackoffMs,
+  placesToDial,
   toldAt,
 } from "../../../src/runtime/link/dial-target.ts";
 
 const random = { fraction: () => 1, bytes: (count: number) => new Uint8Array(count) };
 const HERE = "tcp://10.0.0.1:1";
 const THERE = "tcp://10.0.0.2:1";
+
+describe("a target that a discovery found", () => {
+  const tried = (target: ReturnType<typeof newTarget>): string[] => [...placesToDial(target)];
+
+  it("is tried where nobody else answered first, and everywhere now and then", () => {
+    const target = newTarget("n", "n", [HERE, THERE]);
+    expect(doubt(target, HERE, "TIMEOUT")).toBe(false);
+    expect(doubt(target, HERE, "WRONG_TARGET")).toBe(true);
+    const places: string[][] = [];
+    for (let n = 0; n < 13; n++) {
+      places.push(tried(target));
+      nextBackoffMs(target, random);
+    }
+    const both = [HERE, THERE];
+    expect(places).toEqual([both, ...new Array(11).fill([THERE]), both]);
+    linkedAt(target, "n", [THERE]);
+    expect(tried(target)).toEqual(both);
+  });
+
+  it("is tried once a minute where only somebody else answers, until there is news of it", () => {
+    const target = newTarget("n", "n", [HERE]);
+    doubt(target, HERE, "SELF");
+    let ms = 0;
+    for (let n = 0; n < 12; n++) ms += nextBackoffMs(target, random);
+    expect(ms).toBeLessThan(40_000);
+    expect([nextBackoffMs(target, random), tried(target)]).toEqual([60_000, [HERE]]);
+    expect(foundAt(target, [HERE])).toBe(false);
+    expect(nextBackoffMs(target, random)).toBe(60_000);
+    foundAt(target, [HERE, THERE]);
+    expect(nextBackoffMs(target, random)).toBeLessThan(100);
+    expect(tried(target)).toEqual([HERE, THERE]);
+  });
+
+  it("never is put aside for its address alone: that is the operator's word", () => {
+    const target = newTarget(HERE, "", [HERE]);
+    for (let n = 0; n < 20; n++) nextBackoffMs(target, random);
+    expect(doubt(target, HERE, "WRONG_MESH")).toBe(false);
+    expect(nextBackoffMs(target, random)).toBe(5_000);
+  });
+});
 
 describe("a target that is hearsay", () => {
   it("goes to the next address after one that failed, and round again", () => {
