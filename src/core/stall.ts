@@ -6,7 +6,7 @@
  * which runs beside the loop, says when the loop turned last; so does every frame heard on the link. The
  * later of the two counts.
  *
- * Invariant: a peer whose heartbeat was not heard for `patienceMs` is never "stalled".
+ * Invariant: a peer whose heartbeat was not heard for `patienceMs`, or said last that its loop turns, is never "stalled".
  * Source: DESIGN sections 8 and 9.
  */
 
@@ -40,5 +40,6 @@ export const judgeStall = (
   if (pulse === undefined || pulse.silentMs > patienceMs) return "unknown";
   const blockedMs = Math.min(pulse.silentMs + pulse.lagMs, linkSilentMs);
   if (blockedMs <= leaseMs) return "turning";
+  if (pulse.lagMs === 0) return "unknown"; // it turned when it was heard last: nothing says that it is blocked
   return blockedMs <= stalledMaxMs ? "stalled" : "overdue";
 };

@@ -176,7 +176,9 @@ export class Membership {
     if (nowMs - this.#beatMs > 2 * heartbeatMs) this.#readsUntilMs = nowMs + heartbeatMs;
     this.#beatMs = nowMs;
     for (const { nodeId, state, link } of this.#links.peers.values()) {
-      if (state === "stalled" && link === undefined) this.#do(this.#swim.pulse(nodeId, nowMs));
+      if (link !== undefined) continue;
+      const isLost = state === "lost" && this.#liveness.isBlocked(nodeId, Number.POSITIVE_INFINITY);
+      if (state === "stalled" || isLost) this.#do(this.#swim.pulse(nodeId, nowMs));
     }
   }
 

@@ -2,8 +2,13 @@
 import { BeatPhases } from "../../core/beat-phase.ts";
 import type { StallVerdict } from "../../core/stall.ts";
 import type { Environment } from "../environment.ts";
-import type { Link } from "./link.ts";
 import type { Liveness } from "./liveness.ts";
+
+type Beating = {
+  readonly peer: { readonly nodeId: string };
+  readonly stalled: boolean;
+  silentMs(): number;
+};
 
 export class Beats {
   readonly #phases: BeatPhases;
@@ -19,13 +24,13 @@ export class Beats {
     return this.#phases.next();
   }
 
-  /** Of each beat; true: the peer begins to be silent, and its process has been asked whether it lives. */
-  attend(link: Link): boolean {
+  /** Of each beat: when to look again at a peer that begins to be silent and has been asked whether it lives. */
+  attend(link: Beating): number | undefined {
     return this.#liveness.attend(link.peer.nodeId, link.silentMs());
   }
 
   /** Whether the peer's process lives, and its event loop turns: the silence of a stalled one is not an end. */
-  judge(link: Link): StallVerdict {
+  judge(link: Beating): StallVerdict {
     return this.#liveness.judgeLinked(link.peer.nodeId, link.silentMs(), link.stalled);
   }
 }

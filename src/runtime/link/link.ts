@@ -28,8 +28,6 @@ import { Silence } from "./silence.ts";
 
 /** Untaken bytes above which a link takes no more bulk. */
 const BUFFERED_BYTES_MAX = 512 * 1024;
-/** Of a heartbeat: by then a process that was asked whether it lives has answered. */
-const ANSWER_PART = 0.2;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
 
@@ -308,7 +306,7 @@ export class Link {
   #beat(): void {
     if (this.#state !== "up") return;
     const { heartbeatMs, silenceMs } = this.#env.times;
-    const isAsked = !this.#local && this.#owner.beats.attend(this);
+    const againMs = this.#local ? undefined : this.#owner.beats.attend(this);
     const verdict = this.#local ? "unknown" : this.#owner.beats.judge(this);
     const stalled = verdict === "stalled";
     // It turns again: its silence counts from now, for what it sends is on its way.
@@ -329,9 +327,7 @@ export class Link {
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
     const { clock } = this.#env;
     const nextMs = untilBeat(clock.monotonicMs(), this.#phaseMs, heartbeatMs);
-    // What it answers tells whether it is blocked: that is looked at when the answer is there.
-    const delayMs = isAsked ? heartbeatMs * ANSWER_PART : Math.ceil(nextMs);
-    this.#timer = clock.setTimer(delayMs, () => this.#beat());
+    this.#timer = clock.setTimer(againMs ?? Math.ceil(nextMs), () => this.#beat());
   }
 
   #turn(): void {

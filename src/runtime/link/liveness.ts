@@ -16,6 +16,8 @@ import type { Environment } from "../environment.ts";
 const BLOCKED_BEATS = 1.5;
 /** A link over which something came within so many heartbeats shows by itself that its peer lives. */
 const HEARD_BEATS = 1.2;
+/** Of a heartbeat: by then a process that was asked whether it lives has answered. */
+const ANSWER_PART = 0.2;
 const NO_PULSE = { silentMs: Number.POSITIVE_INFINITY, lagMs: 0 };
 
 export class Liveness {
@@ -62,15 +64,19 @@ export class Liveness {
 
   /**
    * What was last heard of a linked peer on its link is so old. The heartbeat of one that begins to be silent there is
-   * asked now, and closely from now on. True: it begins to be.
+   * asked now, and closely from now on.
+   * @returns when its answer tells whether it is blocked, from now; undefined: it does not begin to be silent
    */
-  attend(nodeId: string, linkSilentMs: number): boolean {
-    const isHeard = linkSilentMs <= this.#env.times.heartbeatMs * HEARD_BEATS;
-    if (isHeard === this.#eased.has(nodeId)) return false;
+  attend(nodeId: string, linkSilentMs: number): number | undefined {
+    const { heartbeatMs } = this.#env.times;
+    const isHeard = linkSilentMs <= heartbeatMs * HEARD_BEATS;
+    if (isHeard === this.#eased.has(nodeId)) return undefined;
     if (isHeard) this.#eased.add(nodeId);
     else this.#eased.delete(nodeId);
     this.#heartbeat?.attend(nodeId, !isHeard);
-    return !isHeard;
+    if (isHeard) return undefined;
+    const missedMs = heartbeatMs * BLOCKED_BEATS - linkSilentMs + 1;
+    return Math.max(heartbeatMs * ANSWER_PART, missedMs);
   }
 
   /** Of a peer without a link. */

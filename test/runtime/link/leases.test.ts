@@ -145,13 +145,15 @@ describe("liveness", () => {
   });
 
   it("asks a peer closely that begins to be silent on its link, has no link or lives anew, others seldom", () => {
-    expect(liveness.attend("p", 0)).toBe(false);
-    expect(liveness.attend("p", 300)).toBe(false);
-    expect(liveness.attend("p", 301)).toBe(true);
-    expect(liveness.attend("p", 551)).toBe(false);
+    expect(liveness.attend("p", 0)).toBeUndefined();
+    expect(liveness.attend("p", 300)).toBeUndefined();
+    expect(liveness.attend("p", 301)).toBe(75); // then a beat and a half is over
+    expect(liveness.attend("p", 551)).toBeUndefined();
+    liveness.attend("p", 10);
+    expect(liveness.attend("p", 500)).toBe(50);
     liveness.attend("p", 10);
     leases.arm(peer);
-    const told = [false, true, false, true];
+    const told = [false, true, false, true, false, true];
     expect(attended).toEqual(told.map((closely) => ["p", closely]));
     liveness.attend("p", 10);
     liveness.watch({ nodeId: "p", nonce: new Uint8Array(16), heartbeat: "udp://127.0.0.1:1" });
