@@ -1,36 +1,48 @@
 /** When links beat, and what a beat finds: whether the peer is heard, or lives all the same. */
-import { BeatPhases } from "../../core/beat-phase.ts";
+import { BeatPhases, untilBeat } from "../../core/beat-phase.ts";
 import type { StallVerdict } from "../../core/stall.ts";
 import type { Environment } from "../environment.ts";
 import type { Liveness } from "./liveness.ts";
 
 type Beating = {
   readonly peer: { readonly nodeId: string };
+  /** The node's own, to itself. */
+  readonly isLocal: boolean;
   readonly stalled: boolean;
   silentMs(): number;
 };
 
+/** `nextMs`: from now to the next beat. */
+type Look = { readonly verdict: StallVerdict; readonly nextMs: number };
+
 export class Beats {
-  readonly #phases: BeatPhases;
+  readonly #env: Environment;
   readonly #liveness: Liveness;
+  readonly #phases: BeatPhases;
+  readonly #phaseOf = new WeakMap<Beating, number>();
 
-  constructor({ random, times: { heartbeatMs } }: Environment, liveness: Liveness) {
-    this.#phases = new BeatPhases(random.fraction() * heartbeatMs, heartbeatMs);
+  constructor(env: Environment, liveness: Liveness) {
+    const { heartbeatMs } = env.times;
+    this.#env = env;
     this.#liveness = liveness;
+    this.#phases = new BeatPhases(env.random.fraction() * heartbeatMs, heartbeatMs);
   }
 
-  /** Of a link that has risen. */
-  phaseMs(): number {
-    return this.#phases.next();
-  }
-
-  /** Of each beat: when to look again at a peer that begins to be silent and has been asked whether it lives. */
-  attend(link: Beating): number | undefined {
-    return this.#liveness.attend(link.peer.nodeId, link.silentMs());
-  }
-
-  /** Whether the peer's process lives, and its event loop turns: the silence of a stalled one is not an end. */
-  judge(link: Beating): StallVerdict {
-    return this.#liveness.judgeLinked(link.peer.nodeId, link.silentMs(), link.stalled);
+  /**
+   * Before each heartbeat. The verdict is whether the peer's process lives, and its event loop turns: the silence of a
+   * stalled one is not an end.
+   */
+  look(link: Beating): Look {
+    const { clock, times } = this.#env;
+    const phaseMs = this.#phaseOf.get(link) ?? this.#phases.next();
+    this.#phaseOf.set(link, phaseMs);
+    const nextMs = Math.ceil(untilBeat(clock.monotonicMs(), phaseMs, times.heartbeatMs));
+    if (link.isLocal) return { verdict: "unknown", nextMs };
+    const { nodeId } = link.peer;
+    const silentMs = link.silentMs();
+    // What one that begins to be silent answers is looked at as soon as it tells something.
+    const answerMs = this.#liveness.attend(nodeId, silentMs);
+    const verdict = this.#liveness.judgeLinked(nodeId, silentMs, link.stalled);
+    return { verdict, nextMs: answerMs ?? nextMs };
   }
 }

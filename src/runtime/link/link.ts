@@ -8,7 +8,6 @@
  * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
  * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
  */
-import { untilBeat } from "../../core/beat-phase.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
@@ -67,7 +66,6 @@ export class Link {
   #answered = 0;
   #local = false;
   #stalled = false;
-  #phaseMs = 0;
 
   constructor(env: Environment, owner: LinkOwner<Link>, connection: Connection, how: LinkOrigin) {
     this.#env = env;
@@ -297,7 +295,6 @@ export class Link {
     this.#stopTimer();
     this.#state = "up";
     this.#silence.watch();
-    this.#phaseMs = this.#owner.beats.phaseMs();
     this.#owner.up(this);
     this.#beat();
   }
@@ -306,8 +303,7 @@ export class Link {
   #beat(): void {
     if (this.#state !== "up") return;
     const { heartbeatMs, silenceMs } = this.#env.times;
-    const againMs = this.#local ? undefined : this.#owner.beats.attend(this);
-    const verdict = this.#local ? "unknown" : this.#owner.beats.judge(this);
+    const { verdict, nextMs } = this.#owner.beats.look(this);
     const stalled = verdict === "stalled";
     // It turns again: its silence counts from now, for what it sends is on its way.
     if (this.#stalled && verdict === "turning") this.#silence.end();
@@ -325,9 +321,7 @@ export class Link {
     const time = this.#env.hybrid.now(this.#env.clock.wallMs());
     const ids = { id: ++this.#pingId, echo: this.#heardPing };
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
-    const { clock } = this.#env;
-    const nextMs = untilBeat(clock.monotonicMs(), this.#phaseMs, heartbeatMs);
-    this.#timer = clock.setTimer(againMs ?? Math.ceil(nextMs), () => this.#beat());
+    this.#timer = this.#env.clock.setTimer(nextMs, () => this.#beat());
   }
 
   #turn(): void {
