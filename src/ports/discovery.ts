@@ -42,6 +42,11 @@ export type DiscoveryContext = {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /**
+   * Of a node with keys: what its mesh shares, 32 B each. The first is for what this node says, each is good for
+   * what it hears; while the mesh changes it there are two, in another array.
+   */
+  readonly secrets?: () => readonly Uint8Array[];
   count(name: string): void;
 };
 

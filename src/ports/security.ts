@@ -100,8 +100,11 @@ export interface Security {
   readonly self: PeerIdentity;
   /** The key pair of its ZeroMQ sockets, Z85. */
   readonly curve: { readonly publicKey: string; readonly secretKey: string };
-  /** 32 B that every member has: a filter against strangers, no proof of anything. */
-  readonly meshSecret: Uint8Array;
+  /**
+   * What every member has, 32 B each: a filter against strangers, no proof of anything. The first is for what this
+   * node says; while the mesh changes it there are two, in another array.
+   */
+  readonly meshSecrets: readonly Uint8Array[];
   /** Begins to look after the files: takes what was replaced, renews at half life where an issuer is known. */
   start(context: SecurityContext): void;
   /** Idempotent. Verifying and signing go on working. */
@@ -123,9 +126,14 @@ export interface Security {
    */
   isRevokedCurveKey(curveKey: Uint8Array): boolean;
   /** The signed list as bytes, to hand to others; its number tells which is newer. */
-  revocations(): { readonly number: number; readonly bytes: Uint8Array };
-  /** Takes a list that a peer handed over: "refused" when no trusted authority signed it. */
-  learnRevocations(bytes: Uint8Array): "new" | "old" | "refused";
+  revocations(): {
+    readonly number: number;
+    readonly bytes: Uint8Array;
+    /** Those that the list names, to go with it to members only; empty when they are not known here. */
+    readonly secrets: readonly Uint8Array[];
+  };
+  /** Takes a list that a peer handed over, and secrets if it names them: "refused" when no trusted authority signed it. */
+  learnRevocations(bytes: Uint8Array, secrets?: readonly Uint8Array[]): "new" | "old" | "refused";
   /** Returns how to stop listening. */
   onChange(listener: (what: SecurityChange) => void): () => void;
   /** To the logger (at most 10 lines a second) and the counter "security.denied". */

@@ -23,7 +23,9 @@ const SWEEP_MS = 1_000;
 const EXPIRED_DRAIN_MS = 10_000;
 /** Of a frame beside the list. */
 const FRAME_REST = 1_024;
-const NONE: Uint8Array = Buffer.alloc(0);
+
+type ListParts = Pick<CredentialsFrame, "revocations" | "secrets">;
+const NO_LIST: ListParts = { revocations: Buffer.alloc(0), secrets: [] };
 
 export type CredentialsOwner = {
   /** Links with other nodes that are up. */
@@ -45,8 +47,8 @@ export class Credentials {
     this.#security = security;
     this.#owner = owner;
     this.#unlisten = security.onChange((what) => {
-      if (what === "renewed") this.#tellAll({ chain: security.self.chain, revocations: NONE });
-      else this.#tellAll({ chain: [], revocations: this.#list() });
+      if (what === "renewed") this.#tellAll({ chain: security.self.chain, ...NO_LIST });
+      else this.#tellAll({ chain: [], ...this.#list() });
       this.#judgeAll();
     });
     const { clock, logger, counters } = env;
@@ -55,16 +57,16 @@ export class Credentials {
   }
 
   linkUp(link: Link): void {
-    const revocations = this.#list();
-    if (link.proven !== undefined && revocations.length > 0)
-      this.#tell(link, { chain: [], revocations });
+    const list = this.#list();
+    if (link.proven !== undefined && list.revocations.length > 0)
+      this.#tell(link, { chain: [], ...list });
   }
 
   linkDown(link: Link): void {
     this.#expiredMs.delete(link);
   }
 
-  told(link: Link, { chain, revocations }: CredentialsFrame): void {
+  told(link: Link, { chain, revocations, secrets }: CredentialsFrame): void {
     if (link.proven === undefined) return;
     // Views of a frame: what is kept must not keep the frame.
     if (chain.length > 0)
@@ -73,7 +75,8 @@ export class Credentials {
         chain.map((one) => Uint8Array.from(one)),
       );
     if (revocations.length === 0 || revocations.length > REVOCATIONS_BYTES_MAX) return;
-    if (this.#security.learnRevocations(Uint8Array.from(revocations)) !== "refused") return;
+    const learned = this.#security.learnRevocations(Uint8Array.from(revocations), secrets);
+    if (learned !== "refused") return;
     this.#env.counters.count("security.listRefused");
   }
 
@@ -141,16 +144,16 @@ export class Credentials {
     link.close("UNAUTHORIZED", why);
   }
 
-  #list(): Uint8Array {
-    const { number, bytes } = this.#security.revocations();
-    return number > 0 ? bytes : NONE;
+  #list(): ListParts {
+    const { number, bytes, secrets } = this.#security.revocations();
+    return number > 0 ? { revocations: bytes, secrets } : NO_LIST;
   }
 
-  #tellAll(what: Pick<CredentialsFrame, "chain" | "revocations">): void {
+  #tellAll(what: Omit<CredentialsFrame, "type" | "session">): void {
     for (const link of this.#owner.links()) this.#tell(link, what);
   }
 
-  #tell(link: Link, what: Pick<CredentialsFrame, "chain" | "revocations">): void {
+  #tell(link: Link, what: Omit<CredentialsFrame, "type" | "session">): void {
     if (what.revocations.length + FRAME_REST > link.peer.frameBytesMax) {
       this.#env.counters.count("security.listTooLarge");
       return;

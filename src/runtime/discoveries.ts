@@ -20,8 +20,10 @@ export const startDiscoveries = async (
   self: Announcement,
 ): Promise<void> => {
   const { clock, random, logger, counters } = env;
+  const security = env.access?.security;
   const context = {
     self,
+    ...(security === undefined ? {} : { secrets: () => security.meshSecrets }),
     clock,
     random,
     logger,

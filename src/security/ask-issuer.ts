@@ -38,11 +38,11 @@ import {
   FILES,
   readNodeKeys,
   replaceCertificate,
-  replaceTrust,
-  SECRET_BYTES,
+  replaceTrustOf,
   type TrustFiles,
   writeTrust,
 } from "./keys-folder.ts";
+import { SECRET_BYTES, SECRETS_MAX } from "./mesh-secrets.ts";
 import { pemOf } from "./open-authority.ts";
 import { toPem } from "./pem.ts";
 import {
@@ -127,7 +127,9 @@ export const renewFromIssuer = async (folder: string): Promise<Joined> => {
   if (!Buffer.from(spkiOf(key)).equals(signed.leaf.publicKey)) {
     throw keysError("the issuer's certificate is of another key");
   }
-  if (isNewer) replaceTrust(folder, list);
+  if (isNewer) {
+    replaceTrustOf(folder, { ...trust, secrets: answer.meshSecrets, revoked: list });
+  }
   replaceCertificate(folder, answer.chain);
   return factsOf(signed);
 };
@@ -244,10 +246,12 @@ const trustOf = (
   const signed = readChain(answer.chain, { mesh, authorities, revokes: () => false });
   if ("code" in signed) throw keysError(`the issuer's certificate: ${signed.message}`);
   const isOwn = Buffer.from(spkiOf(key)).equals(signed.leaf.publicKey);
-  if (!isOwn || answer.meshSecret.length !== SECRET_BYTES) {
+  const secrets = answer.meshSecrets;
+  const isWhole = secrets.length > 0 && secrets.length <= SECRETS_MAX;
+  if (!isOwn || !isWhole || secrets.some(({ length }) => length !== SECRET_BYTES)) {
     throw keysError("the issuer's answer is of another key, or has no secret");
   }
-  return { trust: { mesh, authorities, secret: answer.meshSecret, revoked }, signed };
+  return { trust: { mesh, authorities, secrets, revoked }, signed };
 };
 
 const readList = (bytes: Uint8Array): SignedRevocations => {

@@ -10,7 +10,8 @@ import { CLOCK_SKEW_MS } from "../ports/security.ts";
 import { type Authority, DAY_MS } from "./authority.ts";
 import type { Certificate } from "./certificate.ts";
 import { keysError } from "./key-files.ts";
-import { readTrust, replaceTrust } from "./keys-folder.ts";
+import { readTrust, replaceSecrets, replaceTrust, replaceTrustOf } from "./keys-folder.ts";
+import { areSame, hashOfSecret, newSecret } from "./mesh-secrets.ts";
 import { addAuthority, signWith } from "./open-authority.ts";
 import {
   ENTRIES_MAX,
@@ -64,7 +65,8 @@ export const beginRotation = (
   const list = authorityList(authority);
   if (list.authorities.length > 1) throw keysError("a change is under way: switch or finish it");
   const next = addAuthority(authority, lifeMs, nowMs);
-  publish(authority, { ...list, authorities: [...list.authorities, next] }, nowMs);
+  const secretHashes = useSecrets(authority, ([current = newSecret()]) => [current, newSecret()]);
+  publish(authority, { ...list, authorities: [...list.authorities, next], secretHashes }, nowMs);
   return next;
 };
 
@@ -75,7 +77,10 @@ export const switchRotation = (authority: Authority, nowMs: number = Date.now())
   if (next === undefined) throw keysError("no change is under way: begin one");
   if (authority.signing.certificate.keyId === next.keyId) throw keysError("it is switched already");
   signWith(authority, next.keyId);
-  publish(authority, list, nowMs);
+  const secretHashes = useSecrets(authority, ([old, second]) =>
+    old !== undefined && second !== undefined ? [second, old] : undefined,
+  );
+  publish(authority, { ...list, secretHashes }, nowMs);
   return next;
 };
 
@@ -87,13 +92,14 @@ export const finishRotation = (authority: Authority, nowMs: number = Date.now())
   if (authority.signing.certificate.keyId !== next.keyId) {
     throw keysError("the old authority still signs: switch first");
   }
-  publish(authority, { ...list, authorities: [next] }, nowMs);
+  const secretHashes = useSecrets(authority, ([current]) => current && [current]);
+  publish(authority, { ...list, authorities: [next], secretHashes }, nowMs);
   return old;
 };
 
 /** Hands the authority's list to another folder: a node's, an issuer's. @throws MeshError INVALID_KEYS */
 export const deliverTrust = (authority: Authority, folder: string): "new" | "old" => {
-  const { revoked: theirs, authorities } = readTrust(folder);
+  const { revoked: theirs, authorities, secrets } = readTrust(folder);
   const { revoked: ours } = authority.trust;
   if (theirs.revocations.mesh !== ours.revocations.mesh) {
     throw keysError(`${folder} is of the mesh ${theirs.revocations.mesh}`);
@@ -101,8 +107,9 @@ export const deliverTrust = (authority: Authority, folder: string): "new" | "old
   if (!isSignedByOneOf(ours, authorities)) {
     throw keysError(`${folder} does not trust the authority that signed the list`);
   }
-  if (theirs.revocations.number >= ours.revocations.number) return "old";
-  replaceTrust(folder, ours);
+  const isOld = theirs.revocations.number >= ours.revocations.number;
+  if (isOld && areSame(secrets, authority.trust.secrets)) return "old";
+  replaceTrustOf(folder, authority.trust);
   return "new";
 };
 
@@ -112,6 +119,17 @@ const authorityList = (authority: Authority): Revocations => {
 };
 
 /** The next list, signed by who signs now; its number. */
+/** Other secrets from the next list on, and what names them. Undefined: they stay as they are. */
+const useSecrets = (
+  authority: Authority,
+  change: (secrets: readonly Uint8Array[]) => readonly Uint8Array[] | undefined,
+): readonly Uint8Array[] => {
+  const { secrets } = authority.trust;
+  const next = change(secrets) ?? secrets;
+  if (!areSame(next, secrets)) replaceSecrets(authority.folder, next);
+  return next.map(hashOfSecret);
+};
+
 const publish = (authority: Authority, list: Revocations, nowMs: number): number => {
   if (authority.isIssuer) throw keysError("an issuer changes no trust: use the authority");
   const { key, certificate } = authority.signing as { key: KeyObject; certificate: Certificate };

@@ -7,9 +7,10 @@ import {
   clearUnfinished,
   readNodeKeys,
   replaceCertificate,
-  replaceTrust,
+  replaceTrustOf,
   writeNodeKeys,
 } from "./keys-folder.ts";
+import { areSame } from "./mesh-secrets.ts";
 import { pemOf } from "./open-authority.ts";
 import type { RightsOptions } from "./rights.ts";
 
@@ -70,7 +71,7 @@ export const renewKeys = (
   const { certified, name, publicKey } = leaf;
   if (certified === undefined || name.role !== "node") throw keysError("it is not a node's");
   if (trust.mesh !== authority.mesh) throw keysError(`${folder} is of the mesh ${trust.mesh}`);
-  const { revoked } = authority.trust;
+  const next = authority.trust;
   const chain = authority.issue(
     {
       service: name.service,
@@ -82,7 +83,8 @@ export const renewKeys = (
     },
     nowMs,
   );
-  if (revoked.revocations.number > trust.revoked.revocations.number) replaceTrust(folder, revoked);
+  const isNewer = next.revoked.revocations.number > trust.revoked.revocations.number;
+  if (isNewer || !areSame(next.secrets, trust.secrets)) replaceTrustOf(folder, next);
   replaceCertificate(folder, chain);
   return factsOf(chain);
 };

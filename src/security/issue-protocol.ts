@@ -37,7 +37,7 @@ export type IssueAnswer = {
   readonly chain: readonly Uint8Array[];
   readonly revocations: Uint8Array;
   readonly authorities: readonly Uint8Array[];
-  readonly meshSecret: Uint8Array;
+  readonly meshSecrets: readonly Uint8Array[];
   /** "": granted. */
   readonly refusal: string;
 };
@@ -108,7 +108,7 @@ export const encodeAnswer = (answer: IssueAnswer): Uint8Array => {
   for (const der of answer.chain) bytesField(writer, 0x0a, der);
   bytesField(writer, 0x12, answer.revocations);
   for (const der of answer.authorities) bytesField(writer, 0x1a, der);
-  bytesField(writer, 0x22, answer.meshSecret);
+  for (const secret of answer.meshSecrets) bytesField(writer, 0x22, secret);
   textField(writer, 0x2a, answer.refusal);
   return writer.take();
 };
@@ -119,18 +119,18 @@ export const decodeAnswer = (bytes: Uint8Array): IssueAnswer => {
   const chain: Uint8Array[] = [];
   const authorities: Uint8Array[] = [];
   let revocations: Uint8Array = new Uint8Array(0);
-  let meshSecret: Uint8Array = new Uint8Array(0);
+  const meshSecrets: Uint8Array[] = [];
   let refusal = "";
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) addTo(chain, reader);
     else if (tag === 0x12) revocations = Uint8Array.from(reader.view());
     else if (tag === 0x1a) addTo(authorities, reader);
-    else if (tag === 0x22) meshSecret = Uint8Array.from(reader.view());
+    else if (tag === 0x22) addTo(meshSecrets, reader);
     else if (tag === 0x2a) refusal = reader.string();
     else reader.skip(tag, 0x3e);
   }
-  return { chain, revocations, authorities, meshSecret, refusal };
+  return { chain, revocations, authorities, meshSecrets, refusal };
 };
 
 export const writeMessage = (socket: TLSSocket, message: Uint8Array): void => {

@@ -6,7 +6,7 @@
  * | node.key | the identity key (PKCS#8, PEM); never leaves the folder |
  * | node.crt | its certificate, then the issuer's if one signed it |
  * | authorities.crt | whom to trust: one authority, or two during a change |
- * | mesh.secret | 32 B that every member has, base64 |
+ * | mesh.secret | 32 B that every member has, base64; two while it changes, the first in use |
  * | revoked.list | the signed list of revocations and authorities |
  * | issuer.json | where to renew, if the node joined through an issuer |
  *
@@ -31,6 +31,7 @@ import {
   replaceFile,
   writeNewFile,
 } from "./key-files.ts";
+import { areNamedBy, areSame, parseSecrets, SECRET_BYTES, secretsText } from "./mesh-secrets.ts";
 import { fromPem, toPem } from "./pem.ts";
 import {
   AUTHORITIES_MAX,
@@ -50,7 +51,6 @@ export const FILES = Object.freeze({
 });
 const PEM_BYTES_MAX = 65_536;
 const LIST_BYTES_MAX = 1_500_000;
-export const SECRET_BYTES = 32;
 
 /** Where a node renews its certificate. */
 export type IssuerPlace = {
@@ -72,7 +72,8 @@ export type NodeKeys = {
 export type TrustFiles = {
   readonly mesh: string;
   readonly authorities: readonly Certificate[];
-  readonly secret: Uint8Array;
+  /** One, or two during a change. */
+  readonly secrets: readonly Uint8Array[];
   readonly revoked: SignedRevocations;
 };
 
@@ -114,7 +115,7 @@ export const readTrust = (folder: string): TrustFiles => {
   }
   // The list is the newer word on who is trusted.
   const { authorities } = revoked.revocations;
-  return { mesh, authorities, secret: readSecret(folder), revoked };
+  return { mesh, authorities, secrets: readSecrets(folder), revoked };
 };
 
 /**
@@ -158,25 +159,39 @@ export const replaceTrust = (folder: string, signed: SignedRevocations): void =>
   replaceFile(join(folder, FILES.authorities), toPem(bundle));
 };
 
+export const replaceSecrets = (folder: string, secrets: readonly Uint8Array[]): void =>
+  replaceFile(join(folder, FILES.secret), secretsText(secrets));
+
+/** A newer list, and the secrets it names if they are at hand. */
+export const replaceTrustOf = (folder: string, { revoked, secrets }: TrustFiles): void => {
+  const has = readSecrets(folder);
+  if (areNamedBy(secrets, revoked.revocations.secretHashes) && !areSame(secrets, has)) {
+    replaceSecrets(folder, secrets);
+  }
+  replaceTrust(folder, revoked);
+};
+
 export const writeTrust = (folder: string, trust: TrustFiles): void => {
   writeNewFile(join(folder, FILES.authorities), toPem(trust.authorities.map(({ der }) => der)));
   writeNewFile(join(folder, FILES.revoked), trust.revoked.bytes);
-  writeNewFile(join(folder, FILES.secret), `${Buffer.from(trust.secret).toString("base64")}\n`);
+  writeNewFile(join(folder, FILES.secret), secretsText(trust.secrets));
 };
 
 /** Changes when a file that may be replaced was. */
 export const folderMark = (folder: string): string =>
-  [FILES.certificate, FILES.authorities, FILES.revoked, FILES.issuer]
+  [FILES.certificate, FILES.authorities, FILES.revoked, FILES.issuer, FILES.secret]
     .map((name) => fileMark(join(folder, name)))
     .join(" ");
 
 const text = (folder: string, name: string, privacy: Privacy): string =>
   readKeyFile(join(folder, name), privacy, PEM_BYTES_MAX).toString("latin1");
 
-const readSecret = (folder: string): Uint8Array => {
-  const secret = Buffer.from(text(folder, FILES.secret, "secret").trim(), "base64");
-  if (secret.length === SECRET_BYTES) return new Uint8Array(secret);
-  throw keysError(`${join(folder, FILES.secret)} does not hold ${SECRET_BYTES} B in base64`);
+const readSecrets = (folder: string): readonly Uint8Array[] => {
+  const secrets = parseSecrets(text(folder, FILES.secret, "secret"));
+  if (secrets !== undefined) return secrets;
+  throw keysError(
+    `${join(folder, FILES.secret)} does not hold ${SECRET_BYTES} B in base64, or two of that`,
+  );
 };
 
 const parseList = (bytes: Uint8Array, path: string): SignedRevocations => {

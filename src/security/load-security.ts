@@ -24,7 +24,14 @@ import { AuditLog } from "./audit-log.ts";
 import type { Certificate } from "./certificate.ts";
 import { curveKeysOf, nodeIdOfKey, publicKeyOf, z85 } from "./identity-key.ts";
 import { keysError } from "./key-files.ts";
-import { folderMark, type NodeKeys, readNodeKeys, replaceTrust } from "./keys-folder.ts";
+import {
+  folderMark,
+  type NodeKeys,
+  readNodeKeys,
+  replaceSecrets,
+  replaceTrust,
+} from "./keys-folder.ts";
+import { areNamedBy, areSame } from "./mesh-secrets.ts";
 import { toPem } from "./pem.ts";
 import { Renewal } from "./renewal.ts";
 import {
@@ -50,7 +57,6 @@ export const loadSecurity = (folder: string, nowMs: number = Date.now()): Loaded
 
 export class LoadedSecurity implements Security {
   readonly curve: Security["curve"];
-  readonly meshSecret: Uint8Array;
   readonly #folder: string;
   readonly #listeners = new Set<(what: SecurityChange) => void>();
   readonly #chains = new Map<string, SignedChain>();
@@ -65,6 +71,7 @@ export class LoadedSecurity implements Security {
   #revoked: SignedRevocations;
   #index: RevokedIndex;
   #trust: Trust;
+  #secrets: readonly Uint8Array[];
   #mark: string;
   #context: SecurityContext | undefined;
   #renewal: Renewal | undefined;
@@ -84,8 +91,12 @@ export class LoadedSecurity implements Security {
     const bad = judgeChain(keys.signed.certificates, this.#trust, nowMs);
     if (bad !== undefined) throw keysError(`${folder}: ${bad.message}: issue or renew it`);
     this.curve = Object.freeze({ publicKey: z85(publicKey), secretKey: z85(secretKey) });
-    this.meshSecret = keys.trust.secret;
+    this.#secrets = keys.trust.secrets;
     this.#known.set(keys.signed.identity, keys.signed);
+  }
+
+  get meshSecrets(): readonly Uint8Array[] {
+    return this.#secrets;
   }
 
   get self(): PeerIdentity {
@@ -162,15 +173,27 @@ export class LoadedSecurity implements Security {
     return keyId !== undefined && this.#index.hasKey(keyId);
   }
 
-  revocations(): { number: number; bytes: Uint8Array } {
-    return { number: this.#revoked.revocations.number, bytes: this.#revoked.bytes };
+  revocations(): ReturnType<Security["revocations"]> {
+    const { bytes, revocations } = this.#revoked;
+    const isKnown = areNamedBy(this.#secrets, revocations.secretHashes);
+    return { number: revocations.number, bytes, secrets: isKnown ? this.#secrets : [] };
   }
 
-  learnRevocations(bytes: Uint8Array): "new" | "old" | "refused" {
+  learnRevocations(
+    bytes: Uint8Array,
+    secrets: readonly Uint8Array[] = [],
+  ): "new" | "old" | "refused" {
     const signed = this.#readList(bytes);
     if (signed === undefined) return "refused";
-    if (signed.revocations.number <= this.#revoked.revocations.number) return "old";
+    if (signed.revocations.number <= this.#revoked.revocations.number) {
+      // Its secrets may come later than a list, from somebody else.
+      const { revocations } = this.#revoked;
+      const isOwn = signed.revocations.number === revocations.number;
+      if (isOwn) this.#learnSecrets(secrets, revocations.secretHashes);
+      return "old";
+    }
     if (!isSignedByOneOf(signed, this.#trust.authorities)) return "refused";
+    this.#learnSecrets(secrets, signed.revocations.secretHashes);
     try {
       // The mark stays: what else was replaced meanwhile is found at the next look.
       replaceTrust(this.#folder, signed);
@@ -217,8 +240,10 @@ export class LoadedSecurity implements Security {
       throw keysError(`the certificate is of the service ${identity.service}: restart to take it`);
     }
     const newer = keys.trust.revoked.revocations.number > this.#revoked.revocations.number;
+    const isSecretNew = !areSame(keys.trust.secrets, this.#secrets);
+    if (isSecretNew) this.#secrets = keys.trust.secrets;
     if (newer) this.#takeList(keys.trust.revoked);
-    if (identity.serial === this.self.serial) return newer;
+    if (identity.serial === this.self.serial) return newer || isSecretNew;
     const now = this.#context?.clock.wallMs() ?? Date.now();
     const bad = judgeChain(keys.signed.certificates, this.#trust, now);
     if (bad !== undefined) throw keysError(bad.message);
@@ -237,6 +262,17 @@ export class LoadedSecurity implements Security {
     this.#chains.clear();
     if (authorities.map(({ keyId }) => keyId).join() !== before) this.#tell("authorities");
     this.#tell("revoked");
+  }
+
+  /** Takes what the list names, before anybody is told of the list. */
+  #learnSecrets(secrets: readonly Uint8Array[], hashes: readonly Uint8Array[]): void {
+    if (!areNamedBy(secrets, hashes) || areSame(secrets, this.#secrets)) return;
+    this.#secrets = secrets.map((secret) => Uint8Array.from(secret));
+    try {
+      replaceSecrets(this.#folder, this.#secrets);
+    } catch (error) {
+      this.#context?.logger.warn("the mesh's secret could not be written", { error });
+    }
   }
 
   #trustOf(authorities: readonly Certificate[]): Trust {

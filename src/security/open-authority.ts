@@ -10,7 +10,7 @@
  * | tokens | of an issuer: join tokens, hashed |
  * | authorities.crt, revoked.list, mesh.secret | as in the folder of a node |
  */
-import { type KeyObject, randomBytes } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../errors.ts";
@@ -32,11 +32,11 @@ import {
 import {
   clearUnfinished,
   readTrust,
-  replaceTrust,
-  SECRET_BYTES,
+  replaceTrustOf,
   type TrustFiles,
   writeTrust,
 } from "./keys-folder.ts";
+import { hashOfSecret, newSecret } from "./mesh-secrets.ts";
 import { fromPem, toPem } from "./pem.ts";
 import { readRevocations, signRevocations } from "./revocation-list.ts";
 import { isSignedBy } from "./verify-chain.ts";
@@ -76,10 +76,11 @@ export const createAuthority = (
   }
   const certificate = writeAuthority(folder, 1, mesh, lifeMs, nowMs);
   const { key } = readSigning(folder, "authority-1");
-  const list = { mesh, number: 1, madeMs: nowMs, revoked: [], authorities: [certificate] };
+  const secrets = [newSecret()];
+  const trusted = { authorities: [certificate], secretHashes: secrets.map(hashOfSecret) };
+  const list = { mesh, number: 1, madeMs: nowMs, revoked: [], ...trusted };
   const revoked = readRevocations(signRevocations(list, certificate, key));
-  const secret = new Uint8Array(randomBytes(SECRET_BYTES));
-  writeTrust(folder, { mesh, authorities: [certificate], secret, revoked });
+  writeTrust(folder, { mesh, authorities: [certificate], secrets, revoked });
   // Last: a folder without it was never finished.
   writeNewFile(join(folder, SIGNING), signingText(1));
   return openAuthority(folder);
@@ -136,7 +137,7 @@ export const renewIssuer = (
 ): void => {
   const { name, publicKey } = issuer.signing.certificate;
   const certificate = authority.sign(name, publicKey, lifeMs, nowMs);
-  replaceTrust(issuer.folder, authority.trust.revoked);
+  replaceTrustOf(issuer.folder, authority.trust);
   replaceFile(join(issuer.folder, `${ISSUER}.crt`), toPem([certificate.der]));
 };
 

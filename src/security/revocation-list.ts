@@ -18,6 +18,7 @@ import { bytesField, messageFields, textField, uint64Field } from "../wire/field
 import { WireError } from "../wire/wire-error.ts";
 import { type Certificate, readCertificate, SERIAL_BYTES } from "./certificate.ts";
 import { nodeIdOfKey, publicKeyOf } from "./identity-key.ts";
+import { SECRETS_MAX } from "./mesh-secrets.ts";
 
 export const ENTRIES_MAX = 16_384;
 export const AUTHORITIES_MAX = 2;
@@ -33,6 +34,8 @@ export type Revocations = {
   readonly madeMs: number;
   readonly revoked: readonly Revoked[];
   readonly authorities: readonly Certificate[];
+  /** Of the mesh's secrets; none: the list does not say. */
+  readonly secretHashes: readonly Uint8Array[];
 };
 
 export type SignedRevocations = {
@@ -54,6 +57,7 @@ export const signRevocations = (
   uint64Field(inner, 0x18, Math.floor(revocations.madeMs));
   messageFields(inner, 0x22, revocations.revoked, writeRevoked);
   for (const { der } of revocations.authorities) bytesField(inner, 0x2a, der);
+  for (const hash of revocations.secretHashes) bytesField(inner, 0x32, hash);
   const list = inner.take();
   const writer = new ByteWriter();
   bytesField(writer, 0x0a, list);
@@ -130,6 +134,7 @@ const readList = (bytes: Uint8Array): Revocations => {
   let madeMs = 0;
   const revoked: Revoked[] = [];
   const authorities: Certificate[] = [];
+  const secretHashes: Uint8Array[] = [];
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) mesh = reader.string();
@@ -137,7 +142,9 @@ const readList = (bytes: Uint8Array): Revocations => {
     else if (tag === 0x18) madeMs = reader.uint64();
     else if (tag === 0x22) revoked.push(reader.message(readRevoked));
     else if (tag === 0x2a) authorities.push(readAuthority(reader.view()));
-    else reader.skip(tag, 0x3e);
+    else if (tag === 0x32) secretHashes.push(Uint8Array.from(reader.view()));
+    else reader.skip(tag, 0x7e);
+    if (secretHashes.length > SECRETS_MAX) throw new WireError("more than 2 secrets");
     if (revoked.length > ENTRIES_MAX) throw new WireError(`more than ${ENTRIES_MAX} entries`);
     if (authorities.length > AUTHORITIES_MAX) throw new WireError("more than 2 authorities");
   }
@@ -146,7 +153,7 @@ const readList = (bytes: Uint8Array): Revocations => {
     if (name.mesh !== mesh)
       throw new WireError(`an authority of ${name.mesh} in a list of ${mesh}`);
   }
-  return { mesh, number, madeMs, revoked, authorities };
+  return { mesh, number, madeMs, revoked, authorities, secretHashes };
 };
 
 const readAuthority = (der: Uint8Array): Certificate => {

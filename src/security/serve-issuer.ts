@@ -176,12 +176,12 @@ class IssuerDesk {
       nowMs,
     );
     this.#logger?.info("joined", { service, nodeId: keyId, from: socket.remoteAddress, token: id });
-    const { authorities, secret, revoked } = this.#issuer.trust;
+    const { authorities, secrets, revoked } = this.#issuer.trust;
     return {
       chain,
       revocations: revoked.bytes,
       authorities: authorities.map(({ der }) => der),
-      meshSecret: secret,
+      meshSecrets: secrets,
       refusal: "",
     };
   }
@@ -189,7 +189,7 @@ class IssuerDesk {
   #renew(question: IssueQuestion, socket: TLSSocket): IssueAnswer {
     const { chain, publicKey, curveKey, revocations } = question;
     const nowMs = Date.now();
-    const { mesh, authorities, revoked } = this.#issuer.trust;
+    const { mesh, authorities, revoked, secrets } = this.#issuer.trust;
     const index = new RevokedIndex(revoked.revocations.revoked);
     const trust = { mesh, authorities, revokes: index.has.bind(index) };
     const signed = readChain(chain, trust);
@@ -216,7 +216,8 @@ class IssuerDesk {
     const { nodeId } = identity;
     this.#logger?.info("renewed", { service, nodeId, from: socket.remoteAddress });
     const isNewer = revoked.revocations.number > revocations;
-    return { ...NOTHING, chain: next, revocations: isNewer ? revoked.bytes : NONE };
+    if (!isNewer) return { ...NOTHING, chain: next };
+    return { ...NOTHING, chain: next, revocations: revoked.bytes, meshSecrets: secrets };
   }
 }
 
@@ -236,7 +237,7 @@ const NOTHING: IssueAnswer = {
   chain: [],
   revocations: NONE,
   authorities: [],
-  meshSecret: NONE,
+  meshSecrets: [],
   refusal: "",
 };
 

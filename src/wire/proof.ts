@@ -39,6 +39,8 @@ export type CredentialsFrame = {
   readonly chain: readonly Uint8Array[];
   /** A signed list of what is revoked; empty: none. */
   readonly revocations: Uint8Array;
+  /** The mesh's secrets that the list names; empty: none. */
+  readonly secrets: readonly Uint8Array[];
 };
 
 export type ProofFrames = ChallengeFrame | ProofFrame | CredentialsFrame;
@@ -54,7 +56,7 @@ const writeChain = (writer: ByteWriter, tag: number, chain: readonly Uint8Array[
 
 /** Takes one more certificate. @throws WireError when there are too many */
 const readCertificate = (reader: ByteReader, chain: Uint8Array[]): void => {
-  if (chain.length >= CHAIN_MAX) throw new WireError(`more than ${CHAIN_MAX} certificates`);
+  if (chain.length >= CHAIN_MAX) throw new WireError(`more than ${CHAIN_MAX} in a chain`);
   chain.push(reader.view());
 };
 
@@ -112,16 +114,19 @@ export const readProof = (reader: ByteReader, session: number): ProofFrame => {
 export const writeCredentials = (writer: ByteWriter, frame: CredentialsFrame): void => {
   writeChain(writer, 0x0a, frame.chain);
   bytesField(writer, 0x12, frame.revocations);
+  writeChain(writer, 0x1a, frame.secrets);
 };
 
 export const readCredentials = (reader: ByteReader, session: number): CredentialsFrame => {
   let revocations = NO_BYTES;
   const chain: Uint8Array[] = [];
+  const secrets: Uint8Array[] = [];
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) readCertificate(reader, chain);
     else if (tag === 0x12) revocations = reader.view();
-    else reader.skip(tag, 0x06);
+    else if (tag === 0x1a) readCertificate(reader, secrets);
+    else reader.skip(tag, 0x0e);
   }
-  return { type: "credentials", session, chain, revocations };
+  return { type: "credentials", session, chain, revocations, secrets };
 };

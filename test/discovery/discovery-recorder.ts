@@ -24,12 +24,19 @@ export const realClock: Clock = {
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-export function contextFor(self: Announcement, counts: Map<string, number>): DiscoveryContext {
+/** @param secrets of a node with keys */
+export function contextFor(
+  self: Announcement,
+  counts: Map<string, number>,
+  secrets?: () => readonly Uint8Array[],
+  warned: string[] = [],
+): DiscoveryContext {
   return {
     self,
+    ...(secrets === undefined ? {} : { secrets }),
     clock: realClock,
     random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
-    logger: silent,
+    logger: { ...silent, warn: (message) => void warned.push(message) },
     count: (name) => counts.set(name, (counts.get(name) ?? 0) + 1),
   };
 }
@@ -60,16 +67,19 @@ export class Recorder implements AsyncDisposable {
   readonly lost: string[] = [];
   readonly problems: MeshError[] = [];
   readonly counts = new Map<string, number>();
+  readonly warned: string[] = [];
   readonly #discovery: Discovery;
+  readonly #secrets: (() => readonly Uint8Array[]) | undefined;
   #changed: () => void = () => {};
 
-  constructor(discovery: Discovery, self: Announcement) {
+  constructor(discovery: Discovery, self: Announcement, secrets?: () => readonly Uint8Array[]) {
     this.#discovery = discovery;
     this.self = self;
+    this.#secrets = secrets;
   }
 
   async start(): Promise<this> {
-    await this.#discovery.start(contextFor(this.self, this.counts), {
+    await this.#discovery.start(contextFor(this.self, this.counts, this.#secrets, this.warned), {
       found: (peer) => {
         this.found.push(peer);
         this.#changed();

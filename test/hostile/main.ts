@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { AUTHORISED_FLOODER } from "./authorised-flooder.ts";
+import { FORGED_MDNS } from "./forged-mdns.ts";
 import { FUZZ_CERTIFICATES } from "./fuzz-certificates.ts";
 import { FLOODS, FUZZ_FRAMES } from "./fuzz-frames.ts";
 import { HANDSHAKES } from "./handshakes.ts";
@@ -20,6 +21,7 @@ const CASES: readonly HostileCase[] = [
   OVERSIZE,
   ...HANDSHAKES,
   RIGHTS_MATRIX,
+  FORGED_MDNS,
   STUCK_SOCKETS,
   AUTHORISED_FLOODER,
 ];

@@ -4,6 +4,8 @@ import { createNode } from "../../src/mesh/create-node.ts";
 import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import { systemClock } from "../../src/mesh/system-ports.ts";
 import type { PeerLimitOptions } from "../../src/options/node-options.ts";
+import type { Clock } from "../../src/ports/clock.ts";
+import type { Discovery } from "../../src/ports/discovery.ts";
 import type { Security } from "../../src/ports/security.ts";
 import type { Connection, Transport } from "../../src/ports/transport.ts";
 import type { RightsOptions } from "../../src/security/rights.ts";
@@ -38,6 +40,8 @@ export class SecuredRig {
       peers = [] as readonly MeshNode[],
       dials = [] as readonly string[],
       peerLimits = {} as PeerLimitOptions,
+      discovery = [] as readonly Discovery[],
+      clock = undefined as Clock | undefined,
     } = {},
   ): Promise<MeshNode> {
     const addresses = [...peers.flatMap((peer) => peer.addresses), ...dials];
@@ -48,7 +52,8 @@ export class SecuredRig {
       security,
       peerLimits,
       transports: [CREATE[scheme]()],
-      discovery: addresses.length === 0 ? [] : [staticPeers(addresses)],
+      discovery: addresses.length === 0 ? discovery : [...discovery, staticPeers(addresses)],
+      ...(clock === undefined ? {} : { clock }),
       heartbeatThread: false,
       logger: silent,
     });

@@ -252,7 +252,11 @@ it(
         },
         show,
       );
+      // The mesh's secret changes with the authority, and goes with the list.
+      const { secrets } = keys.authority.trust;
+      for (const { security } of [orders, billing]) expect(security.meshSecrets).toEqual(secrets);
     };
+    const [first] = keys.authority.trust.secrets;
     beginRotation(keys.authority);
     await spread();
     switchRotation(keys.authority);
@@ -268,6 +272,8 @@ it(
     );
     finishRotation(keys.authority);
     await spread();
+    expect(keys.authority.trust.secrets).toHaveLength(1);
+    expect(billing.security.meshSecrets).not.toEqual([first]);
     const late = await start(keys, "late", [orders, billing]);
     expect(isLinked(orders, late)).toBe(true);
     await until("all are handled", () => handled === sent && pending(orders) === 0, show);

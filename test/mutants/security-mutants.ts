@@ -150,4 +150,30 @@ export const SECURITY_MUTANTS: readonly Mutant[] = [
       test: "refuses a key that is revoked, as soon as it is known whose it is",
     },
   },
+  {
+    name: "believes-any-seal",
+    promise: "G8",
+    does: "takes what strangers announce for members' words",
+    file: "src/discovery/mdns/record-seal.ts",
+    anchor: "    return this.#keys.some(({ key }) =>\n",
+    replacement: "    return this.#keys.length > 0 || this.#keys.some(({ key }) =>\n",
+    caughtBy: {
+      by: "test",
+      file: "test/discovery/mdns/sealed.test.ts",
+      test: "of broken bytes is no statement and throws nothing",
+    },
+  },
+  {
+    name: "hears-it-again",
+    promise: "G8",
+    does: "believes an announcement as often as somebody repeats it",
+    file: "src/discovery/mdns/sealed-ear.ts",
+    anchor: "sequence <= newest.sequence",
+    replacement: "sequence < newest.sequence",
+    caughtBy: {
+      by: "test",
+      file: "test/discovery/mdns/sealed.test.ts",
+      test: "is worth nothing past its end, before its time, and of an earlier life",
+    },
+  },
 ];

@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../../src/ports/clock.ts";
 import { CLOCK_SKEW_MS, isRefusal } from "../../src/ports/security.ts";
 import { joinMesh, renewFromIssuer } from "../../src/security/ask-issuer.ts";
 import { type Authority, DAY_MS } from "../../src/security/authority.ts";
-import { deliverTrust, revoke } from "../../src/security/change-trust.ts";
+import { beginRotation, deliverTrust, revoke } from "../../src/security/change-trust.ts";
 import { createToken } from "../../src/security/join-tokens.ts";
 import { loadSecurity } from "../../src/security/load-security.ts";
 import { createIssuer, renewIssuer } from "../../src/security/open-authority.ts";
@@ -47,7 +47,7 @@ describe("joining with a token", () => {
     expect(peer.may("publish", "order.placed")).toBe(true);
     expect(peer.may("subscribe", "order.placed")).toBe(false);
     expect(peer.admin).toBe("read");
-    expect(Buffer.from(node.meshSecret)).toEqual(Buffer.from(world.authority.trust.secret));
+    expect(node.meshSecrets).toEqual(world.authority.trust.secrets);
   });
 
   it("works once: a second key is refused, the same one may ask again", async () => {
@@ -135,8 +135,10 @@ describe("renewing", () => {
     const folder = await joinOne();
     const before = loadSecurity(folder);
     revoke(world.authority, { serial: "11".repeat(16) });
+    beginRotation(world.authority); // which brings another secret as well
     deliverTrust(world.authority, issuer.folder);
     await renewFromIssuer(folder);
+    expect(loadSecurity(folder).meshSecrets).toEqual(world.authority.trust.secrets);
     const after = loadSecurity(folder);
     expect(after.self.serial).not.toBe(before.self.serial);
     expect(after.self.nodeId).toBe(before.self.nodeId);

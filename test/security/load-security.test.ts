@@ -226,6 +226,48 @@ describe("a node's security", () => {
     expect(() => renewKeys(world.authority, folder)).toThrow(/revoked/);
   });
 
+  it("takes a mesh secret that the list names, from anybody, and no other", () => {
+    const { authority } = world;
+    const orders = world.node();
+    const first = orders.meshSecrets;
+    expect(orders.revocations().secrets).toEqual(first);
+    beginRotation(authority);
+    const { revoked, secrets } = authority.trust;
+    expect(secrets).toHaveLength(2);
+    expect(secrets[0]).toEqual(first[0]);
+    const forged = [secrets[0] as Uint8Array, new Uint8Array(32)];
+    expect(orders.learnRevocations(revoked.bytes, forged)).toBe("new");
+    expect(orders.meshSecrets).toBe(first);
+    expect(orders.revocations().secrets).toEqual([]); // what it has is not what the list names
+    for (const wrong of [[], [secrets[1] as Uint8Array], [...secrets].reverse()]) {
+      expect(orders.learnRevocations(revoked.bytes, wrong)).toBe("old");
+      expect(orders.meshSecrets).toBe(first);
+    }
+    expect(orders.learnRevocations(revoked.bytes, secrets)).toBe("old");
+    expect(orders.meshSecrets).toEqual(secrets);
+    expect(orders.revocations().secrets).toEqual(secrets);
+    switchRotation(authority);
+    expect(authority.trust.secrets).toEqual([...secrets].reverse());
+    finishRotation(authority);
+    expect(authority.trust.secrets).toEqual([secrets[1]]);
+  });
+
+  it("changes the mesh secret in folders at hand, which running nodes take", () => {
+    const { authority } = world;
+    const folder = world.issue();
+    const orders = loadSecurity(folder);
+    const issuer = createIssuer(authority, world.path("issuer"));
+    for (const step of [beginRotation, switchRotation, finishRotation]) {
+      step(authority);
+      for (const each of [folder, issuer.folder]) deliverTrust(authority, each);
+      expect(orders.reload()).toBe(true);
+      expect(orders.meshSecrets).toEqual(authority.trust.secrets);
+      expect(loadSecurity(folder).meshSecrets).toEqual(orders.meshSecrets);
+      expect(issuer.trust.secrets).toEqual(orders.meshSecrets);
+      if (step === switchRotation) renewKeys(authority, folder);
+    }
+  });
+
   it("delivers lists to issuers and nodes as files", () => {
     const issuer = createIssuer(world.authority, world.path("issuer"));
     const orders = loadSecurity(world.issue());

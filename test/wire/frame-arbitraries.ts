@@ -242,6 +242,7 @@ export const FRAME_ARBITRARIES: {
     session,
     chain: few(bytes),
     revocations: bytes,
+    secrets: few(bytes),
   }),
   limited: fc.record({
     type: is("limited"),

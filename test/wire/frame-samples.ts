@@ -292,6 +292,7 @@ export const SAMPLE_FRAMES: {
     session,
     chain: [bytes("3004")],
     revocations: bytes("0e0f"),
+    secrets: [bytes("1011")],
   },
   limited: {
     type: "limited",

@@ -10,14 +10,36 @@ export type Neighbours = {
   readonly nodes: readonly HeardNode[];
 };
 
-export const checkNeighbours = async (mesh: string, forMs: number): Promise<Neighbours> => {
-  const heard = await browseMdns({ forMs });
+/** @param secrets of a mesh with keys: what its nodes say can be read with them alone */
+export const checkNeighbours = async (
+  mesh: string,
+  forMs: number,
+  secrets?: readonly Uint8Array[],
+): Promise<Neighbours> => {
+  const heard = await browseMdns({
+    forMs,
+    ...(secrets === undefined ? {} : { sealed: { mesh, secrets } }),
+  });
   const nodes = heard.nodes.filter((node) => node.mesh === mesh);
+  const { sealed } = heard;
   return {
-    findings: [...multicastOf(heard), ...meshOf(mesh, heard.nodes), ...twins(nodes)],
+    findings: [
+      ...multicastOf(heard),
+      ...(nodes.length === 0 && sealed > 0 && secrets === undefined
+        ? [sealedOnly(mesh, sealed)]
+        : meshOf(mesh, heard.nodes)),
+      ...twins(nodes),
+    ],
     nodes,
   };
 };
+
+const sealedOnly = (mesh: string, sealed: number): Finding =>
+  warning(
+    "neighbours",
+    `no node of mesh ${quoted(mesh)} without keys is heard, and ${sealed} with keys, whose mesh cannot be read`,
+    "give --keys FOLDER: only members read where the others are",
+  );
 
 const multicastOf = ({ interfaces }: Browsed): Finding[] => {
   if (interfaces.length === 0) {

@@ -100,7 +100,7 @@ const examine = async (
   add(ofKeys);
   add(await checkListen(listen, security !== undefined));
   add(await checkFolder(dataDir));
-  const { findings: heard, nodes } = await checkNeighbours(mesh, forMs);
+  const { findings: heard, nodes } = await checkNeighbours(mesh, forMs, security?.meshSecrets);
   add(heard);
   const told: PeerToCheck[] = peers.map((address) => ({ address }));
   const announced = nodes.slice(0, HEARD_MAX).flatMap(({ nodeId, addresses: [address] }) => {

@@ -2,7 +2,8 @@
  * Who is on this network, in any mesh: asks once on each interface, and listens.
  *
  * For people and tools that ask why nodes do not see each other. Says as well which interfaces carry multicast: a
- * query of ours comes back to us where they do. What is heard is as unauthenticated as all of mDNS.
+ * query of ours comes back to us where they do. What is heard is as unauthenticated as all of mDNS; nodes with keys
+ * are counted, and read where the secret of their mesh is given.
  *
  * Bounds: `NODES_MAX` nodes an interface; packets pass the gate of discovery.
  */
@@ -19,8 +20,10 @@ import {
 } from "./multicast-interface.ts";
 import { MulticastLink, type Sender } from "./multicast-link.ts";
 import { PacketGate } from "./packet-gate.ts";
-import { type PeerRecord, parsePeerRecords } from "./peer-records.ts";
+import { type PeerRecord, parsePeerRecords, usableAddresses } from "./peer-records.ts";
+import { RecordSeal } from "./record-seal.ts";
 import { SERVICE_TYPE } from "./service-names.ts";
+import { SEALED_VERSION } from "./service-records.ts";
 
 export type BrowseOptions = {
   /** How long to listen, 100 to 60,000 ms; default 2,000. */
@@ -29,6 +32,8 @@ export type BrowseOptions = {
   readonly interface?: string;
   /** As of mdns(). */
   readonly port?: number;
+  /** Of a mesh with keys (`loadSecurity(folder).meshSecrets`): its nodes are listed as well. */
+  readonly sealed?: { readonly mesh: string; readonly secrets: readonly Uint8Array[] };
 };
 
 export type HeardNode = {
@@ -55,6 +60,8 @@ export type BrowsedInterface = {
 export type Browsed = {
   readonly interfaces: readonly BrowsedInterface[];
   readonly nodes: readonly HeardNode[];
+  /** Nodes with keys that were heard, of any mesh, whether they could be read or not. */
+  readonly sealed: number;
 };
 
 const NODES_MAX = 1_024;
@@ -66,7 +73,7 @@ const QUERIES = 3;
  * @throws MeshError INVALID_OPTIONS
  */
 export async function browseMdns(options: BrowseOptions = {}): Promise<Browsed> {
-  const { forMs = 2_000, ...rest } = options;
+  const { forMs = 2_000, sealed, ...rest } = options;
   if (!Number.isInteger(forMs) || forMs < 100 || forMs > 60_000) {
     const message = `browseMdns: forMs ${String(forMs)} is not an integer from 100 to 60000`;
     throw new MeshError("INVALID_OPTIONS", message);
@@ -74,7 +81,11 @@ export async function browseMdns(options: BrowseOptions = {}): Promise<Browsed> 
   const { interface: only, port } = resolveMdnsOptions(rest);
   const table = networkInterfaces();
   const local = hostAddresses(table);
-  const ears = chooseInterfaces(table, false, only).map((each) => new Ear(each, port, local));
+  const seal = sealed && new RecordSeal(sealed.mesh, () => sealed.secrets);
+  const opened = sealed && seal && { mesh: sealed.mesh, seal };
+  const ears = chooseInterfaces(table, false, only).map(
+    (each) => new Ear(each, port, local, opened),
+  );
   await new Promise<void>((resolve) => {
     let asked = 0;
     const ask = (): void => {
@@ -90,12 +101,19 @@ export async function browseMdns(options: BrowseOptions = {}): Promise<Browsed> 
     }, forMs);
   });
   await Promise.all(ears.map((ear) => ear.close()));
-  return { interfaces: ears.map((ear) => ear.result), nodes: merged(ears) };
+  const names = new Set(ears.flatMap((ear) => [...ear.sealed]));
+  const interfaces = ears.map((ear) => ear.result);
+  return { interfaces, nodes: merged(ears), sealed: names.size };
 }
+
+type OpenedMesh = { readonly mesh: string; readonly seal: RecordSeal };
 
 /** One interface. */
 class Ear {
   readonly nodes = new Map<string, PeerRecord>();
+  /** Instances of nodes with keys. */
+  readonly sealed = new Set<string>();
+  readonly #opened: OpenedMesh | undefined;
   readonly #link: MulticastLink;
   readonly #from: MulticastInterface;
   readonly #local: ReadonlySet<string>;
@@ -104,7 +122,13 @@ class Ear {
   #problem: string | undefined;
   readonly #gate = new PacketGate("");
 
-  constructor(from: MulticastInterface, port: number, local: ReadonlySet<string>) {
+  constructor(
+    from: MulticastInterface,
+    port: number,
+    local: ReadonlySet<string>,
+    opened: OpenedMesh | undefined,
+  ) {
+    this.#opened = opened;
     this.#from = from;
     this.#local = local;
     this.#link = new MulticastLink(from, port, {
@@ -135,7 +159,23 @@ class Ear {
   #admit(packet: Buffer, { address }: Sender): boolean {
     if (!isOnLink(address, this.#from)) return false;
     const local = this.#local.has(address);
+    this.#open(packet, local);
     return this.#gate.judge(packet, address, local, performance.now()) === "pass";
+  }
+
+  /** What a node with keys says, if its mesh's secret is at hand. */
+  #open(packet: Buffer, local: boolean): void {
+    const statement = this.#opened?.seal.open(packet);
+    if (this.#opened === undefined || typeof statement !== "object") return;
+    const { nodeId, epoch, ttlMs, isGoodbye } = statement;
+    const addresses = usableAddresses(statement.addresses, local) ?? [];
+    if (isGoodbye) return;
+    this.#keep({ nodeId, mesh: this.#opened.mesh, epoch, addresses, ttlMs });
+  }
+
+  #keep(peer: PeerRecord): void {
+    const key = `${peer.nodeId} ${peer.epoch}`;
+    if (this.nodes.size < NODES_MAX || this.nodes.has(key)) this.nodes.set(key, peer);
   }
 
   #message(message: DnsMessage, { address }: Sender): void {
@@ -143,9 +183,10 @@ class Ear {
       if (message.id === this.#queryId && address === this.#from.address) this.#heardSelf = true;
       return;
     }
-    for (const peer of parsePeerRecords(message, this.#local.has(address)).alive) {
-      const key = `${peer.nodeId} ${peer.epoch}`;
-      if (this.nodes.size < NODES_MAX || this.nodes.has(key)) this.nodes.set(key, peer);
+    for (const peer of parsePeerRecords(message, this.#local.has(address)).alive) this.#keep(peer);
+    for (const record of [...message.answers, ...message.additionals]) {
+      const isSealed = record.type === "TXT" && record.data[0] === `v=${SEALED_VERSION}`;
+      if (isSealed && this.sealed.size < NODES_MAX) this.sealed.add(record.name);
     }
   }
 }

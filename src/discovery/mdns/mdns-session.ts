@@ -13,6 +13,7 @@ import { networkInterfaces } from "node:os";
 import type { Timer } from "../../ports/clock.ts";
 import type { DiscoveryContext, DiscoveryEvents } from "../../ports/discovery.ts";
 import type { DnsMessage } from "./dns-record.ts";
+import { HeardPeers } from "./heard-peers.ts";
 import { LinkStation } from "./link-station.ts";
 import type { ResolvedMdnsOptions } from "./mdns-options.ts";
 import type { InterfaceTable, MulticastInterface } from "./multicast-interface.ts";
@@ -20,29 +21,28 @@ import { chooseInterfaces, hostAddresses, isOnLink } from "./multicast-interface
 import type { Sender } from "./multicast-link.ts";
 import { MulticastLink } from "./multicast-link.ts";
 import { PacketGate } from "./packet-gate.ts";
-import { PeerCache } from "./peer-cache.ts";
-import type { PeerGoodbye, PeerRecord } from "./peer-records.ts";
-import { parsePeerRecords } from "./peer-records.ts";
+import { parsePeerRecords, usableAddresses } from "./peer-records.ts";
 import { ProblemReports } from "./problem-reports.ts";
+import type { SealedEar } from "./sealed-ear.ts";
+import { type MeshNames, openNames } from "./service-names.ts";
 import type { ServiceRecords } from "./service-records.ts";
 import { buildServiceRecords } from "./service-records.ts";
 
-/** Above this many known nodes, shared answers are spread over 100 ms. */
-const CROWDED_NODES = 8;
 /** Longest wait for the system to take the goodbyes. */
 const GOODBYE_MS = 250;
 
 export class MdnsSession {
   readonly #options: ResolvedMdnsOptions;
   readonly #context: DiscoveryContext;
-  readonly #events: DiscoveryEvents;
-  readonly #source: string;
   readonly #problems: ProblemReports;
-  readonly #gate: PacketGate;
-  readonly #cache = new PeerCache();
+  #gate: PacketGate;
+  readonly #peers: HeardPeers;
   readonly #stations = new Map<string, LinkStation>();
   #hostAddresses = new Set<string>();
   #lookAtMs: number;
+  /** Of a node with keys: what is not sealed is not believed. */
+  #ear: SealedEar | undefined;
+  #saidSealed = false;
   #timer: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #stopped = false;
 
@@ -54,11 +54,19 @@ export class MdnsSession {
   ) {
     this.#options = options;
     this.#context = context;
-    this.#events = events;
-    this.#source = source;
+    this.#peers = new HeardPeers(context, events, source, () =>
+      [...this.#stations.values()].flatMap((station) => station.addresses),
+    );
     this.#problems = new ProblemReports((problem) => events.problem(problem));
     this.#gate = new PacketGate(context.self.nodeId);
     this.#lookAtMs = this.#nowMs();
+  }
+
+  /** Before `start`, with keys: says and believes only what has the mesh's seal. */
+  useSeal(ear: SealedEar): void {
+    this.#ear = ear;
+    // Queries that hold neither our type nor our host are no business of ours.
+    this.#gate = new PacketGate(ear.seal.names.label(this.#context.self.nodeId));
   }
 
   /** Opens the interfaces and does what is due; arms the timer. */
@@ -69,6 +77,7 @@ export class MdnsSession {
   /** Goodbye on every interface, then everything is closed. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#peers.stop();
     const { clock } = this.#context;
     if (this.#timer !== undefined) clock.clearTimer(this.#timer.timer);
     const stations = [...this.#stations.values()];
@@ -93,19 +102,19 @@ export class MdnsSession {
       this.#lookAtMs = nowMs + this.#options.interfacePollMs;
       this.#lookAtInterfaces(nowMs);
     }
-    for (const nodeId of this.#cache.expire(nowMs)) this.#lost(nodeId);
-    const old = this.#cache.takeRefreshes(nowMs);
+    this.#peers.expire(nowMs);
+    const old = this.#peers.cache.takeRefreshes(nowMs);
     for (const [address, station] of this.#stations) {
       if (old.has(address)) station.refresh();
       const fraction = this.#context.random.fraction();
-      station.tick(nowMs, fraction, () => this.#cache.known(address, nowMs));
+      station.tick(nowMs, fraction, () => this.#peers.cache.known(address, nowMs));
     }
     this.#arm();
   }
 
   #arm(): void {
     if (this.#stopped) return;
-    let dueMs = Math.min(this.#lookAtMs, this.#cache.nextDueMs());
+    let dueMs = Math.min(this.#lookAtMs, this.#peers.cache.nextDueMs());
     for (const station of this.#stations.values()) dueMs = Math.min(dueMs, station.dueMs);
     if (this.#timer !== undefined) {
       if (this.#timer.dueMs === dueMs) return;
@@ -141,9 +150,20 @@ export class MdnsSession {
       this.#stations.delete(address);
       void station.link.close();
     }
+    const names = this.#names();
     for (const each of chosen) {
-      if (!this.#stations.has(each.address)) this.#open(each, nowMs);
+      const station = this.#stations.get(each.address);
+      if (station === undefined) this.#open(each, nowMs);
+      else if (station.names !== names && this.#ear !== undefined) {
+        // The mesh's secret has changed.
+        this.useSeal(this.#ear);
+        station.rename({ names, records: this.#records(each, nowMs) }, nowMs);
+      }
     }
+  }
+
+  #names(): MeshNames {
+    return this.#ear?.seal.names ?? openNames(this.#context.self.mesh);
   }
 
   #open(from: MulticastInterface, nowMs: number): void {
@@ -162,7 +182,15 @@ export class MdnsSession {
           this.#problems.network(where, error, this.#nowMs());
         },
       });
-      station = new LinkStation(link, this.#context.self.mesh, this.#records(from, nowMs), nowMs);
+      const saying = { names: this.#names(), records: this.#records(from, nowMs) };
+      const seal = this.#ear?.seal;
+      const wallMs = (): number => this.#context.clock.wallMs();
+      station =
+        seal === undefined
+          ? new LinkStation(link, saying, nowMs)
+          : new LinkStation(link, saying, nowMs, (body, isGoodbye) =>
+              seal.seal(body, isGoodbye, wallMs()),
+            );
       this.#stations.set(from.address, station);
     } catch (error) {
       this.#problems.network(where, error, nowMs);
@@ -173,7 +201,13 @@ export class MdnsSession {
     const { self } = this.#context;
     // A node that listens nowhere has nothing to announce; it still looks for others.
     if (self.addresses.length === 0) return undefined;
-    const built = buildServiceRecords(self, from.address, this.#options.ttlMs);
+    const { ttlMs } = this.#options;
+    const seal = this.#ear?.seal;
+    const sealed = seal && {
+      names: seal.names,
+      text: (addresses: readonly string[]) => seal.body(self, addresses, from.address, ttlMs),
+    };
+    const built = buildServiceRecords(self, from.address, ttlMs, sealed);
     if ("refused" in built) {
       this.#problems.configuration(`cannot be announced: ${built.refused}`, nowMs);
       return undefined;
@@ -192,6 +226,10 @@ export class MdnsSession {
   #admit(packet: Buffer, sender: Sender, from: MulticastInterface): boolean {
     if (this.#stopped || !isOnLink(sender.address, from)) return false;
     const local = this.#isLocal(sender.address);
+    if (this.#ear !== undefined && isResponse(packet)) {
+      this.#hear(this.#ear, packet, sender, from);
+      return false;
+    }
     const verdict = this.#gate.judge(packet, sender.address, local, this.#nowMs());
     if (verdict === "malformed") this.#context.count("discovery.malformed");
     if (verdict === "limited") this.#context.count("discovery.limited");
@@ -207,59 +245,69 @@ export class MdnsSession {
       const circumstances = {
         nowMs,
         fraction: this.#context.random.fraction(),
-        crowded: this.#cache.nodeCount > CROWDED_NODES,
+        crowded: this.#peers.isCrowded,
         legacy: sender.port !== this.#options.port,
         local,
       };
-      station.query(message, sender, circumstances, this.#cache.known(via, nowMs));
+      station.query(message, sender, circumstances, this.#peers.cache.known(via, nowMs));
     } else if (sender.port !== this.#options.port) {
       // Responses come from the mDNS port or must be ignored (RFC 6762 section 6).
       this.#context.count("discovery.malformed");
     } else {
       const parsed = parsePeerRecords(message, local);
+      if (parsed.sealed > 0) this.#heardSealed(parsed.sealed);
       for (let n = 0; n < parsed.malformed; n += 1) this.#context.count("discovery.malformed");
-      for (const record of parsed.alive) this.#alive(record, sender.address, via, local, nowMs);
-      for (const said of parsed.goodbyes) this.#goodbye(station, said, sender.address, nowMs);
+      const origin = { source: sender.address, via, local };
+      for (const record of parsed.alive) this.#peers.alive(record, origin, nowMs);
+      for (const said of parsed.goodbyes) {
+        const mend = this.#peers.goodbye(said, sender.address);
+        if (mend !== undefined) station.contradict(nowMs);
+      }
     }
     this.#tick();
   }
 
-  #alive(record: PeerRecord, source: string, via: string, local: boolean, nowMs: number): void {
-    const { self, random } = this.#context;
-    if (record.mesh !== self.mesh || this.#stopped) return;
-    if (record.nodeId === self.nodeId) {
-      if (!this.#isOwn(record)) this.#context.count("discovery.duplicateId");
+  /** An answer, with keys: it is not decoded. */
+  #hear(ear: SealedEar, packet: Buffer, sender: Sender, from: MulticastInterface): void {
+    const local = this.#isLocal(sender.address);
+    if (sender.port !== this.#options.port) {
+      this.#context.count("discovery.malformed");
       return;
     }
-    const origin = { source, via, local };
-    if (this.#cache.learn(record, origin, nowMs, random.fraction()) === "full") {
-      this.#context.count("discovery.full");
-      return;
+    const statement = ear.hear(packet, sender.address, local);
+    if (statement === undefined) return;
+    const { nodeId, epoch, at } = statement;
+    const nowMs = this.#nowMs();
+    const station = this.#stations.get(from.address);
+    const { mesh } = this.#context.self;
+    if (statement.isGoodbye) {
+      // From whom it came says nothing, who may say it is in the seal.
+      const mend = this.#peers.goodbye({ nodeId, epoch, mesh }, at);
+      if (mend !== undefined) station?.contradict(nowMs);
+    } else {
+      const addresses = usableAddresses(statement.addresses, local) ?? [];
+      const record = { nodeId, epoch, mesh, addresses, ttlMs: ear.lifeMs(statement) };
+      const origin = { source: at, via: from.address, local: true };
+      if (addresses.length > 0 && this.#peers.alive(record, origin, nowMs)) {
+        const fraction = this.#context.random.fraction();
+        station?.welcome({ nowMs, fraction, crowded: this.#peers.isCrowded });
+      }
     }
-    // Said again at each refresh, so that a directory that gave a peer up tries it again.
-    const { nodeId, epoch, addresses } = record;
-    this.#events.found({ nodeId, epoch, addresses, source: this.#source });
+    this.#tick();
   }
 
-  #goodbye(station: LinkStation, said: PeerGoodbye, source: string, nowMs: number): void {
-    const { self } = this.#context;
-    if (this.#stopped || (said.mesh !== undefined && said.mesh !== self.mesh)) return;
-    if (said.nodeId !== self.nodeId) {
-      if (this.#cache.goodbye(said, source)) this.#lost(said.nodeId);
-    } else if (said.epoch === undefined || said.epoch >= self.epoch) {
-      this.#context.count("discovery.forgedGoodbye");
-      station.contradict(nowMs);
-    }
+  #heardSealed(count: number): void {
+    for (let n = 0; n < count; n += 1) this.#context.count("discovery.withKeys");
+    if (this.#saidSealed) return;
+    this.#saidSealed = true;
+    this.#context.logger.warn(
+      "nodes with keys announce themselves here, and this node cannot hear them: give it a certificate of their mesh (meshbus keys issue)",
+      {},
+    );
   }
+}
 
-  #lost(nodeId: string): void {
-    if (!this.#stopped) this.#events.lost(nodeId);
-  }
-
-  /** Multicast comes back to its sender; anything else under our id is another node. */
-  #isOwn(record: PeerRecord): boolean {
-    if (record.epoch !== this.#context.self.epoch) return false;
-    const own = new Set([...this.#stations.values()].flatMap((station) => station.addresses));
-    return record.addresses.every((address) => own.has(address));
-  }
+/** The bit that tells an answer from a query (RFC 1035 section 4.1.1). */
+function isResponse(packet: Buffer): boolean {
+  return packet.length > 2 && ((packet[2] ?? 0) & 0x80) !== 0;
 }

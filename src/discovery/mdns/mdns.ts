@@ -2,8 +2,8 @@
  * Discovery over multicast DNS: nodes on one network find one another without configuration.
  *
  * Each node announces itself as a DNS-SD instance of `_meshbus._tcp.local` and asks for the others of
- * its mesh (RFC 6762, RFC 6763; docs/discovery.md has the records). Everything heard is a hint from an
- * unauthenticated network: who a peer is, the handshake decides. IPv4 multicast only.
+ * its mesh (RFC 6762, RFC 6763; docs/discovery.md has the records). Everything heard is a hint: who a peer is, the
+ * handshake decides. Nodes with keys say and believe only what has the mesh's seal. IPv4 multicast only.
  */
 import type { Discovery, DiscoveryContext, DiscoveryEvents } from "../../ports/discovery.ts";
 import type { MdnsOptions, ResolvedMdnsOptions } from "./mdns-options.ts";
@@ -32,8 +32,14 @@ class Mdns implements Discovery {
 
   async start(context: DiscoveryContext, events: DiscoveryEvents): Promise<void> {
     if (this.#session !== undefined) return;
-    this.#session = new MdnsSession(this.#options, context, events, this.name);
-    this.#session.start();
+    const session = new MdnsSession(this.#options, context, events, this.name);
+    this.#session = session;
+    const { secrets } = context;
+    if (secrets !== undefined) {
+      const { SealedEar } = await import("./sealed-ear.ts");
+      session.useSeal(new SealedEar(context, secrets));
+    }
+    if (this.#session === session) session.start();
   }
 
   stop(): Promise<void> {

@@ -10,14 +10,13 @@
  * sender; at most 256 senders are remembered.
  */
 import { HEADER_BYTES } from "./dns-record.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { SenderRates } from "./sender-rates.ts";
 
 /** Largest packet read: ours stay below 1,300 B, and others' fit an Ethernet frame. */
 export const PACKET_BYTES_MAX = 1_500;
 
 export type GateVerdict = "pass" | "foreign" | "malformed" | "limited";
 
-const SENDERS_MAX = 256;
 const NAMES = ["_meshbus", "_services"];
 /** Honest packets have next to none; bytes of other data may look like some. */
 const CHAINED_POINTERS_MAX = 32;
@@ -27,13 +26,12 @@ const RECORD_BYTES_MIN = 11;
 const OPERATION_AND_RESULT = 0x780f;
 
 export class PacketGate {
-  readonly #all = new TokenBucket(400, 200);
-  readonly #senders = new Map<string, TokenBucket>();
+  readonly #rates = new SenderRates(400, 200);
   readonly #names: readonly string[];
 
-  /** @param nodeId occurs in queries for the node's own host name. */
-  constructor(nodeId: string) {
-    this.#names = [...NAMES, nodeId];
+  /** @param host label that queries for the node's own host name hold */
+  constructor(host: string) {
+    this.#names = [...NAMES, host];
   }
 
   /** `local` senders are bound by the rate for all only: every process of this host is one sender. */
@@ -47,21 +45,8 @@ export class PacketGate {
     if (!this.#names.some((name) => packet.includes(name, HEADER_BYTES, "latin1")))
       return "foreign";
     if (packet.length > PACKET_BYTES_MAX) return "malformed";
-    if (!local && !this.#sender(sender).take(nowMs)) return "limited";
-    if (!this.#all.take(nowMs)) return "limited";
+    if (!this.#rates.admit(sender, local, nowMs)) return "limited";
     return chainedPointers(packet) > CHAINED_POINTERS_MAX ? "malformed" : "pass";
-  }
-
-  #sender(address: string): TokenBucket {
-    const known = this.#senders.get(address);
-    if (known !== undefined) return known;
-    if (this.#senders.size >= SENDERS_MAX) {
-      const [oldest] = this.#senders.keys();
-      if (oldest !== undefined) this.#senders.delete(oldest);
-    }
-    const bucket = new TokenBucket(200, 100);
-    this.#senders.set(address, bucket);
-    return bucket;
   }
 }
 

@@ -17,7 +17,12 @@ import {
 import type { DnsMessage, DnsRecord } from "./dns-record.ts";
 import { sameName, utf8Bytes } from "./dns-record.ts";
 import { nodeIdOfInstance } from "./service-names.ts";
-import { ADDRESSES_MAX, FORMAT_VERSION, MESH_BYTES_MAX } from "./service-records.ts";
+import {
+  ADDRESSES_MAX,
+  FORMAT_VERSION,
+  MESH_BYTES_MAX,
+  SEALED_VERSION,
+} from "./service-records.ts";
 
 export type PeerRecord = {
   readonly nodeId: string;
@@ -40,6 +45,8 @@ export type ParsedRecords = {
   readonly alive: readonly PeerRecord[];
   readonly goodbyes: readonly PeerGoodbye[];
   readonly malformed: number;
+  /** Statements that only members of a mesh with keys can read. */
+  readonly sealed: number;
 };
 
 const PEERS_PER_MESSAGE_MAX = 32;
@@ -56,6 +63,7 @@ export function parsePeerRecords(message: DnsMessage, senderIsLocal: boolean): P
   const goodbyes: PeerGoodbye[] = [];
   const stated = new Set<string>();
   let malformed = 0;
+  let sealed = 0;
   for (const record of records) {
     if (record.type !== "TXT" || !record.name.toLowerCase().includes("_meshbus.")) continue;
     if (stated.size >= PEERS_PER_MESSAGE_MAX) {
@@ -64,6 +72,7 @@ export function parsePeerRecords(message: DnsMessage, senderIsLocal: boolean): P
     }
     const peer = readText(record, records, senderIsLocal);
     if (peer === undefined) malformed += 1;
+    else if (peer === "sealed") sealed += 1;
     else if (peer !== "otherVersion") {
       stated.add(peer.nodeId);
       const { nodeId, epoch, mesh } = peer;
@@ -79,19 +88,20 @@ export function parsePeerRecords(message: DnsMessage, senderIsLocal: boolean): P
     stated.add(nodeId);
     goodbyes.push({ nodeId });
   }
-  return { alive, goodbyes, malformed };
+  return { alive, goodbyes, malformed, sealed };
 }
 
 function readText(
   record: TextRecord,
   records: readonly DnsRecord[],
   senderIsLocal: boolean,
-): PeerRecord | "otherVersion" | undefined {
+): PeerRecord | "otherVersion" | "sealed" | undefined {
   const instance = nodeIdOfInstance(record.name);
   const values = textValues(record.data);
   if (instance === undefined || values === undefined) return undefined;
   const version = values.get("v");
   if (version === undefined || !/^\d{1,4}$/.test(version)) return undefined;
+  if (version === SEALED_VERSION) return "sealed";
   if (version !== FORMAT_VERSION) return "otherVersion";
   const epochText = values.get("epoch") ?? "";
   const epoch = EPOCH.test(epochText) ? Number(epochText) : -1;
@@ -145,7 +155,11 @@ function serverAddresses(instance: string, records: readonly DnsRecord[]): strin
   return undefined;
 }
 
-function usableAddresses(texts: readonly string[], senderIsLocal: boolean): string[] | undefined {
+/** Those that mean something here; undefined when one is no address. */
+export function usableAddresses(
+  texts: readonly string[],
+  senderIsLocal: boolean,
+): string[] | undefined {
   const addresses: string[] = [];
   for (const text of texts) {
     const address = parsePeerAddress(text);

@@ -102,6 +102,14 @@ export class Responder {
     this.#announceAtMs.push(this.#multicasts.readyAtMs(nowMs));
   }
 
+  /** Somebody new is there: plans an answer as if it had asked. */
+  welcome({ nowMs, fraction, crowded }: Omit<QueryCircumstances, "legacy" | "local">): void {
+    for (const record of announcedRecords(this.#records)) this.#pending.add(record);
+    const wishedMs = nowMs + (crowded ? spreadMs(fraction) : 0);
+    const atMs = Math.max(wishedMs, this.#multicasts.readyAtMs(nowMs));
+    this.#answerAtMs = Math.min(this.#answerAtMs, atMs);
+  }
+
   /** What to multicast now, or undefined. */
   takeDue(nowMs: number): ResponderAnswer | undefined {
     const announcing = (this.#announceAtMs[0] ?? Number.POSITIVE_INFINITY) <= nowMs;
@@ -175,7 +183,12 @@ function delayMs(
   if (message.truncated) return 400 + 100 * fraction;
   const shared = found.answers.some((record) => !record.flush);
   const meta = message.questions.some((question) => sameName(question.name, META_QUERY));
-  return shared && (crowded || meta) ? 20 + 100 * fraction : 0;
+  return shared && (crowded || meta) ? spreadMs(fraction) : 0;
+}
+
+/** Of a shared answer (RFC 6762 section 6). */
+function spreadMs(fraction: number): number {
+  return 20 + 100 * fraction;
 }
 
 function legacyAnswer(message: DnsMessage, found: ResponderAnswer): UnicastAnswer {

@@ -21,11 +21,10 @@ import type { Announcement } from "../../ports/discovery.ts";
 import type { DnsRecord } from "./dns-record.ts";
 import { messageBytes, utf8Bytes } from "./dns-record.ts";
 import {
-  hostName,
-  instanceName,
   isNodeLabel,
   META_QUERY,
-  meshQueryName,
+  type MeshNames,
+  openNames,
   SERVICE_TYPE,
 } from "./service-names.ts";
 
@@ -35,13 +34,16 @@ export const MESSAGE_BYTES_MAX = 1_300;
 export const ADDRESSES_MAX = 8;
 /** The value of the TXT key `v`. */
 export const FORMAT_VERSION = "1";
+/** Of nodes with keys. */
+export const SEALED_VERSION = "2";
 /** Most bytes of a mesh's name on mDNS. */
 export const MESH_BYTES_MAX = 200;
 
 const SERVICE_BYTES_MAX = 100;
+/** A string of a TXT record has 255 B, with the key. */
+const ADDRESS_BYTES_MAX = 252;
 
 export type ServiceRecords = {
-  readonly nodeId: string;
   readonly typePointer: DnsRecord;
   readonly meshPointer: DnsRecord;
   /** Answers the meta-query only, never announced. */
@@ -55,6 +57,15 @@ export type ServiceRecords = {
   readonly omitted: number;
 };
 
+/** How the records of nodes with keys differ. */
+export type SealedRecords = {
+  readonly names: MeshNames;
+  text(addresses: readonly string[]): string[];
+};
+
+/** Room for what a seal adds to the text at each sending. */
+const SEAL_BYTES = 100;
+
 /**
  * The records of a node on one interface, or the reason why there can be none.
  *
@@ -64,6 +75,7 @@ export function buildServiceRecords(
   self: Announcement,
   interfaceAddress: string,
   ttlMs: number,
+  sealed?: SealedRecords,
 ): ServiceRecords | { readonly refused: string } {
   if (!isNodeLabel(self.nodeId)) {
     return { refused: `node id ${JSON.stringify(self.nodeId)} is not a DNS label of at most 63` };
@@ -73,10 +85,16 @@ export function buildServiceRecords(
     return { refused: `mesh name of ${meshBytes} B exceeds ${MESH_BYTES_MAX} B` };
   }
   const addresses = dialable(self.addresses, interfaceAddress);
+  const { names, text } = sealed ?? {
+    names: openNames(self.mesh),
+    text: (texts: readonly string[]) => textStrings(self, texts),
+  };
+  const sealBytes = sealed === undefined ? 0 : SEAL_BYTES;
+  const form = { self, names, text, interfaceAddress, ttlSeconds: Math.ceil(ttlMs / 1_000) };
   for (let count = Math.min(addresses.length, ADDRESSES_MAX); count > 0; count -= 1) {
     const kept = addresses.slice(0, count);
-    const records = recordsOf(self, kept, interfaceAddress, Math.ceil(ttlMs / 1_000));
-    if (messageBytes([], announcedRecords(records)) <= MESSAGE_BYTES_MAX) {
+    const records = recordsOf(form, kept);
+    if (messageBytes([], announcedRecords(records)) + sealBytes <= MESSAGE_BYTES_MAX) {
       return { ...records, omitted: self.addresses.length - count };
     }
   }
@@ -99,31 +117,35 @@ function dialable(texts: readonly string[], interfaceAddress: string): PeerAddre
     const parsed = parsePeerAddress(text);
     if (parsed === undefined) continue;
     const address = isWildcard(parsed) ? { ...parsed, host: interfaceAddress } : parsed;
-    unique.set(formatPeerAddress(address), address);
+    const shown = formatPeerAddress(address);
+    if (utf8Bytes(shown) <= ADDRESS_BYTES_MAX) unique.set(shown, address);
   }
   return [...unique.values()];
 }
 
+type Form = Pick<SealedRecords, "names" | "text"> & {
+  readonly self: Announcement;
+  readonly interfaceAddress: string;
+  readonly ttlSeconds: number;
+};
+
 function recordsOf(
-  self: Announcement,
+  { self, names, text, interfaceAddress, ttlSeconds }: Form,
   addresses: readonly PeerAddress[],
-  interfaceAddress: string,
-  ttlSeconds: number,
 ): Omit<ServiceRecords, "omitted"> {
-  const instance = instanceName(self.nodeId);
-  const target = hostName(self.nodeId);
+  const instance = names.instance(self.nodeId);
+  const target = names.host(self.nodeId);
   const texts = addresses.map(formatPeerAddress);
   const shared = { type: "PTR", ttlSeconds, flush: false } as const;
   const unique = { ttlSeconds, flush: true } as const;
   const port = addresses.find((address) => address.port !== undefined)?.port ?? 0;
   return {
-    nodeId: self.nodeId,
     addresses: texts,
     typePointer: { ...shared, name: SERVICE_TYPE, data: instance },
-    meshPointer: { ...shared, name: meshQueryName(self.mesh), data: instance },
+    meshPointer: { ...shared, name: names.questions[0] ?? SERVICE_TYPE, data: instance },
     metaPointer: { ...shared, name: META_QUERY, data: SERVICE_TYPE },
     server: { ...unique, type: "SRV", name: instance, data: { port, target } },
-    text: { ...unique, type: "TXT", name: instance, data: textStrings(self, texts) },
+    text: { ...unique, type: "TXT", name: instance, data: text(texts) },
     host: { ...unique, name: target, ...hostData(addresses[0], interfaceAddress) },
   };
 }

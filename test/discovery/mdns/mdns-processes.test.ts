@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
@@ -24,9 +24,9 @@ class NodeProcess {
   readonly #child: ChildProcess;
   #errors = "";
 
-  constructor(self: Announcement, options: MdnsOptions, namespace?: string) {
+  constructor(self: Announcement, options: MdnsOptions, namespace?: string, secret?: string) {
     this.self = self;
-    const command = [process.execPath, PROGRAM, JSON.stringify({ self, options })];
+    const command = [process.execPath, PROGRAM, JSON.stringify({ self, options, secret })];
     const full = namespace === undefined ? command : [IP, "netns", "exec", namespace, ...command];
     const [file = "", ...args] = full;
     this.#child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] });
@@ -72,8 +72,13 @@ class NodeProcess {
 const running: NodeProcess[] = [];
 const namespaces: string[] = [];
 
-const launch = (self: Announcement, options: MdnsOptions, namespace?: string): NodeProcess => {
-  const node = new NodeProcess(self, options, namespace);
+const launch = (
+  self: Announcement,
+  options: MdnsOptions,
+  namespace?: string,
+  secret?: string,
+): NodeProcess => {
+  const node = new NodeProcess(self, options, namespace, secret);
   running.push(node);
   return node;
 };
@@ -99,6 +104,22 @@ const makeNamespace = (): string => {
   ip("netns", "add", name);
   namespaces.push(name);
   return name;
+};
+
+/** Two namespaces and a link between them. */
+const joined = (): [string, string] => {
+  const [left, right] = [makeNamespace(), makeNamespace()];
+  const ends = ["veth0", "netns", left, "type", "veth", "peer", "name", "veth0", "netns", right];
+  ip("link", "add", ...ends);
+  for (const [namespace, address] of [
+    [left, "10.77.0.1"],
+    [right, "10.77.0.2"],
+  ] as const) {
+    ip("-n", namespace, "addr", "add", `${address}/24`, "dev", "veth0");
+    ip("-n", namespace, "link", "set", "veth0", "up");
+    ip("-n", namespace, "link", "set", "lo", "up");
+  }
+  return [left, right];
 };
 
 afterEach(async () => {
@@ -177,28 +198,7 @@ describe("mdns between processes", () => {
   it.skipIf(!canMakeNamespaces)(
     "finds peers across a link without any route for multicast (needs root)",
     async () => {
-      const [left, right] = [makeNamespace(), makeNamespace()];
-      ip(
-        "link",
-        "add",
-        "veth0",
-        "netns",
-        left,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "veth0",
-        "netns",
-        right,
-      );
-      const setUp = (namespace: string, address: string): void => {
-        ip("-n", namespace, "addr", "add", `${address}/24`, "dev", "veth0");
-        ip("-n", namespace, "link", "set", "veth0", "up");
-        ip("-n", namespace, "link", "set", "lo", "up");
-      };
-      setUp(left, "10.77.0.1");
-      setUp(right, "10.77.0.2");
+      const [left, right] = joined();
       const mesh = `mesh-${freshNodeId()}`;
       // 0.0.0.0 stands for the interface; loopback and unix addresses are not for other hosts.
       const addresses = ["zmq://0.0.0.0:7400", "tcp://127.0.0.1:7401", "unix:///run/a.sock"];
@@ -208,6 +208,34 @@ describe("mdns between processes", () => {
       const b = launch(announcement(wide), options, right);
       expect((await a.line("found", b.self.nodeId)).addresses).toEqual(["zmq://10.77.0.2:7400"]);
       expect((await b.line("found", a.self.nodeId)).addresses).toEqual(["zmq://10.77.0.1:7400"]);
+    },
+  );
+
+  it.skipIf(!canMakeNamespaces)(
+    "finds members across a link by the mesh's seal, and nobody else (needs root)",
+    async () => {
+      const [left, right] = joined();
+      const [own, other] = [randomBytes(32).toString("hex"), randomBytes(32).toString("hex")];
+      const mesh = `mesh-${freshNodeId()}`;
+      const wide = { mesh, loopbackOnly: false, addresses: ["zmq://0.0.0.0:7400"] };
+      const options = { interfacePollMs: 200, ttlMs: 2_000 };
+      const a = launch(announcement(wide), options, left, own);
+      const b = launch(announcement(wide), options, right, own);
+      const open = launch(announcement(wide), options, right);
+      const thief = launch(announcement(wide), options, right, other);
+      expect((await a.line("found", b.self.nodeId)).addresses).toEqual(["zmq://10.77.0.2:7400"]);
+      expect((await b.line("found", a.self.nodeId)).addresses).toEqual(["zmq://10.77.0.1:7400"]);
+      await open.line("started");
+      await thief.line("started");
+      const metAt = performance.timeOrigin + performance.now();
+      // Heard of again two lives of a record later, and gone at once with a goodbye.
+      await a.lineWhere("b is heard of again", (line) => line.at > metAt + 4_000);
+      b.tellToStop();
+      await a.line("lost", b.self.nodeId);
+      const heard = [a, b, open, thief].flatMap(({ lines }) => lines.map(({ nodeId }) => nodeId));
+      const strangers = [open.self.nodeId, thief.self.nodeId];
+      expect(heard.filter((nodeId) => strangers.includes(nodeId ?? ""))).toEqual([]);
+      expect([...open.lines, ...thief.lines].filter(({ kind }) => kind === "found")).toEqual([]);
     },
   );
 

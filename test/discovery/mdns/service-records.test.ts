@@ -177,6 +177,7 @@ describe("peer records", () => {
       alive: [],
       goodbyes: [],
       malformed: 0,
+      sealed: 1,
     });
   });
 
