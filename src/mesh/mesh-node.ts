@@ -272,8 +272,8 @@ export class MeshNode {
     const now = env.hybrid.now(env.clock.wallMs());
     // After its birth, whatever the clock of this life says.
     const time = laterOf(now, producer.table.get(id)?.definition.birthTime ?? now);
+    producer.members.endOwn({ role, group, pattern, time });
     this.#subscriber.forget(id);
-    producer.members.end({ role, group, pattern, time });
     declarations.end({ role, group, pattern, time });
     await new Promise<void>((resolve, reject) => {
       journal.onDurable((error) => (error === undefined ? resolve() : reject(error)));

@@ -77,11 +77,6 @@ export class Access {
     return isAllowed ? undefined : this.#deny(link, action, pattern);
   }
 
-  /** Whether what it tells of a subscription of others is heard where it could do harm. No denial: nodes tell all they know. */
-  maySpeakFor(link: Asker, { role, pattern }: Taken): boolean {
-    return link.isLocal || link.proven?.mayOverlap(ACTIONS[role], pattern) === "all";
-  }
-
   /** Whether the peer has to do with a subscription at all: it takes its messages, or says some. */
   concerned(link: Asker, { role, pattern }: Taken): string | undefined {
     if (link.isLocal) return undefined;
@@ -92,6 +87,17 @@ export class Access {
       (proven.mayOverlap(ACTIONS[role], pattern) === "all" ||
         proven.mayOverlap(says, pattern) !== "none");
     return isConcerned ? undefined : this.#deny(link, ACTIONS[role], pattern);
+  }
+
+  /** Somebody may not end this subscription, this node itself where nobody else is named: the error for its caller. */
+  endDenied(
+    { role, pattern }: Taken,
+    why: string,
+    who: PeerIdentity = this.security.self,
+  ): MeshError {
+    const action = ACTIONS[role];
+    this.security.audit({ who, action, subject: pattern, allowed: false, why });
+    return new MeshError("UNAUTHORIZED", why, { details: { action, subject: pattern } });
   }
 
   administering(link: Asker, level: Exclude<AdminLevel, "none">): string | undefined {

@@ -62,7 +62,9 @@ export class Directory {
   ) {
     this.#env = env;
     this.#membership = membership;
-    this.#entries = new DurableEntries(env.hash, producer);
+    this.#entries = new DurableEntries(env.hash, producer, () =>
+      this.#others("").map(({ link }) => link),
+    );
     this.#selfId = journal.nodeId;
     this.#links = links;
     this.#known = new KnownPeers(journal, env.limits.peersMax * KNOWN_PER_PEER);
@@ -165,7 +167,7 @@ export class Directory {
         const { service, epoch } = peer;
         if (addresses.length > 0) nodes.push({ nodeId, service, epoch, addresses });
       }
-      const rest = { durable: [], ended: [], entriesHash: 0, asks: false };
+      const rest = { durable: [], ended: [], signed: [], entriesHash: 0, asks: false };
       for (let at = 0; at < nodes.length; at += DIRECTORY_RECORDS_MAX) {
         const part = nodes.slice(at, at + DIRECTORY_RECORDS_MAX);
         link.send({ type: "directory", session: link.session, nodes: part, ...rest });

@@ -22,6 +22,9 @@ import {
   signRevocations,
 } from "./revocation-list.ts";
 
+/** What a certificate signed counts for longer than itself: entries of the directory. */
+const KEPT_MS = 30 * DAY_MS;
+
 /** One certificate by its serial, or a node: all certificates of its key, now and later. */
 export type RevokeTarget = { readonly serial: string } | { readonly nodeId: string };
 
@@ -40,7 +43,7 @@ export const revoke = (
 ): RevokeResult => {
   const list = authority.trust.revoked.revocations;
   const kept = list.revoked.filter(
-    ({ untilMs }) => untilMs === 0 || untilMs + 2 * CLOCK_SKEW_MS >= nowMs,
+    ({ untilMs }) => untilMs === 0 || untilMs + KEPT_MS + 2 * CLOCK_SKEW_MS >= nowMs,
   );
   const entry =
     "serial" in target

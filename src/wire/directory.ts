@@ -10,6 +10,7 @@ import {
   writeSubscription,
 } from "./declare.ts";
 import { boolField, messageFields, textField, uint32Field } from "./field-writer.ts";
+import { readSigned, type SignedEntry, writeSigned } from "./signed-entry.ts";
 import { WireError } from "./wire-error.ts";
 
 export type NodeRecord = {
@@ -27,6 +28,8 @@ export type DirectoryFrame = {
   readonly nodes: readonly NodeRecord[];
   readonly durable: readonly SubscriptionRecord[];
   readonly ended: readonly EndedSubscription[];
+  /** Of nodes with keys, in the place of `durable` and `ended`. */
+  readonly signed: readonly SignedEntry[];
   /** Of all entries that the sender knows. */
   readonly entriesHash: number;
   /** The receiver is to send its entries, if its hash is another. */
@@ -43,6 +46,7 @@ export const writeDirectory = (writer: ByteWriter, frame: DirectoryFrame): void 
   messageFields(writer, 0x1a, frame.ended, writeEnded);
   uint32Field(writer, 0x20, frame.entriesHash);
   boolField(writer, 0x28, frame.asks);
+  messageFields(writer, 0x32, frame.signed, writeSigned);
 };
 
 /** @throws WireError beyond its bounds */
@@ -50,6 +54,7 @@ export const readDirectory = (reader: ByteReader, session: number): DirectoryFra
   const nodes: NodeRecord[] = [];
   const durable: SubscriptionRecord[] = [];
   const ended: EndedSubscription[] = [];
+  const signed: SignedEntry[] = [];
   let entriesHash = 0;
   let asks = false;
   while (reader.position < reader.limit) {
@@ -59,12 +64,15 @@ export const readDirectory = (reader: ByteReader, session: number): DirectoryFra
     else if (tag === 0x1a) ended.push(reader.message(readEnded));
     else if (tag === 0x20) entriesHash = reader.uint32();
     else if (tag === 0x28) asks = reader.bool();
-    else reader.skip(tag, 0x3e);
-    if (Math.max(nodes.length, durable.length, ended.length) > DIRECTORY_RECORDS_MAX) {
+    else if (tag === 0x32) signed.push(reader.message(readSigned));
+    else reader.skip(tag, 0x7e);
+    if (
+      Math.max(nodes.length, durable.length, ended.length, signed.length) > DIRECTORY_RECORDS_MAX
+    ) {
       throw new WireError(`more than ${DIRECTORY_RECORDS_MAX} records in a directory frame`);
     }
   }
-  return { type: "directory", session, nodes, durable, ended, entriesHash, asks };
+  return { type: "directory", session, nodes, durable, ended, signed, entriesHash, asks };
 };
 
 const writeRecord = (writer: ByteWriter, record: NodeRecord): void => {

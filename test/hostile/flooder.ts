@@ -168,7 +168,7 @@ class Flooder {
         const [leaf = payload] = this.#security.self.chain;
         const forged = Buffer.from(leaf);
         forged.set(randomBytes(8), forged.length - 8);
-        const rest = { chain: [forged], revocations: new Uint8Array(0) };
+        const rest = { chain: [forged], revocations: new Uint8Array(0), secrets: [] };
         return { frames: [{ type: "credentials", session, ...rest }], counts: 1 };
       }
       case "sessions":

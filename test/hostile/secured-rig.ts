@@ -8,6 +8,7 @@ import type { Clock } from "../../src/ports/clock.ts";
 import type { Discovery } from "../../src/ports/discovery.ts";
 import type { Security } from "../../src/ports/security.ts";
 import type { Connection, Transport } from "../../src/ports/transport.ts";
+import { loadSecurity } from "../../src/security/load-security.ts";
 import type { RightsOptions } from "../../src/security/rights.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
@@ -30,6 +31,11 @@ export class SecuredRig {
 
   security(service: string, rights: RightsOptions = ALL): Security {
     return this.keys.node({ service, ...rights });
+  }
+
+  /** Those of a folder that was issued before. */
+  load(folder: string): Security {
+    return loadSecurity(folder);
   }
 
   async node(

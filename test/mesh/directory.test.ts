@@ -213,7 +213,7 @@ describe("durable subscriptions", () => {
     const peer = await RawPeer.dial(mesh, addressOf(producer));
     const time = { ms: mesh.clock.wallMs() + 1_000, counter: 0 };
     const ended = [{ role: "events", group: "audit", pattern: "x.y", time } as const];
-    const rest = { nodes: [], durable: [], entriesHash: 0, asks: false };
+    const rest = { nodes: [], durable: [], signed: [], entriesHash: 0, asks: false };
     peer.send({ type: "directory", session: peer.session, ended, ...rest });
     await mesh.clock.run(producer.publish("x.y", 1));
     await mesh.clock.until(() => got.length === 1);
@@ -228,7 +228,7 @@ describe("a peer that lies about others", () => {
     });
     for (let from = 0; from < count; from += 100) {
       const part = nodes.slice(from, from + 100);
-      const none = { durable: [], ended: [], entriesHash: 0, asks: false };
+      const none = { durable: [], ended: [], signed: [], entriesHash: 0, asks: false };
       peer.send({ type: "directory", session: peer.session, nodes: part, ...none });
     }
   };

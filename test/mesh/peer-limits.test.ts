@@ -216,7 +216,7 @@ describe("a limit of control frames", () => {
     const other = await mesh.node("other");
     await mesh.linked();
     const peer = await RawPeer.dial(mesh, address(node), { nodeId: "flooder" });
-    const credentials = { chain: [], revocations: new Uint8Array(0) };
+    const credentials = { chain: [], revocations: new Uint8Array(0), secrets: [] };
     for (let n = 0; n < 20; n++)
       peer.send({ type: "credentials", session: peer.session, ...credentials });
     await mesh.clock.settle();

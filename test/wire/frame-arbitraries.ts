@@ -317,6 +317,9 @@ export const FRAME_ARBITRARIES: {
     nodes: few(fc.record({ nodeId: text, service: text, epoch: uint32, addresses: few(text) })),
     durable: few(subscription),
     ended: few(ended),
+    signed: few(
+      fc.record({ entry: bytes, chain: fc.array(bytes, { maxLength: 2 }), signature: bytes }),
+    ),
     entriesHash: uint32,
     asks: fc.boolean(),
   }),

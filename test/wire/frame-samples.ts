@@ -261,6 +261,7 @@ export const SAMPLE_FRAMES: {
         time: { ms: 1_790_000_000_000, counter: 7 },
       },
     ],
+    signed: [{ entry: bytes("1213"), chain: [bytes("3005")], signature: bytes("1415") }],
     entriesHash: 0xdeadbeef,
     asks: true,
   },

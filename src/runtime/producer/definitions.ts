@@ -36,7 +36,7 @@ export const definitionOf = (id: string, record: SubscriptionRecord): Definition
 
 /** As other nodes hear of it. */
 export const recordOf = (definition: Definition): SubscriptionRecord => {
-  const { id: _, start = "new", startTimeMs = 0, ...rest } = definition;
+  const { id: _, signed: __, start = "new", startTimeMs = 0, ...rest } = definition;
   return { ...rest, start, startTimeMs, index: 0, weight: 0, versionMin: 0, versionMax: 0 };
 };
 

@@ -6,8 +6,10 @@
  */
 import type { Member } from "../../core/member.ts";
 import { ZERO } from "../../core/position.ts";
+import type { PeerIdentity } from "../../ports/security.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
 import type { Link } from "../link/link.ts";
+import type { Vouched } from "../signed-entries.ts";
 import { subscriptionId } from "../subscription-id.ts";
 import { definitionOf, isLater, isOlder, wrongIn } from "./definitions.ts";
 import { endUndeclared } from "./end-undeclared.ts";
@@ -15,9 +17,9 @@ import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
 import { startAt } from "./start-position.ts";
 import { SubscriptionRoom } from "./subscription-room.ts";
-import type { Definition } from "./subscription-rows.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
-import { Tombstones } from "./tombstones.ts";
+import { type KeptEnd, Tombstones } from "./tombstones.ts";
+import { type Vouchers, vouchersOf } from "./vouchers.ts";
 
 const TERMS_PER_EPOCH = 2 ** 20; // fits a safe integer with 32 bits of epoch
 
@@ -26,6 +28,8 @@ export class Members {
   readonly #orphanMs: number;
   /** Durable subscriptions that were ended for good. */
   readonly tombstones: Tombstones;
+  /** Of a node with keys. */
+  readonly vouchers: Vouchers | undefined;
   readonly #terms = new WeakMap<Member, number>();
   readonly #room: SubscriptionRoom;
   #termsGiven = 1;
@@ -33,14 +37,15 @@ export class Members {
   constructor(producer: ProducerHost, orphanMs: number) {
     this.#producer = producer;
     this.#orphanMs = orphanMs;
+    const { env, journal } = producer;
     this.#room = new SubscriptionRoom(producer);
-    this.tombstones = new Tombstones(producer.journal, producer.env.clock.wallMs());
+    this.tombstones = new Tombstones(journal, env.clock.wallMs());
+    this.vouchers = vouchersOf(env, journal.nodeId);
   }
 
   declare(link: Link, frame: DeclareFrame): void {
-    const { access } = this.#producer.env;
     for (const ended of frame.ended) {
-      if (access?.taking(link, ended) === undefined) this.end(ended);
+      if (!this.#isEndDenied(link.isLocal ? undefined : link.proven, ended)) this.end(ended);
     }
     if (frame.complete) endUndeclared(this.#producer, link, frame.add);
     for (const record of frame.add) {
@@ -50,29 +55,18 @@ export class Members {
     for (const index of frame.remove) this.#remove(link, index);
   }
 
-  /** A command that nobody has claimed yet: its messages wait in a cursor without members. */
-  expectCommand(subject: string): SubscriptionState {
-    const { env, table, journal } = this.#producer;
-    const record = { role: "commands", group: "", pattern: subject } as const;
-    const definition: Definition = {
-      ...record,
-      id: subscriptionId(record),
-      durable: true,
-      birthTime: env.hybrid.now(env.clock.wallMs()),
-      birthCreator: "",
-      distribution: "key",
-      failoverMove: true,
-      holdOnDead: false,
-      filter: [],
-      definedTime: { ms: 0, counter: 0 },
-    };
-    const state = table.create(definition, journal.head ?? ZERO);
-    journal.committer.dirty(state);
-    return state;
+  /** This node ends it by name. @throws MeshError UNAUTHORIZED */
+  endOwn(ended: EndedSubscription): void {
+    const { access } = this.#producer.env;
+    const self = access?.security.self;
+    const why = self && this.vouchers?.endDenied(self, ended, this.#stateOf(ended));
+    if (access !== undefined && why !== undefined) throw access.endDenied(ended, why);
+    const signed = this.vouchers?.signEnd(ended).text;
+    this.end(signed === undefined ? ended : { ...ended, signed });
   }
 
   /** A durable subscription or claim ends for good. One that was born later stands. */
-  end(ended: EndedSubscription): void {
+  end(ended: KeptEnd): void {
     const state = this.#stateOf(ended);
     this.tombstones.add(ended);
     if (state === undefined || isLater(state.definition.birthTime, ended.time)) return;
@@ -80,21 +74,26 @@ export class Members {
   }
 
   /** Another node says that it ended. Where members of it are linked now, they are what counts. */
-  hearEnded(ended: EndedSubscription): void {
+  hearEnded(ended: EndedSubscription, vouched?: Vouched): void {
     const state = this.#stateOf(ended);
-    if (state === undefined || state.outlets.size === 0) this.end(ended);
+    if (state !== undefined && state.outlets.size > 0) return;
+    if (vouched === undefined) this.end(ended);
+    else if (!this.#isEndDenied(vouched.signer, ended))
+      this.end({ ...ended, signed: vouched.text });
   }
 
   /** Another node knows a durable subscription, whose members may all be away: it is owed from now on. */
-  hear(record: SubscriptionRecord): void {
+  hear(record: SubscriptionRecord, vouched?: Vouched): void {
     const { table, journal, env } = this.#producer;
     if (record.role === "queries" || !record.durable || wrongIn(record) !== undefined) return;
-    if (this.tombstones.covers(record)) return;
+    const end = this.tombstones.over(record);
+    if (end !== undefined && (this.vouchers?.outweighs(end.signed, vouched) ?? true)) return;
     const id = subscriptionId(record);
     const state = table.get(id);
     if (state === undefined) {
       if (table.size >= env.limits.subscriptionsMax) return;
       const created = table.create(definitionOf(id, record), this.#startOf(record));
+      if (vouched !== undefined) this.vouchers?.add(created, vouched);
       journal.committer.dirty(created);
       return;
     }
@@ -104,9 +103,22 @@ export class Members {
     if (isOther) this.#evict(state, record);
     if (state.outlets.size > 0 && before.distribution !== record.distribution) return;
     this.#define(state, record);
+    if (vouched !== undefined) this.vouchers?.add(state, vouched);
     if (state.definition === before) return;
     journal.committer.dirty(state);
     this.#producer.pump(state);
+  }
+
+  /** Gives this node's word for what it is a member of, where that is needed. */
+  vouch(): void {
+    for (const state of this.#producer.table.all()) {
+      if (this.vouchers?.vouch(state)) this.#producer.journal.committer.dirty(state);
+    }
+  }
+
+  #isEndDenied(who: PeerIdentity | undefined, ended: EndedSubscription): boolean {
+    if (who === undefined || this.vouchers === undefined) return false;
+    return this.vouchers.isEndDenied(who, ended, this.#stateOf(ended));
   }
 
   #stateOf(ended: EndedSubscription): SubscriptionState | undefined {
@@ -181,6 +193,7 @@ export class Members {
     state ??= table.create(definitionOf(id, record), this.#startOf(record));
     this.#define(state, record);
     this.#join(link, state, record);
+    if (link.isLocal) this.vouchers?.vouch(state);
     const { committer } = this.#producer.journal;
     committer.dirty(state);
     committer.onDurable((error) => {
@@ -243,7 +256,8 @@ export class Members {
     const changed = state.cursor.setKeyed(held.distribution === "key");
     const { distribution } = changed ? held : before;
     const durable = before.durable || fresh.durable;
-    state.define({ ...held, ...birth, distribution, durable });
+    const signed = before.signed === undefined ? {} : { signed: before.signed };
+    state.define({ ...held, ...birth, distribution, durable, ...signed });
     if (!wasKeyed)
       for (const one of state.outlets.values()) state.tokens?.met(one.link, one.member);
   }

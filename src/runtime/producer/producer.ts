@@ -26,6 +26,7 @@ import { DeadLetterDesk } from "./dead-letter-desk.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { Deaths } from "./deaths.ts";
 import { Emitter, type EmitVerdict } from "./emitter.ts";
+import { expectCommand } from "./expect-command.ts";
 import { expireBeyond } from "./expiry.ts";
 import { Members } from "./members.ts";
 import { LinkOutlets } from "./outlet.ts";
@@ -87,7 +88,7 @@ export class Producer implements OutputSink {
       journal,
       journalBytesMax: limits.journalBytesMax,
       ensureCommand: (subject) => {
-        if (this.table.matching(1, subject).length === 0) this.members.expectCommand(subject);
+        if (this.table.matching(1, subject).length === 0) expectCommand(this, subject);
       },
     });
     this.#pump = new Pump(this);

@@ -27,6 +27,8 @@ export type Definition = {
   /** Where it begins at a node that hears of it; rows of the first version lack it: from its birth. */
   readonly start?: "new" | "earliest" | "time";
   readonly startTimeMs?: number;
+  /** With keys: whose word this is, one signed entry for all of it or one for each half; base64. */
+  readonly signed?: readonly string[];
 };
 
 export type CursorRow = {

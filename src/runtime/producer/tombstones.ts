@@ -14,9 +14,12 @@ import { isLater } from "./definitions.ts";
 const TOMBSTONES_MAX = 4_096;
 const KEPT_MS = 30 * 24 * 3_600_000;
 
+/** With keys: whose word it is, a signed entry in base64. */
+export type KeptEnd = EndedSubscription & { readonly signed?: string };
+
 export class Tombstones {
   readonly #rows: PendingRows;
-  readonly #ended = new Map<string, EndedSubscription>();
+  readonly #ended = new Map<string, KeptEnd>();
 
   constructor(journal: Journal, wallMs: number) {
     this.#rows = new PendingRows("directory", journal.committer, journal);
@@ -24,23 +27,24 @@ export class Tombstones {
     const to = prefixEnd(from);
     const bounds = to === undefined ? { from } : { from, to };
     const rows = journal.scan("directory", { ...bounds, limit: TOMBSTONES_MAX });
-    const known = rows.map(
-      ({ value }) => JSON.parse(Buffer.from(value).toString()) as EndedSubscription,
-    );
+    const known = rows.map(({ value }) => JSON.parse(Buffer.from(value).toString()) as KeptEnd);
     for (const ended of known.sort((a, b) => (isLater(a.time, b.time) ? 1 : -1))) {
       if (wallMs - ended.time.ms > KEPT_MS) this.#forget(idOf(ended));
       else this.#ended.set(idOf(ended), ended);
     }
   }
 
-  all(): IterableIterator<EndedSubscription> {
+  all(): IterableIterator<KeptEnd> {
     return this.#ended.values();
   }
 
-  add(ended: EndedSubscription): void {
+  add(ended: KeptEnd): void {
     const id = idOf(ended);
     const known = this.#ended.get(id);
-    if (known !== undefined && !isLater(ended.time, known.time)) return;
+    // The same end again may come with somebody's word for it.
+    const isVouched = ended.signed !== undefined && known?.signed === undefined;
+    const isSame = isVouched && known !== undefined && !isLater(known.time, ended.time);
+    if (known !== undefined && !isLater(ended.time, known.time) && !isSame) return;
     this.#ended.delete(id);
     this.#ended.set(id, ended);
     this.#rows.set(compositeKey("ended", id), Buffer.from(JSON.stringify(ended)));
@@ -49,10 +53,12 @@ export class Tombstones {
     if (oldest !== undefined) this.#forget(oldest);
   }
 
-  /** Whether it was ended after its birth. */
-  covers(record: Pick<SubscriptionRecord, "role" | "group" | "pattern" | "birthTime">): boolean {
+  /** The end after its birth, if it has one. */
+  over(
+    record: Pick<SubscriptionRecord, "role" | "group" | "pattern" | "birthTime">,
+  ): KeptEnd | undefined {
     const ended = this.#ended.get(idOf(record));
-    return ended !== undefined && !isLater(record.birthTime, ended.time);
+    return ended !== undefined && !isLater(record.birthTime, ended.time) ? ended : undefined;
   }
 
   /** Somebody subscribes anew under a name that was ended: born after that, whatever its disk says. */
