@@ -14,7 +14,7 @@
  */
 import { RateLimiter, type RatePolicy } from "../core/rate-limiter.ts";
 import { CLOCK_SKEW_MS, type PeerIdentity, type Security } from "../ports/security.ts";
-import type { EndedSubscription, SubscriptionRecord } from "../wire/declare.ts";
+import type { SubscriptionRecord } from "../wire/declare.ts";
 import {
   decodeBody,
   decodeSigned,
@@ -36,7 +36,6 @@ export type Vouched = EntryBody & {
 };
 
 export type VouchedDurable = Vouched & { readonly durable: SubscriptionRecord };
-export type VouchedEnd = Vouched & { readonly ended: EndedSubscription };
 
 const DAY_MS = 24 * 3_600_000;
 /** A signature counts for so long after its certificate has ended; revocations are kept as long. */
