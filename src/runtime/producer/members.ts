@@ -57,12 +57,7 @@ export class Members {
 
   /** This node ends it by name. @throws MeshError UNAUTHORIZED */
   endOwn(ended: EndedSubscription): void {
-    const { access } = this.#producer.env;
-    const self = access?.security.self;
-    const why = self && this.vouchers?.endDenied(self, ended, this.#stateOf(ended));
-    if (access !== undefined && why !== undefined) throw access.endDenied(ended, why);
-    const signed = this.vouchers?.signEnd(ended).text;
-    this.end(signed === undefined ? ended : { ...ended, signed });
+    this.end(this.vouchers?.endOwn(ended, this.#stateOf(ended)) ?? ended);
   }
 
   /** A durable subscription or claim ends for good. One that was born later stands. */

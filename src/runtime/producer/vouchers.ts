@@ -16,6 +16,7 @@ import { SignedEntries, type Vouched, type VouchedDurable } from "../signed-entr
 import { recordOf } from "./definitions.ts";
 import type { Definition } from "./subscription-rows.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
+import type { KeptEnd } from "./tombstones.ts";
 
 export class Vouchers {
   readonly entries: SignedEntries;
@@ -67,10 +68,13 @@ export class Vouchers {
     return true;
   }
 
-  signEnd(ended: EndedSubscription): Vouched {
+  /** This node ends it, and says so. @throws MeshError UNAUTHORIZED */
+  endOwn(ended: EndedSubscription, state: SubscriptionState | undefined): KeptEnd {
+    const why = this.endDenied(this.#access.security.self, ended, state);
+    if (why !== undefined) throw this.#access.endDenied(ended, why);
     const vouched = this.entries.sign({ ended });
     this.onSigned(vouched);
-    return vouched;
+    return { ...ended, signed: vouched.text };
   }
 
   /** Why the end does not count; undefined: it does. */
