@@ -24,7 +24,7 @@ export type JournalLimits = {
   readonly bytesMax: number;
   /** A block is sealed at this size. */
   readonly blockBytes: number;
-  /** Blocks kept in memory. */
+  /** Blocks kept in memory. Few: one that outlives two collections of young objects costs a full one to let go. */
   readonly cacheBytesMax: number;
   /** Appended and not durable yet; past it user messages wait for room. */
   readonly pendingBytesMax: number;
@@ -39,7 +39,7 @@ export type JournalLimits = {
 export const JOURNAL_LIMITS: JournalLimits = Object.freeze({
   bytesMax: 10 * 2 ** 30,
   blockBytes: 65_536,
-  cacheBytesMax: 8 * 2 ** 20,
+  cacheBytesMax: 2 ** 20,
   pendingBytesMax: 32 * 2 ** 20,
   waitersMax: 65_536,
   trimBlocksMax: 256,
