@@ -28,8 +28,8 @@ import type { Channel, TransportContext } from "../ports/transport.ts";
 import { notReached } from "./not-reached.ts";
 
 const HANDSHAKE_MS = 5_000;
-/** Of one listener. About half a millisecond of the event loop each. */
-const STARTS = { perSecond: 400, burst: 32 };
+/** Of one listener. About a millisecond of the event loop each, so that those at once are soon over. */
+const STARTS = { perSecond: 200, burst: 8 };
 const VERSIONS = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
 /** What a peer says when it does not take our certificate. */
 const REFUSED = /^ERR_SSL_.*ALERT_/;

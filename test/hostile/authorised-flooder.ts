@@ -8,10 +8,10 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { MeshNode } from "../../src/mesh/mesh-node.ts";
 import { until } from "../integration/until.ts";
 import type { Flood, FlooderOrder, FlooderReport } from "./flooder.ts";
 import { type HostileCase, Tally } from "./hostile-case.ts";
+import { ASK_EVERY_MS, ask, told } from "./others.ts";
 import { ALL, SecuredRig } from "./secured-rig.ts";
 
 const FLOODER = ".build/test/hostile/flooder.js";
@@ -26,7 +26,6 @@ const TIMES = 10;
 /** Granted before the first word to wait could arrive: the credit of a subscription for at-most-once messages. */
 const GRANTED = 32_768;
 const RSS_GROWTH_MAX = 128 * 2 ** 20;
-const ASK_EVERY_MS = 4;
 
 /** How it is refused, and how much of what counts it may send a second. */
 const FLOODS: readonly { flood: Flood; perSecond: number; codes: readonly string[] }[] = [
@@ -50,43 +49,6 @@ const FLOODS: readonly { flood: Flood; perSecond: number; codes: readonly string
 const start = async (order: FlooderOrder): Promise<FlooderReport> => {
   const { stdout } = await promisify(execFile)(process.execPath, [FLOODER, JSON.stringify(order)]);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as FlooderReport;
-};
-
-type Asked = { p99: number; workP99: number; asked: number; failed: number };
-
-const workMs = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
-};
-const p99Of = (times: number[]): number => {
-  times.sort((a, b) => a - b);
-  return times[Math.floor(times.length * 0.99)] ?? 0;
-};
-
-/** Asks at a steady pace while `during` lasts; how long 99 of a hundred took, and how many failed. */
-const ask = async (asker: MeshNode, during: Promise<unknown>): Promise<Asked> => {
-  const times: number[] = [];
-  const works: number[] = [];
-  let failed = 0;
-  let isOver = false;
-  const over = during.finally(() => {
-    isOver = true;
-  });
-  const asks: Promise<unknown>[] = [];
-  const beginMs = performance.now();
-  for (let n = 0; !isOver; n++) {
-    // Counted from when it should have been asked, not from when there was time for it.
-    const dueMs = beginMs + n * ASK_EVERY_MS;
-    await sleep(Math.max(0, dueMs - performance.now()));
-    const beforeMs = workMs();
-    const answered = (): void => {
-      times.push(performance.now() - dueMs);
-      works.push(workMs() - beforeMs);
-    };
-    asks.push(asker.request("sum", { n }, { timeoutMs: 10_000 }).then(answered, () => failed++));
-  }
-  await Promise.all([over, ...asks]);
-  return { p99: p99Of(times), workP99: p99Of(works), asked: asks.length, failed };
 };
 
 export const AUTHORISED_FLOODER: HostileCase = {
@@ -126,11 +88,8 @@ export const AUTHORISED_FLOODER: HostileCase = {
       const { sent, sessions, refusals } = await flooding;
       await saying;
       const grown = process.memoryUsage().rss - before;
-      const told = (name: string, before: number, now: number): string =>
-        `${name} ${before.toFixed(2)} ms, then ${now.toFixed(2)} ms (${(now / before).toFixed(1)} times)`;
       log(
-        `${flood}: ${sent} in ${sessions} sessions, refused ${JSON.stringify(refusals)}; p99 of others: ` +
-          `${told("by the clock", calm.p99, pressed.p99)}, ${told("of work", calm.workP99, pressed.workP99)}`,
+        `${flood}: ${sent} in ${sessions} sessions, refused ${JSON.stringify(refusals)}; ${told(calm, pressed)}`,
       );
       tally.check(pressed.failed === 0, () => `${flood}: ${pressed.failed} of others' asks failed`);
       tally.check(pressed.asked > FLOOD_MS / ASK_EVERY_MS / 4, () => `${flood}: few could ask`);
