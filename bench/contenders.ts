@@ -1,4 +1,6 @@
 /** The systems of a scenario as contenders: with their broker, or named as missing. */
+import { join } from "node:path";
+import { createAuthority, issueKeys } from "meshbus/security";
 import type { Place } from "./adapters/adapter.ts";
 import type { Bench } from "./bench.ts";
 import type { Contender, Pair } from "./compare.ts";
@@ -72,6 +74,7 @@ export const groundOf = async (
     server = found;
   }
   const keepsItself = isMeshbus(system);
+  const keys = system === "meshbus-keys" ? { keys: keysOf(bench.folder(), mesh) } : {};
   return {
     system,
     server,
@@ -79,6 +82,19 @@ export const groundOf = async (
       mesh,
       serverPort: server?.port ?? 0,
       dataDir: keeps && keepsItself ? bench.folder() : ":memory:",
+      ...keys,
     }),
   };
+};
+
+/** The services of a pair of which one says and one takes; each may do everything. */
+const KEYED_SERVICES = ["source", "sink"];
+const ALL = [">"];
+
+const keysOf = (folder: string, mesh: string): string => {
+  const authority = createAuthority(join(folder, "authority"), { mesh });
+  const allow = { publish: ALL, subscribe: ALL, send: ALL, handle: ALL, request: ALL };
+  for (const service of KEYED_SERVICES)
+    issueKeys(authority, join(folder, service), { service, allow });
+  return folder;
 };

@@ -82,6 +82,8 @@ const GOALS: readonly Goal[] = [
   { scenario: "throughput-durable", systems: ["raw-zeromq"], ...above },
   { scenario: "throughput-durable", systems: ["jetstream", "rabbitmq-quorum"], ...atLeast(12) },
   { scenario: "throughput-durable", systems: ["redis-streams"], ...atLeast(6) },
+  // Encrypted at least 0.6 of plain.
+  { scenario: "throughput-durable", systems: ["meshbus-keys"], ...atMost(1.66) },
   {
     scenario: "throughput-durable",
     systems: BROKERS_DURABLE,

@@ -20,6 +20,7 @@ export type AckLevel = "none" | "memory" | "written" | "synced" | "synced-both";
 const ABOUT = {
   meshbus: { durable: "synced-both" },
   "meshbus-stream": { durable: "synced-both" },
+  "meshbus-keys": { durable: "synced-both" },
   "meshbus-zeromq": { durable: "synced-both" },
   "meshbus-grpc": { durable: "synced-both" },
   "meshbus-json": { codec: "json", durable: "synced-both" },

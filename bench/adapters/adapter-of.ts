@@ -16,6 +16,7 @@ export const adapterOf = async (system: SystemName): Promise<Adapter> => {
     case "meshbus-grpc":
       return (await import("./meshbus-adapter.ts")).meshbusAdapter({ scheme: "grpc" });
     case "meshbus-stream":
+    case "meshbus-keys": // its place names folders of keys
       return (await import("./meshbus-adapter.ts")).meshbusAdapter({ scheme: "tcp" });
     case "raw-tcp":
       return (await import("./raw-tcp-adapter.ts")).rawTcpAdapter();

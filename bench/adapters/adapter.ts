@@ -12,6 +12,8 @@ export type Place = {
   readonly serverPort: number;
   /** For systems that keep a journal in the process itself; ":memory:": nothing is kept. */
   readonly dataDir: string;
+  /** Where each service has a folder of keys; absent: nothing is encrypted. */
+  readonly keys?: string;
 };
 
 /** What a client sends and hears: bytes, or an object of the same size as JSON text. */

@@ -1,4 +1,5 @@
 /** meshbus over its public API, over one transport or the best that both sides have. */
+import { join } from "node:path";
 import {
   bytes,
   createNode,
@@ -61,11 +62,12 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
   let node: MeshNode | undefined;
   const open = async (
     service: string,
-    { mesh, dataDir }: Place,
+    { mesh, dataDir, keys }: Place,
     addresses: readonly string[],
   ): Promise<MeshNode> => {
     const discovery = addresses.length === 0 ? [] : [staticPeers([...addresses])];
-    node = await createNode({ service, mesh, dataDir, discovery, ...transports });
+    const security = keys === undefined ? {} : { security: { keys: join(keys, service) } };
+    node = await createNode({ service, mesh, dataDir, discovery, ...transports, ...security });
     return node;
   };
   return {

@@ -38,6 +38,7 @@ const PUBLISHING: readonly SystemName[] = [
   "meshbus",
   "meshbus-json",
   "meshbus-stream",
+  "meshbus-keys",
   "meshbus-zeromq",
   "meshbus-grpc",
   "raw-zeromq",
