@@ -14,7 +14,7 @@
  *   pledged(link) = max(granted, delivered) - consumed    while the link lives,
  *                   delivered - consumed                  after it was removed:
  *   sum of pledged <= messages + n * (minShare + 1)
- * and in bytes, with minShareBytes = max(1, floor(bytes * minShare / messages)):
+ * and in bytes, with minShareBytes = max(1, floor(bytes * minShare / messages)) or what is given, if more:
  *   sum of pledged <= bytes + n * (minShareBytes + messageBytesMax)
  * where n is the largest number of links that lived at once. The `+ 1` and `+ messageBytesMax` are
  * the one message that may go with nothing in flight, whatever the limits. What is queued or
@@ -37,6 +37,8 @@ export type CreditBudget = {
   readonly bytes: number;
   /** Messages that every link may hold at any time, 1..messages. */
   readonly minShare: number;
+  /** And so many bytes, if that is more than `minShare` has of them. */
+  readonly minShareBytes?: number;
 };
 
 /**
@@ -82,7 +84,8 @@ export class CreditGrant<Link> {
       );
     }
     this.#budget = budget;
-    this.#minShareBytes = Math.max(1, Math.floor((bytes / messages) * minShare));
+    const { minShareBytes = 1 } = budget;
+    this.#minShareBytes = Math.max(minShareBytes, 1, Math.floor((bytes / messages) * minShare));
   }
 
   /** Messages that are here, or may come without further leave. */

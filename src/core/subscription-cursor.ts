@@ -279,15 +279,16 @@ export class SubscriptionCursor {
   }
 
   /**
-   * The entry failed for good and stops its key: it stays unsettled, and what follows of its key waits,
-   * until `resume` or `settle`. Only for entries with a key.
+   * The entry, in flight or about to be, failed for good and stops its key: what follows waits until `resume` or `settle`.
    */
   stop(member: Member, entry: Entry): void {
-    if (entry.state !== IN_FLIGHT) return;
+    const { state } = entry;
+    if (state !== IN_FLIGHT && state !== READY) return;
     const opened = this.#placement.remove(entry);
     if (this.#placement.hasOwner(entry)) member.opening?.stoppedKeys.add(entry.keyHash);
     this.#stop(entry);
     if (opened !== undefined) this.#placement.placeAgain(opened);
+    if (state === READY) this.#placement.sweep();
   }
 
   /** A stopped entry is tried again, from its first attempt, before what waits behind it. */

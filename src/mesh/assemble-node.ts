@@ -4,6 +4,7 @@
  */
 
 import { HybridClock, type HybridTime, MAX_AHEAD_MS } from "../core/hybrid-clock.ts";
+import { PIECE_SIZES, type PieceSizes } from "../core/piece-sender.ts";
 import { isLoopbackHost } from "../options/names.ts";
 import type { ResolvedOptions } from "../options/node-options.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -43,6 +44,8 @@ export type NodeAssembly = {
   readonly discovery: readonly Discovery[];
   /** Undefined: what is heard on its links alone says whether a peer lives. */
   readonly heartbeat: Heartbeat | undefined;
+  /** Simulations cut smaller frames. */
+  readonly pieces?: PieceSizes | undefined;
 };
 
 /** A subscription's oldest messages expire after this. */
@@ -117,6 +120,7 @@ const environmentOf = (
     hybrid: new HybridClock(MAX_AHEAD_MS, last),
     limits: options.limits,
     peerLimits: options.peerLimits,
+    pieces: parts.pieces ?? PIECE_SIZES,
     times: {
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,

@@ -192,11 +192,11 @@ export class Answers {
       return `its requests under way have ${bytes} B of peerLimits.requestBytesMax ${peerLimits.requestBytesMax}`;
     }
     if (!this.#readsNothing(link)) return undefined;
-    return `it has not read ${link.untakenBytes} B, above peerLimits.unreadBytesMax`;
+    return `it has not read ${link.pieces.untakenBytes} B, above peerLimits.unreadBytesMax`;
   }
 
   #readsNothing(link: Link): boolean {
-    return !link.isLocal && link.untakenBytes > this.#env.peerLimits.unreadBytesMax;
+    return !link.isLocal && link.pieces.untakenBytes > this.#env.peerLimits.unreadBytesMax;
   }
 
   #denied(link: Link, { guarded }: Local, envelope: EnvelopeView): string | undefined {

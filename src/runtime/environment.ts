@@ -1,6 +1,7 @@
 /** What every part of a node's runtime is given: the ports, the limits, and the node's own clock and counts. */
 import type { HybridClock, HybridTime } from "../core/hybrid-clock.ts";
 import type { PeerRates } from "../core/peer-allowance.ts";
+import type { PieceSizes } from "../core/piece-sender.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Hash } from "../ports/hash.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -49,6 +50,8 @@ export type Environment = {
   readonly hybrid: HybridClock;
   readonly limits: RuntimeLimits;
   readonly peerLimits: PeerLimits;
+  /** How large frames travel. */
+  readonly pieces: PieceSizes;
   readonly times: RuntimeTimes;
   /** What this node and its peers may do; absent: there are no keys, and everything is allowed. */
   readonly access?: Access | undefined;

@@ -11,7 +11,6 @@ import type { Heartbeat } from "../ports/heartbeat.ts";
 import type { Transport } from "../ports/transport.ts";
 import { BUNDLE_FEATURE } from "../wire/bundle.ts";
 import type { PingFrame } from "../wire/credit.ts";
-import type { KnownFrame } from "../wire/frames.ts";
 import type { Identity } from "../wire/handshake.ts";
 import { advertisedAddress } from "./advertised-address.ts";
 import { Answers } from "./answers.ts";
@@ -26,7 +25,8 @@ import { type Environment, hybridNow } from "./environment.ts";
 import type { Journal } from "./journal/journal.ts";
 import { Link } from "./link/link.ts";
 import { ITSELF } from "./link/link-origin.ts";
-import type { FrameOwner } from "./link/link-owner.ts";
+import type { FrameOwner, SessionFrame } from "./link/link-owner.ts";
+import { PIECES_FEATURE } from "./link/link-pieces.ts";
 import { LinkTable, PROTOCOL_MAX, PROTOCOL_MIN } from "./link/link-table.ts";
 import type { LinkTableEvents } from "./link/link-table-events.ts";
 import { Liveness } from "./link/liveness.ts";
@@ -177,7 +177,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
       nonce: this.journal.nonce,
       protocolMin: PROTOCOL_MIN,
       protocolMax: PROTOCOL_MAX,
-      features: GOSSIP_FEATURE | BUNDLE_FEATURE,
+      features: GOSSIP_FEATURE | PIECES_FEATURE | BUNDLE_FEATURE,
       shardCount: SHARD_COUNT,
       hashId: env.hash.id,
       frameBytesMax: env.limits.frameBytesMax,
@@ -246,7 +246,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
 
   // --- FrameOwner ----------------------------------------------------------------------------
 
-  frame(link: Link, frame: KnownFrame): void {
+  frame(link: Link, frame: SessionFrame): void {
     if (frame.type === "gossip") this.membership.told(link, frame);
     else this.membership.heard(link);
     switch (frame.type) {
@@ -296,13 +296,7 @@ export class NodeRuntime implements LinkTableEvents, FrameOwner<Link> {
         this.#credentials?.told(link, frame);
         break;
       case "gossip":
-      case "limited":
-      case "hello":
-      case "challenge":
-      case "proof":
-      case "welcome":
-      case "reject":
-      case "bye": // read above, or the link's own
+      case "limited": // read above
     }
   }
 

@@ -47,6 +47,7 @@ import {
 } from "./handshake.ts";
 import { type HoldFrame, readHold, writeHold } from "./hold.ts";
 import { type LimitedFrame, readLimited, writeLimited } from "./limited.ts";
+import { type PieceFrames, readPiece, readTaken, writePiece, writeTaken } from "./piece.ts";
 import {
   type ProofFrames,
   readChallenge,
@@ -114,6 +115,7 @@ export type KnownFrame =
   | DirectoryFrame
   | GossipFrame
   | LimitedFrame
+  | PieceFrames
   | ProofFrames;
 
 export type Frame = KnownFrame | UnknownFrame;
@@ -142,6 +144,8 @@ const FIELDS = Object.freeze({
   hold: 18,
   challenge: 19,
   proof: 20,
+  piece: 21,
+  piecesTaken: 22,
   directory: 64,
   gossip: 65,
   credentials: 66,
@@ -154,11 +158,40 @@ const FIELDS = Object.freeze({
  */
 const IGNORABLE_FROM = 64;
 
-const FIELD_MIN = FIELDS.hello;
-const FIELD_MAX = FIELDS.proof;
-const isBody = (field: number): boolean =>
-  (field >= FIELD_MIN && field <= FIELD_MAX) ||
-  (field >= FIELDS.directory && field <= FIELDS.limited);
+type Read = (reader: ByteReader, session: number) => KnownFrame;
+
+/** How each body is read. */
+const READERS: Readonly<Record<KnownFrame["type"], Read>> = {
+  hello: readHello,
+  welcome: readWelcome,
+  reject: readReject,
+  declare: readDeclare,
+  declared: readDeclared,
+  batch: readBatch,
+  settle: readSettle,
+  accepted: readAccepted,
+  credit: readCredit,
+  resync: readResync,
+  request: readRequest,
+  reply: readReply,
+  ping: readPing,
+  bye: readBye,
+  cancel: readCancel,
+  ask: readAsk,
+  hold: readHold,
+  gossip: readGossip,
+  challenge: readChallenge,
+  proof: readProof,
+  credentials: readCredentials,
+  limited: readLimited,
+  directory: readDirectory,
+  piece: readPiece,
+  piecesTaken: readTaken,
+};
+
+const BODIES: ReadonlyMap<number, Read> = new Map(
+  Object.entries(FIELDS).map(([type, field]) => [field, READERS[type as KnownFrame["type"]]]),
+);
 
 /** Where frames are written; what is sent is a copy of its size, or, of a large frame, the arena itself. */
 const WRITER = new ByteWriter(4_096);
@@ -184,7 +217,7 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
     const tag = reader.tag();
     const field = tag >>> 3;
     if (tag === 0x0d) session = reader.fixed32();
-    else if (isBody(field) && (tag & 7) === 2) {
+    else if (BODIES.has(field) && (tag & 7) === 2) {
       if (body !== 0) throw new WireError(`two bodies in one frame: fields ${body} and ${field}`);
       body = field;
       bodyEnd = reader.end();
@@ -201,7 +234,7 @@ export const decodeFrame = (bytes: Uint8Array): Frame => {
   }
   reader.position = bodyStart;
   reader.limit = bodyEnd;
-  return readBody(reader, body, session);
+  return (BODIES.get(body) as Read)(reader, session);
 };
 
 /** Writes one frame. @throws WireError when a number or name does not fit the wire */
@@ -219,57 +252,6 @@ export const encodeFrame = (frame: OutgoingFrame): Uint8Array => {
   writeBody(writer, frame);
   writer.close(start, lengthBytes);
   return writer.take();
-};
-
-const readBody = (reader: ByteReader, field: number, session: number): KnownFrame => {
-  switch (field) {
-    case FIELDS.hello:
-      return readHello(reader, session);
-    case FIELDS.welcome:
-      return readWelcome(reader, session);
-    case FIELDS.reject:
-      return readReject(reader, session);
-    case FIELDS.declare:
-      return readDeclare(reader, session);
-    case FIELDS.declared:
-      return readDeclared(reader, session);
-    case FIELDS.batch:
-      return readBatch(reader, session);
-    case FIELDS.settle:
-      return readSettle(reader, session);
-    case FIELDS.accepted:
-      return readAccepted(reader, session);
-    case FIELDS.credit:
-      return readCredit(reader, session);
-    case FIELDS.resync:
-      return readResync(reader, session);
-    case FIELDS.request:
-      return readRequest(reader, session);
-    case FIELDS.reply:
-      return readReply(reader, session);
-    case FIELDS.ping:
-      return readPing(reader, session);
-    case FIELDS.bye:
-      return readBye(reader, session);
-    case FIELDS.cancel:
-      return readCancel(reader, session);
-    case FIELDS.ask:
-      return readAsk(reader, session);
-    case FIELDS.hold:
-      return readHold(reader, session);
-    case FIELDS.gossip:
-      return readGossip(reader, session);
-    case FIELDS.challenge:
-      return readChallenge(reader, session);
-    case FIELDS.proof:
-      return readProof(reader, session);
-    case FIELDS.credentials:
-      return readCredentials(reader, session);
-    case FIELDS.limited:
-      return readLimited(reader, session);
-    default:
-      return readDirectory(reader, session);
-  }
 };
 
 const writeBody = (writer: ByteWriter, frame: Exclude<OutgoingFrame, BatchFrame>): void => {
@@ -339,6 +321,12 @@ const writeBody = (writer: ByteWriter, frame: Exclude<OutgoingFrame, BatchFrame>
       break;
     case "limited":
       writeLimited(writer, frame);
+      break;
+    case "piece":
+      writePiece(writer, frame);
+      break;
+    case "piecesTaken":
+      writeTaken(writer, frame);
       break;
   }
 };

@@ -27,6 +27,8 @@ import { SenderRights } from "./sender-rights.ts";
 const VOLATILE_MESSAGES = 32_768;
 const VOLATILE_BYTES = 16 * 1024 * 1024;
 const VOLATILE_SHARE_MIN = 4_096;
+/** What its sender counts beside the payload, and headers. */
+const VOLATILE_AROUND_BYTES = 128 * 1024;
 const SHARE_MIN = 16;
 /** A message for whose mark there is no room comes again after so long. */
 const ROOM_AGAIN_MS = 1_000;
@@ -78,8 +80,10 @@ export class Intake {
     });
     this.#volatileCredit = new CreditGrant<ConsumerOpening>({
       messages: VOLATILE_MESSAGES,
-      bytes: VOLATILE_BYTES,
+      bytes: Math.max(VOLATILE_BYTES, 2 * owner.env.limits.payloadBytesMax),
       minShare: VOLATILE_SHARE_MIN,
+      // An idle link has room for the largest message: who sends it does not know what is in flight.
+      minShareBytes: owner.env.limits.payloadBytesMax + VOLATILE_AROUND_BYTES,
     });
     this.#bundles = new BundleIntake(owner, {
       atOnce,

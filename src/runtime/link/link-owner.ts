@@ -9,6 +9,22 @@ import type { Beats } from "./beats.ts";
 /** Why a Hello is rejected, and where else to dial. */
 export type Refusal = Rejection & Partial<Pick<RejectFrame, "addresses" | "nodeId">>;
 
+/** What is said in a session and is not the link's own. */
+export type SessionFrame = Exclude<
+  KnownFrame,
+  {
+    readonly type:
+      | "hello"
+      | "welcome"
+      | "reject"
+      | "challenge"
+      | "proof"
+      | "bye"
+      | "piece"
+      | "piecesTaken";
+  }
+>;
+
 export interface LinkOwner<Link> {
   /** The dialling side's first frame. */
   hello(link: Link): HelloFrame;
@@ -18,7 +34,7 @@ export interface LinkOwner<Link> {
   welcomed(link: Link, welcome: WelcomeFrame): Rejection | undefined;
   /** The session is up; frames may be sent and will come. */
   up(link: Link): void;
-  frame(link: Link, frame: KnownFrame): void;
+  frame(link: Link, frame: SessionFrame): void;
   readonly beats: Beats;
   /** The peer is stalled now, or not any more. */
   stallChanged(link: Link): void;

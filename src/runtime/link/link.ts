@@ -5,28 +5,27 @@
  * turn should share a frame. Approach: a small state machine over the transport's connection; the owner knows what frames mean.
  *
  * Invariants: `closed` is reported exactly once, also when the greeting failed; no frame reaches the owner
- * before `up`; frames of another session are dropped and counted; bulk frames wait while the connection has
- * more than `BUFFERED_BYTES_MAX` untaken, control and express frames never do.
+ * before `up`; frames of another session are dropped and counted; bulk waits while the connection has much untaken,
+ * control and small express frames never do (link-pieces.ts).
  */
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
 import type { Connection } from "../../ports/transport.ts";
 import { BatchWriter } from "../../wire/batch-writer.ts";
-import { decodeFrame, encodeFrame, type Frame, type OutgoingFrame } from "../../wire/frames.ts";
+import { encodeFrame, type Frame, type OutgoingFrame } from "../../wire/frames.ts";
 import type { Identity, RejectFrame } from "../../wire/handshake.ts";
-import { WireError } from "../../wire/wire-error.ts";
 import { type Environment, hybridMerge } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
 import { Greeting, isOfSlow, rejectOf } from "./greeting.ts";
-import type { LinkOrigin } from "./link-origin.ts";
+import { handOver } from "./hand-over.ts";
+import { ITSELF, type LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
+import { LinkPieces } from "./link-pieces.ts";
 import { PeerDeclarations } from "./peer-declarations.ts";
-import { sendBatch } from "./send-batch.ts";
+import { readFrame } from "./read-frame.ts";
 import { Silence } from "./silence.ts";
 
-/** Untaken bytes above which a link takes no more bulk. */
-const BUFFERED_BYTES_MAX = 512 * 1024;
 /** A batch is cut when it reaches this size. */
 const BATCH_BYTES = 64 * 1024;
 
@@ -42,6 +41,8 @@ export class Link {
   readonly address: string;
   readonly scheme: string;
   readonly redirect: boolean;
+  /** The node's link to itself. */
+  readonly isLocal: boolean;
   /** Where the peer would rather be dialled. */
   better: Pick<RejectFrame, "addresses" | "nodeId"> | undefined;
   /** The peer's certificate has: it finishes what it has, and gets nothing new. */
@@ -53,6 +54,8 @@ export class Link {
   /** Bytes of the frame that is being handled. */
   frameBytes = 0;
   readonly batch = new BatchWriter(BATCH_BYTES + 8 * 1024);
+  /** What it sends in its session, large frames in pieces. */
+  readonly pieces: LinkPieces;
   /** Called before what was gathered leaves: the last chance to add to it. */
   beforeFlush: (() => void) | undefined;
   #state: "new" | "greeting" | "up" | "closed" = "new";
@@ -64,7 +67,6 @@ export class Link {
   #pingId = 0;
   #heardPing = 0;
   #answered = 0;
-  #local = false;
   #stalled = false;
 
   constructor(env: Environment, owner: LinkOwner<Link>, connection: Connection, how: LinkOrigin) {
@@ -72,11 +74,13 @@ export class Link {
     this.#owner = owner;
     this.#connection = connection;
     this.#silence = new Silence(env.clock);
+    this.pieces = new LinkPieces(env, connection, this);
     this.dialled = how.dialled;
     this.target = how.target;
     this.address = how.address;
     this.scheme = how.scheme;
     this.redirect = how.redirect;
+    this.isLocal = how === ITSELF;
     this.#greeting = new Greeting(env, owner, this, connection);
   }
 
@@ -100,22 +104,13 @@ export class Link {
     this.#proven = proven;
   }
 
-  get isLocal(): boolean {
-    return this.#local;
-  }
-
   get greeted(): boolean {
     return this.#peer !== undefined;
   }
 
   /** No bulk now: too many untaken bytes, the peer's event loop is blocked, or its certificate has expired. */
   get congested(): boolean {
-    return this.#stalled || this.expired || this.#connection.bufferedBytes > BUFFERED_BYTES_MAX;
-  }
-
-  /** Bytes that the peer's side has not taken yet. */
-  get untakenBytes(): number {
-    return this.#connection.bufferedBytes;
+    return this.#stalled || this.expired || this.pieces.isFull;
   }
 
   /** The peer's process lives, its event loop is blocked: no new work for it. */
@@ -146,7 +141,6 @@ export class Link {
   /** A node's link to itself: no greeting is needed. */
   startLocal(self: Identity): void {
     this.#peer = self;
-    this.#local = true;
     this.#silence.end();
     this.#open("the node stopped");
     this.#session = 1;
@@ -156,17 +150,21 @@ export class Link {
   #open(over: string): void {
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
-      drained: () => {
-        if (this.#state === "up") this.#owner.drained(this);
-      },
+      drained: () => this.#drained(),
       closed: (reason) => this.#ended(reason ?? new MeshError("PEER_LOST", over)),
     });
   }
 
   /** Sends at once, before bulk that waits. */
   send(frame: OutgoingFrame): void {
+    if (this.#state === "up") this.pieces.send(frame);
+  }
+
+  /** Sends a batch that ends with bytes which stay where they are, after what was written before. */
+  sendLarge(head: Uint8Array, bytes: Uint8Array): void {
     if (this.#state !== "up") return;
-    this.#connection.send(encodeFrame(frame));
+    this.#flushBatch();
+    this.pieces.bulk(head, bytes);
   }
 
   get session(): number {
@@ -191,29 +189,22 @@ export class Link {
     if (this.#state === "closed") return;
     if (this.#state === "up") {
       this.#flushBatch();
-      this.#connection.send(encodeFrame({ type: "bye", session: this.#session, code, message }));
+      this.pieces.end({ type: "bye", session: this.#session, code, message });
     } else if (this.#state === "greeting" && !this.dialled && isOfSlow(code)) {
       this.#connection.send(encodeFrame(rejectOf({ code, message })));
     }
-    this.#connection.close();
-    this.#ended(new MeshError("PEER_LOST", `link closed: ${message}`, { details: { code } }));
+    this.#end(code, `link closed: ${message}`);
   }
 
   #received(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
-    let frame: Frame;
-    try {
-      const bytesMax = this.#state === "greeting" ? this.#greeting.bytesMax : Infinity;
-      if (bytes.length > bytesMax) throw new WireError(`${bytes.length} B before a session`);
-      frame = decodeFrame(bytes);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
+    const tooMany = this.#state === "greeting" && bytes.length > this.#greeting.bytesMax;
+    const frame = tooMany ? { fault: `${bytes.length} B before a session` } : readFrame(bytes);
+    if ("fault" in frame) {
       this.#env.counters.count("link.malformed");
-      this.#env.logger.warn("malformed frame: link closed", {
-        remote: this.#connection.remote,
-        reason: error.reason,
-      });
-      this.close("MALFORMED", error.reason);
+      const { remote } = this.#connection;
+      this.#env.logger.warn("malformed frame: link closed", { remote, reason: frame.fault });
+      this.close("MALFORMED", frame.fault);
       return;
     }
     this.#silence.end();
@@ -232,12 +223,7 @@ export class Link {
         this.#env.counters.count("link.ignoredFrame");
         return;
       case "bye":
-        this.#connection.close();
-        this.#ended(
-          new MeshError("PEER_LOST", `the peer closed the link: ${frame.message}`, {
-            details: { code: frame.code },
-          }),
-        );
+        this.#end(frame.code, `the peer closed the link: ${frame.message}`);
         return;
       case "hello":
       case "welcome":
@@ -246,7 +232,18 @@ export class Link {
       case "proof":
         this.close("MALFORMED", `${frame.type} in a running session`);
         return;
+      case "piece": {
+        const whole = this.pieces.received(frame);
+        this.frameBytes = frame.total;
+        if (whole !== undefined) this.#dispatch(whole);
+        return;
+      }
+      case "piecesTaken":
+        this.pieces.taken(frame.bytes);
+        this.#drained();
+        return;
       case "ping":
+        this.pieces.heard();
         this.#heardPing = frame.id;
         this.#answered = frame.echo;
         hybridMerge(this.#env, frame.time);
@@ -254,19 +251,9 @@ export class Link {
       default:
         break;
     }
-    try {
-      this.#owner.frame(this, frame);
-    } catch (error) {
-      // Whatever a peer sends, the node and its other links go on.
-      this.#env.counters.count("link.frameFailed");
-      this.#env.logger.error("a frame could not be handled: link closed", {
-        frame: frame.type,
-        peer: this.#peer?.nodeId,
-        error,
-      });
-      // A node cannot dial itself: its own link stays, and the next heartbeat shows what was missed.
-      if (!this.#local) this.close("MALFORMED", `${frame.type} could not be handled`);
-    }
+    if (handOver(this.#env, this.#owner, this, frame)) return;
+    // A node cannot dial itself: its own link stays, and the next heartbeat shows what was missed.
+    if (!this.isLocal) this.close("MALFORMED", `${frame.type} could not be handled`);
   }
 
   #greet(frame: Frame, bytes: Uint8Array): void {
@@ -280,9 +267,7 @@ export class Link {
     if (step.next === "wait") return;
     this.#peer = step.peer;
     if (step.next === "end") {
-      const { code, message } = step.why;
-      this.#connection.close();
-      this.#ended(new MeshError("PEER_LOST", message, { details: { code } }));
+      this.#end(step.why.code, step.why.message);
       return;
     }
     this.#session = step.session;
@@ -294,6 +279,7 @@ export class Link {
   #rise(): void {
     this.#stopTimer();
     this.#state = "up";
+    if (!this.isLocal) this.pieces.start(this.peer);
     this.#silence.watch();
     this.#owner.up(this);
     this.#beat();
@@ -307,7 +293,7 @@ export class Link {
     const stalled = verdict === "stalled";
     // It turns again: its silence counts from now, for what it sends is on its way.
     if (this.#stalled && verdict === "turning") this.#silence.end();
-    const isSilent = this.#silence.isLonger(silenceMs, heartbeatMs) && !this.#local;
+    const isSilent = this.#silence.isLonger(silenceMs, heartbeatMs) && !this.isLocal;
     if (isSilent && !stalled) {
       this.close("TIMEOUT", `nothing heard for ${silenceMs} ms`);
       return;
@@ -317,7 +303,8 @@ export class Link {
       this.#owner.stallChanged(this);
     }
     this.#flushBatch(); // what the tails speak of goes first
-    const { tails, credits } = this.#owner.heartbeat(this);
+    if (!this.pieces.beat()) return;
+    const { tails, credits } = this.pieces.beaten(this.#owner.heartbeat(this));
     const time = this.#env.hybrid.now(this.#env.clock.wallMs());
     const ids = { id: ++this.#pingId, echo: this.#heardPing };
     this.send({ type: "ping", session: this.#session, ...ids, time, tails, credits });
@@ -328,12 +315,25 @@ export class Link {
     this.#turnAsked = false;
     if (this.#state !== "up") return;
     this.#owner.turn(this);
+    this.pieces.turn();
     this.#flushBatch();
+  }
+
+  /** The connection, or the peer, took what there was: what waits goes on. */
+  #drained(): void {
+    if (this.#state !== "up") return;
+    this.pieces.pump();
+    if (!this.congested) this.#owner.drained(this);
   }
 
   #flushBatch(): void {
     this.beforeFlush?.();
-    if (!this.batch.empty) sendBatch(this.#connection, this.batch);
+    if (!this.batch.empty) this.pieces.batch(this.batch);
+  }
+
+  #end(code: string, message: string): void {
+    this.#connection.close();
+    this.#ended(new MeshError("PEER_LOST", message, { details: { code } }));
   }
 
   #ended(reason: MeshError): void {

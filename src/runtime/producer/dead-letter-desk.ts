@@ -13,7 +13,6 @@
 import type { Entry } from "../../core/entry.ts";
 import { MeshError } from "../../errors.ts";
 import { EnvelopeView } from "../../wire/envelope.ts";
-import type { Nack } from "../../wire/settle.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
 import type { CommitOwner } from "../journal/commit-owner.ts";
@@ -55,8 +54,8 @@ export class DeadLetterDesk implements CommitOwner {
     this.#host = host;
   }
 
-  /** The message, taken out of flight, has failed for good. */
-  bury(outlet: Outlet<SubscriptionState>, entry: Entry, nack: Nack): void {
+  /** The message, taken out of flight or not to be sent at all, has failed for good. */
+  bury(outlet: Outlet<SubscriptionState>, entry: Entry, nack: { readonly reason: string }): void {
     const { subscription: state, member } = outlet;
     const { journal, deadLetters, env } = this.#host;
     const { epoch, seq } = entry;

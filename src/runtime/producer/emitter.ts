@@ -15,7 +15,7 @@ import { SharedRun, takesBundles } from "./shared-run.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import type { SubscriptionTable } from "./subscription-table.ts";
 
-export type EmitVerdict = "taken" | "noSubscriber" | "noCredit" | "congested";
+export type EmitVerdict = "taken" | "noSubscriber" | "noCredit" | "congested" | "tooLarge";
 
 export type EmitterHost = {
   readonly env: Environment;
@@ -89,11 +89,12 @@ export class Emitter {
     keyHash: number,
     template: EnvelopeTemplate,
     variables: EnvelopeVariables,
-  ): "noSubscriber" | "congested" | "noCredit" | undefined {
+  ): Exclude<EmitVerdict, "taken"> | undefined {
     const { link } = outlet;
     const outlets = this.#host.outletsOf(link);
     if (outlets === undefined) return "noSubscriber";
     if (link.congested) return "congested";
+    if (!link.pieces.takes(variables.payload.length + FIELDS_BYTES)) return "tooLarge";
     if (!outlet.takesVolatile(variables.payload.length + FIELDS_BYTES)) return "noCredit";
     outlets.section(outlet, true, 0, outlet.volatileNext++);
     const { batch } = link;

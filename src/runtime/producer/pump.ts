@@ -6,20 +6,25 @@
  */
 import type { Entry } from "../../core/entry.ts";
 import { comparePositions } from "../../core/position.ts";
+import { headOfBatch } from "../../wire/large-frame.ts";
 import type { Environment } from "../environment.ts";
 import type { Block } from "../journal/block.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Link } from "../link/link.ts";
+import type { DeadLetterDesk } from "./dead-letter-desk.ts";
 import type { LinkOutlets, Outlet } from "./outlet.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
 /** Placed messages that are always read ahead, and the most sent to one member before the next has a turn. */
+/** Reason of a dead letter: no peer that was to have it reads so large a frame. */
+const TOO_LARGE = "tooLarge";
 const AHEAD = 512;
 const TURN = 64;
 
 export type PumpHost = {
   readonly env: Environment;
   readonly journal: Journal;
+  readonly deadLetterDesk: Pick<DeadLetterDesk, "bury">;
   outletsOf(link: Link): LinkOutlets<SubscriptionState> | undefined;
   /** The message ended at its producer without a consumer's settle. */
   expire(state: SubscriptionState, entry: Entry): void;
@@ -153,12 +158,27 @@ export class Pump {
     const { opening, link, member } = outlet;
     const outlets = this.#host.outletsOf(link);
     if (outlets === undefined) return false;
-    outlets.section(outlet, false, entry.epoch, opening.next);
+    const { expireAtMs, keyHash, attempts, skip } = entry;
+    if (!link.pieces.takes(entry.bytes)) {
+      this.#host.deadLetterDesk.bury(outlet, entry, { reason: TOO_LARGE });
+      return false;
+    }
+    const isLarge = link.pieces.isLarge(entry.bytes);
+    const first = opening.next;
+    if (!isLarge) outlets.section(outlet, false, entry.epoch, first);
     const resume = state.cursor.sent(member, entry);
     if (resume) outlet.resumedWith(entry.number);
-    const { expireAtMs, keyHash, attempts, skip } = entry;
     const remainingMs =
       expireAtMs < 0 ? -1 : Math.max(0, Math.round(expireAtMs - this.#host.env.clock.wallMs()));
+    if (isLarge) {
+      const section = outlet.headOf(false, entry.epoch, first);
+      const how = { seq: entry.seq, keyHash, attempts, skip, remainingMs, resume };
+      const head = headOfBatch(link.session, section, how, entry.bytes);
+      const { envelopeBytes } = block;
+      const end = block.envelopeEnd(index);
+      link.sendLarge(head, envelopeBytes.subarray(block.envelopeStart(index), end));
+      return true;
+    }
     link.batch.delivery(
       entry.seq,
       keyHash,

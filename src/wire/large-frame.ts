@@ -1,0 +1,86 @@
+/**
+ * A batch of one large message without a copy of it: the bytes before an envelope that stays where it is.
+ *
+ * Protobuf allows any order of fields: what is large is the last field of each message around it, so that a frame is
+ * its head, then those bytes.
+ *
+ * Invariant: the head and the envelope, one after the other, are the frame that a BatchWriter would have written, but
+ * for lengths that may be padded there.
+ */
+import type { SectionHead } from "./batch.ts";
+import { ByteWriter, varintBytes } from "./byte-writer.ts";
+import { boolField, uint32Field, uint64Field } from "./field-writer.ts";
+
+/** Tag of the last field everywhere: number 15, bytes. */
+const LAST = 0x7a;
+const BATCH = (7 << 3) | 2;
+const SECTION = 0x0a;
+
+/** What stands before one delivery's envelope, beside its section. See `Delivery`; -1: no key. */
+export type DeliveryHead = {
+  readonly seq: number;
+  readonly keyHash: number;
+  readonly attempts: number;
+  readonly skip: number;
+  /** -1: never. */
+  readonly remainingMs: number;
+  readonly resume: boolean;
+};
+
+/** Everything before the envelope of a batch that consists of one delivery. */
+export const headOfBatch = (
+  session: number,
+  section: SectionHead,
+  { seq, keyHash, attempts, skip, remainingMs, resume }: DeliveryHead,
+  size: number,
+): Uint8Array => {
+  const delivery = new ByteWriter();
+  uint64Field(delivery, 0x08, seq);
+  if (keyHash >= 0) {
+    delivery.byte(0x15);
+    delivery.fixed32(keyHash);
+  }
+  uint32Field(delivery, 0x18, attempts);
+  uint32Field(delivery, 0x20, skip);
+  if (remainingMs >= 0) uint64Field(delivery, 0x28, remainingMs + 1);
+  boolField(delivery, 0x30, resume);
+  const inner = lastField(delivery, size);
+  const outer = new ByteWriter();
+  uint32Field(outer, 0x08, section.subscription);
+  uint64Field(outer, 0x10, section.first);
+  uint32Field(outer, 0x18, section.epoch);
+  boolField(outer, 0x20, section.volatile);
+  uint32Field(outer, 0x28, section.floorEpoch);
+  uint64Field(outer, 0x30, section.floorSeq);
+  uint64Field(outer, 0x38, section.term);
+  const sectionHead = lastField(outer, inner.length + size);
+  outer.raw(sectionHead);
+  outer.raw(inner);
+  const sectionBytes = outer.take();
+  const batch = new ByteWriter();
+  batch.byte(SECTION);
+  batch.uint64(sectionBytes.length + size);
+  batch.raw(sectionBytes);
+  return framed(session, BATCH, batch.take(), size);
+};
+
+/** What was written, then the last field's tag and length. */
+const lastField = (writer: ByteWriter, size: number): Uint8Array => {
+  writer.byte(LAST);
+  writer.uint64(size);
+  return writer.take();
+};
+
+/** A frame whose body is `head` and then `size` bytes that are not given. */
+const framed = (session: number, tag: number, head: Uint8Array, size: number): Uint8Array => {
+  const bodyBytes = head.length + size;
+  const writer = new ByteWriter(6 + varintBytes(bodyBytes) + head.length);
+  if (session !== 0) {
+    writer.byte(0x0d);
+    writer.fixed32(session);
+  }
+  writer.byte(tag);
+  writer.uint64(bodyBytes);
+  writer.raw(head);
+  return writer.take();
+};
