@@ -13,7 +13,7 @@
 /** How long pieces may queue on their way, in milliseconds: a request behind them waits no longer. */
 const QUEUE_MS = 0.5;
 /** The shortest time is that of the last one to two of these. */
-const SLOT_MS = 10_000;
+const SLOT_MS = 60_000;
 
 export class PieceWindow {
   readonly #bytesMin: number;

@@ -213,7 +213,9 @@ export class Answers {
   #answered(link: Link, id: number, { flow }: Local, asked: AskedRequest, answer: Answer): void {
     const { contentType, payload } = answer;
     flow?.succeeded(asked);
-    link.send({ type: "reply", session: link.session, id, contentType, payload });
+    const refusal = link.pieces.refusal(payload.length);
+    if (refusal !== undefined) this.#fail(link, id, refusal);
+    else link.send({ type: "reply", session: link.session, id, contentType, payload });
   }
 
   #failed(link: Link, id: number, { flow }: Local, asked: AskedRequest, error: unknown): void {

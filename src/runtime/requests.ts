@@ -13,7 +13,7 @@ import { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { SubscriptionRecord } from "../wire/declare.ts";
 import type { UnwrittenEnvelope } from "../wire/envelope.ts";
-import type { RemoteError, ReplyFrame } from "../wire/request.ts";
+import { envelopeBytesOf, type RemoteError, type ReplyFrame } from "../wire/request.ts";
 import type { Environment } from "./environment.ts";
 import type { Link } from "./link/link.ts";
 
@@ -109,9 +109,14 @@ export class Requests {
   }
 
   #send(pending: Pending, handler: RemoteHandler): void {
+    const { link, index } = handler;
+    const refusal = link.pieces.refusal(envelopeBytesOf(pending.envelope));
+    if (refusal !== undefined) {
+      this.#env.clock.setTimer(0, () => this.cancel(pending.id, refusal));
+      return;
+    }
     pending.handler = handler;
     handler.pending++;
-    const { link, index } = handler;
     const remainingMs = Math.max(1, Math.ceil(pending.deadlineMs - this.#env.clock.monotonicMs()));
     link.send({
       type: "request",

@@ -1,5 +1,6 @@
 /** One life of a node on simulated parts: the real runtime, assembled as `createNode` does. */
 import { crc32 } from "node:zlib";
+import type { PieceSizes } from "../core/piece-sender.ts";
 import { assembleNode } from "../mesh/assemble-node.ts";
 import type { MeshNode } from "../mesh/mesh-node.ts";
 import type { NodeOptions } from "../options/node-options.ts";
@@ -24,6 +25,8 @@ export type VirtualParts = {
   readonly heartbeats: HeartbeatAir | undefined;
   readonly random: Random;
   readonly logger: Logger;
+  /** How large frames travel; absent: as on a real network. */
+  readonly pieces?: PieceSizes | undefined;
 };
 
 /** @throws MeshError INVALID_OPTIONS, JOURNAL_LOCKED at once; rejects as `createNode` does */
@@ -42,5 +45,6 @@ export const startVirtualNode = (given: NodeOptions, parts: VirtualParts): Promi
     transports: [new VirtualTransport(network, host, process)],
     discovery: [discovery.join(host, process)],
     heartbeat: heartbeats?.join(host, process),
+    pieces: parts.pieces,
   });
 };

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
 import type { RequestContext } from "../../src/mesh/user-handlers.ts";
 import { RetryLater, Unrecoverable } from "../../src/runtime/consumer/outcome.ts";
+import { shrunk } from "./large-data.ts";
 import { killItself } from "./node-kill-rule.ts";
 import type { Behaviour, Happened, Listen } from "./node-protocol.ts";
 
@@ -23,9 +24,11 @@ export const handlerOf = (listen: Listen, tell: Tell) => {
   return async (data: unknown, ctx: HandlerContext): Promise<void> => {
     const n = numberOf(data);
     const { key, attempt, id: messageId, causationId, replayOf, producer } = ctx.message;
+    const { textBytes } = shrunk(data) as { textBytes?: number };
     const told = {
       name,
       n,
+      ...(textBytes === undefined ? {} : { textBytes }),
       attempt,
       messageId,
       producer,
@@ -68,6 +71,8 @@ export const replierOf = (listen: Listen, tell: Tell) => {
     const behaviour = choose(listen.behaviour, n, 1);
     await perform(behaviour, ctx.signal);
     if (ctx.signal.aborted) tell({ event: "aborted", name, n });
+    const { text } = data as { text?: string };
+    if (text !== undefined) return { n: n * 2, of: n, text };
     return behaviour?.type === "garbage" ? 10n : { n: n * 2 };
   };
 };

@@ -17,6 +17,7 @@ import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
+import { grown, shrunk } from "./large-data.ts";
 import { handlerOf, replierOf } from "./node-behaviour.ts";
 import { KillingTransport } from "./node-kill-rule.ts";
 import { ClosableTransport } from "./node-listeners.ts";
@@ -131,7 +132,7 @@ const publish = async ({ subject, data, options, positive, contract: versions }:
   const isPlain = versions === undefined && positive !== true;
   const shape = { ...versions, ...(positive ? { schema: Positive } : {}) };
   const contract = isPlain ? subject : event(subject, shape);
-  return (await started().publish(contract, data, options)).toJSON();
+  return (await started().publish(contract, grown(data), options)).toJSON();
 };
 
 const send = async ({ subject, data, options, contract: versions }: Say) => {
@@ -144,7 +145,8 @@ const request = async (id: number, { subject, data, options, contract: versions 
   requests.set(id, controller);
   try {
     const contract = versions === undefined ? subject : query(subject, versions);
-    return await started().request(contract, data, { ...options, signal: controller.signal });
+    const given = { ...options, signal: controller.signal };
+    return shrunk(await started().request(contract, grown(data), given));
   } finally {
     requests.delete(id);
   }
@@ -189,7 +191,7 @@ const run = async (id: number, given: Command): Promise<unknown> => {
     case "send":
       return send(given);
     case "emit":
-      return started().emit(given.subject, given.data, given.options);
+      return started().emit(given.subject, grown(given.data), given.options);
     case "flood":
       return flood(given.subject, given.count);
     case "request":

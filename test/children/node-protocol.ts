@@ -130,6 +130,8 @@ export type Happened = {
   readonly event: "start" | "end" | "failed" | "aborted" | "status";
   readonly name: string;
   readonly n?: number;
+  /** Of the text that came with it; -1: another text. */
+  readonly textBytes?: number;
   readonly key?: string;
   readonly attempt?: number;
   readonly messageId?: string;

@@ -181,6 +181,7 @@ const blocked = bent({
     safetyMs: 15_000,
     stalls: { blockMs: 1_500, heartbeatless: 0, stalledMaxMs: 60_000 },
     membership: "lan",
+    pieces: undefined,
     heartbeatMs: 250,
     leaseMs: 1_000,
     startSpreadMs: 0,

@@ -2,6 +2,7 @@
  * What one seed does: which mesh, which work, which faults. Swarm style: every seed has its own subset, so
  * that rare combinations come up that no single mix would bring.
  */
+import type { PieceSizes } from "../../src/core/piece-sender.ts";
 import type { SwimPreset } from "../../src/core/swim/swim-times.ts";
 import type { BreakerOptions, RateOptions } from "../../src/options/read-flow.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
@@ -112,6 +113,8 @@ export type Plan = {
   readonly isCalm: boolean;
   readonly stalls: StallPlan;
   readonly membership: SwimPreset;
+  /** How large frames travel, where it is not as on a real network. */
+  readonly pieces: PieceSizes | undefined;
 };
 
 export type StallPlan = {
@@ -152,6 +155,19 @@ export const planOf = (random: SeededRandom): Plan => {
     isCalm,
     stalls: stallsOf(random.fork("stalls"), isCalm),
     membership: random.fork("membership").pick(["lan", "default", "default", "wan"]),
+    pieces: piecesOf(random.fork("pieces")),
+  };
+};
+
+/** In two seeds of five nearly every frame of messages is a large one. */
+const piecesOf = (random: SeededRandom): PieceSizes | undefined => {
+  if (!random.chance(0.4)) return undefined;
+  const pieceBytes = random.pick([37, 300, 1_000]);
+  return {
+    wholeBytesMax: random.pick([100, 500, 3_000]),
+    pieceBytes,
+    windowBytesMin: 2 * pieceBytes,
+    windowBytesMax: pieceBytes * random.pick([2, 8, 64]),
   };
 };
 

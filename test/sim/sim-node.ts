@@ -100,7 +100,8 @@ export class SimNode {
     const hasHeartbeat = !world.stallRandom.chance(plan.stalls.heartbeatless);
     const heartbeats = hasHeartbeat ? world.heartbeats : undefined;
     const logger = this.#logger();
-    const parts = { host, process, disk, network, discovery, heartbeats, random, logger };
+    const { pieces } = plan;
+    const parts = { host, process, disk, network, discovery, heartbeats, random, logger, pieces };
     startVirtualNode(options, parts).then(
       (node) => this.#started(node, process),
       (error: unknown) => {

@@ -296,6 +296,15 @@ export const FRAME_ARBITRARIES: {
     credits: few(credit),
   }),
   cancel: fc.record({ type: is("cancel"), session, id: uint53 }),
+  piece: fc.record({
+    type: is("piece"),
+    session,
+    lane: fc.constantFrom("bulk", "express"),
+    total: uint32,
+    offset: uint32,
+    data: bytes,
+  }),
+  piecesTaken: fc.record({ type: is("piecesTaken"), session, bytes: uint53 }),
   ask: fc.record({
     type: is("ask"),
     session,

@@ -303,4 +303,6 @@ export const SAMPLE_FRAMES: {
     message: "slow",
     waitMs: 300,
   },
+  piece: { type: "piece", session, lane: "express", total: 300, offset: 298, data: bytes("0a0b") },
+  piecesTaken: { type: "piecesTaken", session, bytes: 300 },
 };

@@ -84,7 +84,7 @@ const gossipToProto = ({ kind, claims, ...rest }: GossipMessage): Buffer =>
     claims: claims.map((one) => ({ ...one, state: `GOSSIP_STATE_${one.state}`.toUpperCase() })),
   });
 
-const ENUMS = ["role", "distribution", "start", "outcome", "verdict", "phase"];
+const ENUMS = ["role", "distribution", "start", "outcome", "verdict", "phase", "lane"];
 
 const toProto = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(toProto);

@@ -11,6 +11,7 @@
  */
 import { PieceAssembler } from "../../core/piece-assembler.ts";
 import { bytesOf, type Cut, type Lane, type Parts, PieceSender } from "../../core/piece-sender.ts";
+import { MeshError } from "../../errors.ts";
 import type { Connection } from "../../ports/transport.ts";
 import type { BatchWriter } from "../../wire/batch-writer.ts";
 import type { Tail } from "../../wire/credit.ts";
@@ -90,11 +91,17 @@ export class LinkPieces {
     return bytes + AROUND_BYTES <= this.#peerBytesMax;
   }
 
-  /** There is room for another request or reply of so many bytes behind those that wait. */
-  hasRoom(bytes: number): boolean {
-    if (!this.isLarge(bytes)) return true;
+  /** Why a request or reply of so many bytes cannot be sent; undefined: it can. */
+  refusal(bytes: number): MeshError | undefined {
+    if (!this.takes(bytes)) {
+      const message = `${bytes} B exceed what the peer reads: its frameBytesMax is ${this.#peerBytesMax}`;
+      return new MeshError("PAYLOAD_TOO_LARGE", message);
+    }
     const waiting = this.#sender.waiting("express");
-    return waiting === 0 || waiting + bytes <= 2 * this.#env.limits.frameBytesMax;
+    const most = 2 * this.#env.limits.frameBytesMax;
+    if (!this.isLarge(bytes) || waiting === 0 || waiting + bytes <= most) return undefined;
+    const message = `${waiting} B of large requests and replies wait for the peer, ${most} B may`;
+    return new MeshError("RATE_LIMITED", message);
   }
 
   /** A frame that overtakes bulk; a large request or reply in pieces, beside it. */

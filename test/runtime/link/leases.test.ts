@@ -1,6 +1,7 @@
 /** What becomes of a peer without a link, with heartbeats as the test says. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { HybridClock, MAX_AHEAD_MS } from "../../../src/core/hybrid-clock.ts";
+import { PIECE_SIZES } from "../../../src/core/piece-sender.ts";
 import { systemRandom, xxh32 } from "../../../src/mesh/system-ports.ts";
 import { resolveOptions } from "../../../src/options.ts";
 import type { Heartbeat, Pulse } from "../../../src/ports/heartbeat.ts";
@@ -43,6 +44,7 @@ const environment = async (): Promise<Environment> => {
     hybrid: new HybridClock(MAX_AHEAD_MS),
     limits: options.limits,
     peerLimits: options.peerLimits,
+    pieces: PIECE_SIZES,
     times: options,
     report: ({ type }) => void said.push(type),
   };
