@@ -181,12 +181,12 @@ export type RetryOptions = {
 export type LimitOptions = {
   /**
    * Largest encoded payload, 1 KiB to 64 MiB; default 1 MiB. Past it: PAYLOAD_TOO_LARGE. Set it
-   * alike on all nodes.
+   * alike on all nodes: what is larger than a peer reads is not sent to it.
    */
   readonly payloadBytesMax?: number;
   /**
-   * Largest frame this node reads, up to 128 MiB; at least, and by default, payloadBytesMax + 128
-   * KiB. A peer that sends a larger one is disconnected.
+   * Largest frame this node reads, at once or in pieces, up to 128 MiB; at least, and by default,
+   * payloadBytesMax + 128 KiB. A peer that sends a larger one is disconnected.
    */
   readonly frameBytesMax?: number;
   /**

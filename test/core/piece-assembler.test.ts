@@ -55,6 +55,13 @@ describe("PieceAssembler", () => {
     expect(last).toMatchObject({ code: "MALFORMED" });
   });
 
+  it("gives nothing for a frame with a gap", () => {
+    const { assembler } = make();
+    assembler.take(piece(0, "ab"));
+    expect(assembler.take(piece(3, "def"))).toMatchObject({ code: "MALFORMED" });
+    expect(assembler.take(piece(4, "ef"))).toMatchObject({ code: "MALFORMED" });
+  });
+
   it("refuses a frame above the limit before it asks for room", () => {
     const { assembler, asked } = make();
     const verdict = assembler.take(piece(0, "abc", { total: FRAME_BYTES_MAX + 1 }));
