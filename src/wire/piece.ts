@@ -3,18 +3,27 @@
  *
  * What is sent is a head and, behind it, data that stays where it is.
  */
-import type { Piece } from "../core/piece-assembler.ts";
-import type { Lane } from "../core/piece-sender.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import { ByteWriter, varintBytes } from "./byte-writer.ts";
 import { enumName, enumNumber } from "./enum-codec.ts";
 import { bytesField, uint32Field, uint64Field } from "./field-writer.ts";
 
-const LANES = ["bulk", "express"] as const satisfies readonly Lane[];
+const LANES = ["bulk", "express"] as const;
 const NO_BYTES: Uint8Array = Buffer.alloc(0);
 
-/** When read, the data is a view of the frame. */
-export type PieceFrame = Piece & { readonly type: "piece"; readonly session: number };
+/** Batches go in "bulk", requests and replies in "express". */
+export type PieceLane = (typeof LANES)[number];
+
+export type PieceFrame = {
+  readonly type: "piece";
+  readonly session: number;
+  readonly lane: PieceLane;
+  /** Bytes of the whole frame, and where in it this piece begins. */
+  readonly total: number;
+  readonly offset: number;
+  /** When read, a view of the frame. */
+  readonly data: Uint8Array;
+};
 
 export type PiecesTakenFrame = {
   readonly type: "piecesTaken";
@@ -63,7 +72,7 @@ export const readTaken = (reader: ByteReader, session: number): PiecesTakenFrame
 /** Everything of a piece before its data, which is so many bytes. */
 export const headOfPiece = (
   session: number,
-  lane: Lane,
+  lane: PieceLane,
   { total, offset }: { readonly total: number; readonly offset: number },
   bytes: number,
 ): Uint8Array => {
