@@ -155,7 +155,8 @@ export class VirtualConnection implements Connection {
   #arrive(parcel: Parcel, atMs: number): void {
     const peer = this.#peer as VirtualConnection;
     const { time } = this.#network;
-    time.after(atMs - time.nowMs, () => {
+    // Not "so long after now": rounding would let frames of one moment overtake one another.
+    time.at(atMs, () => {
       if (peer.process.isAlive) peer.process.enter(() => peer.#take(parcel));
       else if (this.#network.isUp(peer.host)) this.#network.sendReset(peer);
     });

@@ -66,6 +66,12 @@ export class VirtualTime {
     return timer;
   }
 
+  /** At that time, or now if it has passed: of two in order of their calls, none before one of an earlier time. */
+  at(ms: number, fn: () => void): void {
+    const atUs = Math.max(this.#nowUs, Math.ceil(ms * 1_000));
+    this.#push({ atUs, order: this.#order++, fn });
+  }
+
   cancel(timer: VirtualTimer): void {
     if (timer.fn === undefined) return;
     timer.fn = undefined;

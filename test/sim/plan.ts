@@ -162,12 +162,12 @@ export const planOf = (random: SeededRandom): Plan => {
 /** In two seeds of five nearly every frame of messages is a large one. */
 const piecesOf = (random: SeededRandom): PieceSizes | undefined => {
   if (!random.chance(0.4)) return undefined;
-  const pieceBytes = random.pick([37, 300, 1_000]);
+  const pieceBytes = random.pick([500, 1_000, 2_000]);
   return {
     wholeBytesMax: random.pick([100, 500, 3_000]),
     pieceBytes,
-    windowBytesMin: 2 * pieceBytes,
-    windowBytesMax: pieceBytes * random.pick([2, 8, 64]),
+    windowBytesMin: 4 * pieceBytes,
+    windowBytesMax: pieceBytes * random.pick([4, 16, 64]),
   };
 };
 
