@@ -54,4 +54,5 @@ export { RetryLater, Unrecoverable } from "./runtime/consumer/outcome.ts";
 export type { StatusChange } from "./runtime/environment.ts";
 export { type KeyRing, type KeyRingOptions, keyRing } from "./security/key-ring.ts";
 export { type StreamOptions, stream } from "./transport/stream/stream-transport.ts";
+export { type UnixOptions, unix } from "./transport/stream/unix-transport.ts";
 export { type ZeromqOptions, zeromq } from "./transport/zeromq/zeromq-transport.ts";

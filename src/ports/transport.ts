@@ -87,6 +87,11 @@ export interface Transport {
   readonly scheme: string;
   /** Larger is better; a pair uses the best both have. */
   readonly preference: number;
+  /**
+   * Whether an address of this scheme may lead anywhere from here: one that names a file of another host does not. Absent:
+   * all may.
+   */
+  reaches?(address: string): boolean;
   /** Called once before anything else. */
   start(context: TransportContext): Promise<void>;
   /** @throws MeshError ADDRESS_IN_USE, INVALID_OPTIONS */

@@ -4,5 +4,6 @@ import { MeshError } from "../errors.ts";
 export const notReached = (address: string, cause: Error & { readonly code?: string }): MeshError =>
   new MeshError("PEER_LOST", `${address} cannot be reached`, {
     cause,
-    details: { refused: cause.code === "ECONNREFUSED" },
+    // No file: its listener has closed.
+    details: { refused: cause.code === "ECONNREFUSED" || cause.code === "ENOENT" },
   });

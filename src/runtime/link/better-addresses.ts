@@ -16,14 +16,26 @@ import type { Refusal } from "./link-owner.ts";
 export const BETTER = "BETTER_ADDRESS";
 /** As many as a node may have transports. */
 export const ADDRESSES_MAX = 8;
+/** Schemes whose addresses name no host: whoever is reached by one is here. */
+const LOCAL_SCHEMES: readonly string[] = ["unix", "inproc"];
 const WILDCARD = /^(0\.0\.0\.0|\[::\]):/;
 
 export type Speaker = Pick<Identity, "nodeId" | "addresses">;
 
 /** How good the transport of an address is; -1: there is none. */
 export const preferenceOf = (transports: readonly Transport[], address: string): number => {
+  const transport = transportFor(transports, address);
+  return transport?.preference ?? -1;
+};
+
+/** The transport that an address can be dialled with; undefined: there is none. */
+export const transportFor = (
+  transports: readonly Transport[],
+  address: string,
+): Transport | undefined => {
   const scheme = schemeOf(address);
-  return transports.find((one) => one.scheme === scheme)?.preference ?? -1;
+  const transport = transports.find((one) => one.scheme === scheme);
+  return (transport?.reaches?.(address) ?? true) ? transport : undefined;
 };
 
 /**
@@ -38,8 +50,10 @@ export const sendOn = (
   scheme: string,
 ): Refusal | undefined => {
   if (!hello.redirect) return undefined;
-  const schemes = new Set(hello.identity.addresses.map(schemeOf));
-  const reached = preferenceOf(transports, `${scheme}://`);
+  // What leads from here to the peer leads from the peer to here.
+  const shared = hello.identity.addresses.filter((one) => transportFor(transports, one));
+  const schemes = new Set(shared.map(schemeOf));
+  const reached = transports.find((one) => one.scheme === scheme)?.preference ?? -1;
   const addresses = own.addresses
     .filter((one) => schemes.has(schemeOf(one)) && preferenceOf(transports, one) > reached)
     .slice(0, ADDRESSES_MAX);
@@ -48,13 +62,18 @@ export const sendOn = (
   return { code: BETTER, message, addresses, nodeId: own.nodeId };
 };
 
+/** It names no host. */
+export const isHostless = (address: string): boolean => LOCAL_SCHEMES.includes(schemeOf(address));
+
 /**
  * What a node said of itself when it was reached at `through`: a wildcard host is the host that was dialled, or that it
- * came from. Where that is no address, as of a caller over ZeroMQ, it stays a wildcard.
+ * came from: this one, where it came through a file or inside the process. Where that is no address, as of a caller over
+ * ZeroMQ, it stays a wildcard.
  */
 export const asReached = (addresses: readonly string[], through: string): readonly string[] => {
-  if (parsePeerAddress(through) === undefined) return addresses.slice(0, ADDRESSES_MAX);
-  const host = restOf(through).slice(0, restOf(through).lastIndexOf(":"));
+  const isHere = isHostless(through);
+  if (!isHere && parsePeerAddress(through) === undefined) return addresses.slice(0, ADDRESSES_MAX);
+  const host = isHere ? "127.0.0.1" : restOf(through).slice(0, restOf(through).lastIndexOf(":"));
   return addresses.slice(0, ADDRESSES_MAX).map((address) => {
     const rest = restOf(address);
     const wild = WILDCARD.exec(rest);

@@ -18,7 +18,7 @@ import type { PeerHint } from "../../ports/discovery.ts";
 import type { Connection, Transport } from "../../ports/transport.ts";
 import type { HelloFrame } from "../../wire/handshake.ts";
 import type { Environment } from "../environment.ts";
-import { asReached, preferenceOf, type Speaker, sendOn } from "./better-addresses.ts";
+import { asReached, preferenceOf, type Speaker, sendOn, transportFor } from "./better-addresses.ts";
 import {
   type DialTarget,
   doubt,
@@ -232,7 +232,7 @@ export class Dialler {
     let failure: unknown = new MeshError("PEER_LOST", "no transport for its addresses");
     let redirect = !target.insists;
     for (const address of this.#ranked(placesToDial(target))) {
-      const transport = this.#transportOf(address);
+      const transport = transportFor(this.#transports, address);
       if (transport === undefined) continue;
       const timeoutMs = target.addresses.includes(address) ? DIAL_TIMEOUT_MS : LEARNED_TIMEOUT_MS;
       const sinceMs = this.#env.clock.monotonicMs();
@@ -279,11 +279,6 @@ export class Dialler {
   #ranked(addresses: Iterable<string>): readonly string[] {
     const rank = (address: string) => preferenceOf(this.#transports, address);
     return [...addresses].sort((a, b) => rank(b) - rank(a));
-  }
-
-  #transportOf(address: string): Transport | undefined {
-    const scheme = address.slice(0, address.indexOf("://"));
-    return this.#transports.find((transport) => transport.scheme === scheme);
   }
 
   #stopTimer(target: DialTarget): void {

@@ -1,0 +1,206 @@
+/**
+ * A transport over sockets of `node:net`: TCP, or files of this host.
+ *
+ * Problem: ZeroMQ's I/O thread costs two hops between threads each way, which a request feels. Approach: the
+ * same frames over plain sockets, on the event loop itself; each dial is one socket, each accepted socket one
+ * connection. What makes connections out of sockets is in stream-connection.ts; where they lead is the medium's.
+ *
+ * Bounds: `connectionsMax` of a listener, then newcomers are closed at once and counted; what the kernel
+ * buffers is the system's; what waits for it is `bufferedBytes`, the caller's to watch.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { MeshError } from "../../errors.ts";
+import type {
+  Channel,
+  Connection,
+  Listener,
+  ListenOptions,
+  Transport,
+  TransportContext,
+} from "../../ports/transport.ts";
+import { type DialOptions, Dials } from "../dials.ts";
+import { notReached } from "../not-reached.ts";
+import { TlsAcceptor } from "../tls-channel.ts";
+import { StreamConnection } from "./stream-connection.ts";
+
+/** A socket that connects, and how to wait until it has. */
+export type Dialled = { readonly socket: Socket; open(): Promise<Channel | undefined> };
+
+/** What kind of sockets. */
+export type Medium = {
+  readonly scheme: string;
+  readonly preference: number;
+  /** With keys, TLS is spoken. Otherwise nobody but this user can reach it. */
+  readonly hasTls: boolean;
+  /** Binds the server; returns the address that peers dial. @throws MeshError */
+  bind(server: Server, options: ListenOptions, context: TransportContext): Promise<string>;
+  /** @throws MeshError INVALID_OPTIONS */
+  dial(address: string, context: TransportContext): Dialled;
+  /** Where an accepted socket comes from. */
+  remoteOf(socket: Socket): string;
+  /** Whether an address of this scheme may lead anywhere from here. */
+  reaches(address: string): boolean;
+};
+
+export class SocketTransport implements Transport {
+  readonly scheme: string;
+  readonly preference: number;
+  readonly #medium: Medium;
+  readonly #connectionsMax: number;
+  readonly #listeners = new Set<SocketListener>();
+  readonly #connections = new Set<StreamConnection>();
+  readonly #dials = new Dials();
+  #context: TransportContext | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(medium: Medium, connectionsMax: number) {
+    this.#medium = medium;
+    this.scheme = medium.scheme;
+    this.preference = medium.preference;
+    this.#connectionsMax = connectionsMax;
+  }
+
+  reaches(address: string): boolean {
+    return this.#medium.reaches(address);
+  }
+
+  async start(context: TransportContext): Promise<void> {
+    this.#context = context;
+  }
+
+  async listen(
+    options: ListenOptions,
+    accept: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const context = this.#running();
+    const listener = new SocketListener(this.#medium, context, accept);
+    await listener.bind(options, this.#connectionsMax);
+    if (this.#stopping !== undefined) {
+      await listener.close();
+      throw this.#stoppedError();
+    }
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  async dial(address: string, options: DialOptions): Promise<Connection> {
+    const context = this.#running();
+    const { socket, open } = this.#medium.dial(address, context);
+    let channel: Channel | undefined;
+    await this.#dials.within(context.clock, options, {
+      remote: address,
+      open: async () => {
+        channel = await open();
+      },
+      cut: () => {
+        socket.on("error", () => {});
+        socket.destroy();
+      },
+    });
+    const connection = new StreamConnection(socket, address, context, channel);
+    this.#connections.add(connection);
+    void connection.gone.then(() => this.#connections.delete(connection));
+    return connection;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#dials.stop(this.#stoppedError());
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.close();
+    await Promise.all([
+      ...connections.map(({ gone }) => gone),
+      ...[...this.#listeners].map((listener) => listener.close()),
+    ]);
+    this.#listeners.clear();
+  }
+
+  #running(): TransportContext {
+    if (this.#context === undefined || this.#stopping !== undefined) throw this.#stoppedError();
+    return this.#context;
+  }
+
+  #stoppedError(): MeshError {
+    return new MeshError("STOPPED", `the transport of "${this.scheme}" is not running`);
+  }
+}
+
+class SocketListener implements Listener {
+  readonly #medium: Medium;
+  readonly #context: TransportContext;
+  readonly #server: Server;
+  readonly #connections = new Set<StreamConnection>();
+  readonly #acceptor: TlsAcceptor | undefined;
+  #address = "";
+  #closing: Promise<void> | undefined;
+
+  constructor(medium: Medium, context: TransportContext, accept: (connection: Connection) => void) {
+    this.#medium = medium;
+    this.#context = context;
+    const security = medium.hasTls ? context.security : undefined;
+    this.#acceptor =
+      security &&
+      new TlsAcceptor(context, security, undefined, (socket, channel) =>
+        this.#accepted(socket, accept, channel),
+      );
+    this.#server = createServer({ noDelay: true }, (socket) => {
+      if (this.#acceptor === undefined) this.#accepted(socket, accept, undefined);
+      else this.#acceptor.take(socket);
+    });
+    this.#server.on("drop", () => context.count("transport.refused"));
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  /** @throws MeshError ADDRESS_IN_USE, INVALID_OPTIONS */
+  async bind(options: ListenOptions, connectionsMax: number): Promise<void> {
+    this.#server.maxConnections = connectionsMax;
+    this.#address = await this.#medium.bind(this.#server, options, this.#context);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#acceptor?.close();
+    for (const connection of this.#connections) connection.close();
+    await closed;
+  }
+
+  #accepted(
+    socket: Socket,
+    accept: (connection: Connection) => void,
+    channel: Channel | undefined,
+  ): void {
+    const remote = this.#medium.remoteOf(socket);
+    const connection = new StreamConnection(socket, remote, this.#context, channel);
+    this.#connections.add(connection);
+    void connection.gone.then(() => this.#connections.delete(connection));
+    try {
+      accept(connection);
+    } catch (error) {
+      this.#context.logger.error("accept threw", { address: this.#address, error });
+      connection.close();
+    }
+  }
+}
+
+/** Resolves when it is. @throws MeshError PEER_LOST */
+export const connected = (socket: Socket, address: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const failed = (cause: Error): void => reject(notReached(address, cause));
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.removeListener("error", failed);
+      resolve();
+    });
+  });
