@@ -53,6 +53,7 @@ export type { Transport } from "./ports/transport.ts";
 export { RetryLater, Unrecoverable } from "./runtime/consumer/outcome.ts";
 export type { StatusChange } from "./runtime/environment.ts";
 export { type KeyRing, type KeyRingOptions, keyRing } from "./security/key-ring.ts";
+export { inproc } from "./transport/memory/inproc-transport.ts";
 export { type StreamOptions, stream } from "./transport/stream/stream-transport.ts";
 export { type UnixOptions, unix } from "./transport/stream/unix-transport.ts";
 export { type ZeromqOptions, zeromq } from "./transport/zeromq/zeromq-transport.ts";

@@ -57,7 +57,7 @@ export function isWildcard(address: PeerAddress): boolean {
 
 /** True when only processes of the same host can reach it. */
 export function isHostLocal(address: PeerAddress): boolean {
-  if (address.scheme === "unix") return true;
+  if (address.scheme === "unix" || address.scheme === "inproc") return true;
   const host = address.host.toLowerCase();
   return isIpv4(host)
     ? host.startsWith("127.")

@@ -1,7 +1,9 @@
 import { afterAll, describe, test } from "vitest";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
+import { inproc } from "../../src/transport/memory/inproc-transport.ts";
 import { MemoryNetwork, memoryTransport } from "../../src/transport/memory/memory-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
+import { unix } from "../../src/transport/stream/unix-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 import { type Features, runCase, TRANSPORT_CASES } from "./transport-contract.ts";
@@ -42,6 +44,46 @@ describe("the memory transport", () => {
   }
 });
 
+const inOneProcess: Features = {
+  host: "127.0.0.1",
+  nowhere: "inproc://p0:1",
+  badAddresses: ["", "inproc://p0", "mem://local:1"],
+  badHosts: [""],
+};
+
+const files: Features = {
+  host: "127.0.0.1",
+  nowhere: "unix:///no/such/folder/node.sock",
+  badAddresses: [
+    "",
+    "unix://",
+    "unix://relative.sock",
+    "unix:///a?host=short",
+    "unix:///with a blank",
+    `unix:///${"x".repeat(107)}`,
+    "tcp://127.0.0.1:1",
+  ],
+  badHosts: [],
+};
+
+const fileOf = (address?: string) =>
+  unix(address === undefined ? {} : { path: address.replace(/^unix:\/\/|\?.*$/g, "") });
+
+const LOCAL = [
+  ["inproc", inproc, inOneProcess],
+  ["unix", fileOf, files],
+] as const;
+
+for (const [name, create, features] of LOCAL) {
+  describe(`the ${name} transport`, () => {
+    for (const one of TRANSPORT_CASES) {
+      test(one.title, () =>
+        runCase(one, new Harness(create, features.host, DEADLINE_MS), features),
+      );
+    }
+  });
+}
+
 for (const [name, scheme, create] of [
   ["ZeroMQ", "zmq", zeromq],
   ["stream", "tcp", stream],
@@ -70,6 +112,15 @@ describe("with keys", () => {
   const keys = new KeysWorld();
   afterAll(() => keys[Symbol.dispose]());
   const security = keys.node();
+  for (const [name, create, features] of LOCAL) {
+    describe(`the ${name} transport`, () => {
+      for (const one of TRANSPORT_CASES) {
+        test(one.title, () =>
+          runCase(one, new Harness(create, features.host, DEADLINE_MS, security), features),
+        );
+      }
+    });
+  }
   const key = Buffer.from(security.self.curveKey).toString("base64url");
   for (const [name, scheme, create] of [
     ["ZeroMQ over CURVE", "zmq", zeromq],

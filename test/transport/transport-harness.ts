@@ -122,21 +122,31 @@ export type Pair = { readonly dialed: Recorder; readonly accepted: Recorder };
 export class Harness {
   readonly deadlineMs: number;
   readonly host: string;
-  readonly #create: () => Transport;
+  readonly #create: (address?: string) => Transport;
   readonly #security: Security | undefined;
   readonly #nodes: TestNode[] = [];
   readonly recorders: Recorder[] = [];
 
-  constructor(create: () => Transport, host: string, deadlineMs: number, security?: Security) {
+  /** @param create makes a transport that will listen at the address, where that is not a matter of its port */
+  constructor(
+    create: (address?: string) => Transport,
+    host: string,
+    deadlineMs: number,
+    security?: Security,
+  ) {
     this.#create = create;
     this.#security = security;
     this.host = host;
     this.deadlineMs = deadlineMs;
   }
 
-  async node(frameBytesMax = FRAME_BYTES_MAX, security = this.#security): Promise<TestNode> {
+  async node(
+    frameBytesMax = FRAME_BYTES_MAX,
+    security = this.#security,
+    address?: string,
+  ): Promise<TestNode> {
     const context = testContext(frameBytesMax, realClock(), security);
-    const node = { transport: this.#create(), context };
+    const node = { transport: this.#create(address), context };
     this.#nodes.push(node);
     await node.transport.start(node.context);
     return node;
@@ -149,6 +159,17 @@ export class Harness {
       accepted.push(this.record(connection));
     });
     return { listener, accepted };
+  }
+
+  /** A node of its own that listens there; undefined: anywhere. */
+  async listenAt(address?: string): Promise<{
+    server: TestNode;
+    listener: Listener;
+    accepted: Recorder[];
+  }> {
+    const server = await this.node(FRAME_BYTES_MAX, this.#security, address);
+    const port = address === undefined ? 0 : Number(/:(\d+)(?:\?|$)/.exec(address)?.[1] ?? 0);
+    return { server, ...(await this.listen(server, port)) };
   }
 
   async dial(node: TestNode, address: string): Promise<Recorder> {

@@ -5,13 +5,11 @@
  * - frames arrive in order, never in the turn of their `send`, and before the close that followed them;
  * - one delivery is scheduled per direction at a time, and takes what was there when it began;
  * - `closed` is reported once, by a delivery, and nothing follows it;
- * - two nodes that answer one another endlessly still let timers run: every 1,024th delivery of a
- *   direction goes through a timer of 0 ms.
+ * - two nodes that answer one another endlessly still let timers and sockets have their turn: each so many
+ *   deliveries of a direction, one goes through a timer of 0 ms.
  */
 import { MeshError } from "../../errors.ts";
 import type { Connection, ConnectionEvents, TransportContext } from "../../ports/transport.ts";
-
-const DELIVERIES_PER_TIMER = 1024;
 
 /** The end of a direction: what follows the last frame. */
 type Ending = { readonly reason: MeshError | undefined };
@@ -19,6 +17,7 @@ type Ending = { readonly reason: MeshError | undefined };
 export class MemoryConnection implements Connection {
   readonly remote: string;
   readonly #context: TransportContext;
+  readonly #deliveriesAtOnce: number;
   readonly #ended: () => void;
   #peer: MemoryConnection | undefined;
   #events: ConnectionEvents | undefined;
@@ -32,9 +31,15 @@ export class MemoryConnection implements Connection {
   #open = true;
   #reported = false;
 
-  constructor(remote: string, context: TransportContext, ended: () => void) {
+  constructor(
+    remote: string,
+    context: TransportContext,
+    deliveriesAtOnce: number,
+    ended: () => void,
+  ) {
     this.remote = remote;
     this.#context = context;
+    this.#deliveriesAtOnce = deliveriesAtOnce;
     this.#ended = ended;
   }
 
@@ -95,7 +100,7 @@ export class MemoryConnection implements Connection {
     this.#scheduled = true;
     this.#deliveries += 1;
     const { clock } = this.#context;
-    if (this.#deliveries % DELIVERIES_PER_TIMER === 0) clock.setTimer(0, this.#deliver);
+    if (this.#deliveries % this.#deliveriesAtOnce === 0) clock.setTimer(0, this.#deliver);
     else clock.endOfTurn(this.#deliver);
   }
 

@@ -1,8 +1,8 @@
 /**
  * The transport inside one process: "mem://host:port" names on a `MemoryNetwork` that the transports of a
- * test, a simulation or one node (its link to itself) share.
+ * test share, or "inproc://process:port" names that all nodes of a process share (inproc-transport.ts).
  *
- * Problem: a simulation must replay exactly, and a node's link to itself must cost next to nothing.
+ * Problem: a test must replay exactly, and nodes of one process need no socket between them.
  * Approach: bytes are handed over, not copied, at the end of the turn in which they were sent; nothing
  * here knows of time but the clock of the context, so a virtual clock decides everything.
  *
@@ -20,12 +20,33 @@ import type {
 } from "../../ports/transport.ts";
 import { MemoryConnection } from "./memory-connection.ts";
 
-const SCHEME = "mem";
 const FIRST_FREE_PORT = 49_152;
+
+/** Of the transports on one network. */
+export type MemoryNames = {
+  readonly scheme: string;
+  readonly preference: number;
+  /** In place of the host that is listened on. */
+  readonly host?: string;
+  /** After so many deliveries of a direction, timers and sockets have their turn. */
+  readonly deliveriesAtOnce: number;
+};
+
+const IN_TESTS: MemoryNames = { scheme: "mem", preference: 100, deliveriesAtOnce: 1_024 };
 
 /** The names in use. Transports that share one can reach one another. */
 export class MemoryNetwork {
   readonly #listeners = new Map<string, MemoryListener>();
+  readonly names: MemoryNames;
+
+  constructor(names: MemoryNames = IN_TESTS) {
+    this.names = names;
+  }
+
+  /** @internal The address of a host's port. */
+  addressOf({ host, port }: ListenOptions): string {
+    return `${this.names.scheme}://${this.names.host ?? host}:${port}`;
+  }
 
   /** @internal */
   find(address: string): MemoryListener | undefined {
@@ -45,9 +66,10 @@ export class MemoryNetwork {
   /** @internal Lowest free port of the dynamic range. */
   freePort(host: string): number {
     for (let port = FIRST_FREE_PORT; port <= 65_535; port += 1) {
-      if (!this.#listeners.has(formatAddress({ host, port }))) return port;
+      if (!this.#listeners.has(this.addressOf({ host, port }))) return port;
     }
-    throw new MeshError("ADDRESS_IN_USE", `every dynamic port of ${SCHEME}://${host} is in use`);
+    const wanted = this.addressOf({ host, port: 0 });
+    throw new MeshError("ADDRESS_IN_USE", `every dynamic port of ${wanted} is in use`);
   }
 }
 
@@ -56,8 +78,8 @@ export function memoryTransport(network: MemoryNetwork): Transport {
 }
 
 class MemoryTransport implements Transport {
-  readonly scheme = SCHEME;
-  readonly preference = 100;
+  readonly scheme: string;
+  readonly preference: number;
   readonly #network: MemoryNetwork;
   readonly #listeners = new Set<MemoryListener>();
   readonly #dialed = new Set<MemoryConnection>();
@@ -66,6 +88,14 @@ class MemoryTransport implements Transport {
 
   constructor(network: MemoryNetwork) {
     this.#network = network;
+    this.scheme = network.names.scheme;
+    this.preference = network.names.preference;
+  }
+
+  /** Names of another process lead nowhere. */
+  reaches(address: string): boolean {
+    const { scheme, host } = this.#network.names;
+    return host === undefined || address.startsWith(`${scheme}://${host}:`);
   }
 
   async start(context: TransportContext): Promise<void> {
@@ -79,11 +109,11 @@ class MemoryTransport implements Transport {
     const context = this.#running();
     const { host, port } = options;
     if (host === "" || !Number.isInteger(port) || port < 0 || port > 65_535) {
-      const at = formatAddress(options);
+      const at = this.#network.addressOf(options);
       throw new MeshError("INVALID_OPTIONS", `cannot listen on ${at}: host or port is invalid`);
     }
     const real = port === 0 ? this.#network.freePort(host) : port;
-    const address = formatAddress({ host, port: real });
+    const address = this.#network.addressOf({ host, port: real });
     if (this.#network.find(address) !== undefined) {
       throw new MeshError("ADDRESS_IN_USE", `address ${address} is in use`);
     }
@@ -99,12 +129,11 @@ class MemoryTransport implements Transport {
   dial(address: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const context = this.#running();
-      if (!/^mem:\/\/.+:\d{1,5}$/.test(address)) {
+      const { scheme, deliveriesAtOnce } = this.#network.names;
+      if (!address.startsWith(`${scheme}://`) || !/:\/\/.+:\d{1,5}$/.test(address)) {
         const text = JSON.stringify(address.slice(0, 300));
-        throw new MeshError(
-          "INVALID_OPTIONS",
-          `address ${text} is not of the form mem://host:port`,
-        );
+        const form = `${scheme}://host:port`;
+        throw new MeshError("INVALID_OPTIONS", `address ${text} is not of the form ${form}`);
       }
       context.clock.endOfTurn(() => {
         const listener = this.#network.find(address);
@@ -112,8 +141,12 @@ class MemoryTransport implements Transport {
         else if (options.signal?.aborted)
           reject(new MeshError("ABORTED", `the dial of ${address} was aborted`));
         else if (listener === undefined || options.timeoutMs <= 0)
-          reject(new MeshError("PEER_LOST", `nobody listens on ${address}`));
-        else resolve(this.#connect(listener, context));
+          reject(
+            new MeshError("PEER_LOST", `nobody listens on ${address}`, {
+              details: { refused: listener === undefined },
+            }),
+          );
+        else resolve(this.#connect(listener, context, deliveriesAtOnce));
       });
     });
   }
@@ -124,12 +157,19 @@ class MemoryTransport implements Transport {
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
   }
 
-  #connect(listener: MemoryListener, context: TransportContext): Connection {
-    const near: MemoryConnection = new MemoryConnection(listener.address, context, () =>
-      this.#dialed.delete(near),
+  #connect(
+    listener: MemoryListener,
+    context: TransportContext,
+    deliveriesAtOnce: number,
+  ): Connection {
+    const near: MemoryConnection = new MemoryConnection(
+      listener.address,
+      context,
+      deliveriesAtOnce,
+      () => this.#dialed.delete(near),
     );
     this.#dialed.add(near);
-    listener.accept(near);
+    listener.accept(near, deliveriesAtOnce);
     return near;
   }
 
@@ -159,11 +199,14 @@ class MemoryListener implements Listener {
     this.#remove = remove;
   }
 
-  accept(near: MemoryConnection): void {
+  accept(near: MemoryConnection, deliveriesAtOnce: number): void {
     this.#accepted += 1;
     const remote = `peer ${this.#accepted} of ${this.address}`;
-    const far: MemoryConnection = new MemoryConnection(remote, this.#context, () =>
-      this.#connections.delete(far),
+    const far: MemoryConnection = new MemoryConnection(
+      remote,
+      this.#context,
+      deliveriesAtOnce,
+      () => this.#connections.delete(far),
     );
     this.#connections.add(far);
     near.pair(far);
@@ -180,10 +223,6 @@ class MemoryListener implements Listener {
     this.#remove();
     for (const connection of this.#connections) connection.close();
   }
-}
-
-function formatAddress(at: { readonly host: string; readonly port: number }): string {
-  return `${SCHEME}://${at.host}:${at.port}`;
 }
 
 function stopped(): MeshError {
