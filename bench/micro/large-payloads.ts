@@ -20,11 +20,12 @@ import {
   query,
   staticPeers,
   stream,
+  unix,
   zeromq,
 } from "meshbus";
 import { grpc } from "meshbus/grpc";
 
-const CREATE = { tcp: stream, zmq: zeromq, grpc } as const;
+const CREATE = { tcp: stream, zmq: zeromq, grpc, unix } as const;
 type Scheme = keyof typeof CREATE;
 const KINDS = ["alone", "emit", "request", "publish"] as const;
 type Kind = (typeof KINDS)[number];

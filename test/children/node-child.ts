@@ -16,6 +16,7 @@ import type { Subscription } from "../../src/mesh/subscription.ts";
 import type { Discovery, DiscoveryEvents } from "../../src/ports/discovery.ts";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
+import { unix } from "../../src/transport/stream/unix-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { grown, shrunk } from "./large-data.ts";
 import { handlerOf, replierOf } from "./node-behaviour.ts";
@@ -54,7 +55,7 @@ const say = (said: Said): void => {
   }
 };
 
-const CREATE = { zmq: zeromq, tcp: stream, grpc } as const;
+const CREATE = { zmq: zeromq, tcp: stream, grpc, unix } as const;
 
 const told = new ToldPeers();
 const closable: ClosableTransport[] = [];

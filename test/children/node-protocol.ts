@@ -79,7 +79,7 @@ export type ChildOptions = {
   readonly directories?: readonly string[];
   readonly kill?: KillRule;
   /** By scheme, in the order of listening; default ZeroMQ alone. */
-  readonly transports?: readonly ("zmq" | "tcp" | "grpc")[];
+  readonly transports?: readonly ("zmq" | "tcp" | "grpc" | "unix")[];
 };
 
 export type Say = {

@@ -1,5 +1,5 @@
 /**
- * A peer in a process of its own: `transport-echo listen <zmq|tcp|grpc>` or `transport-echo dial <address>`. It
+ * A peer in a process of its own: `transport-echo listen <zmq|tcp|grpc|unix>` or `transport-echo dial <address>`. It
  * prints the address it listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
  * send frames without end, "exit" stops the transport, after which the process must end by itself.
  */
@@ -8,6 +8,7 @@ import type { Timer } from "../../src/ports/clock.ts";
 import type { Connection, TransportContext } from "../../src/ports/transport.ts";
 import { grpc } from "../../src/transport/grpc/grpc-transport.ts";
 import { stream } from "../../src/transport/stream/stream-transport.ts";
+import { unix } from "../../src/transport/stream/unix-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 
 const ignore = () => {};
@@ -26,7 +27,7 @@ const context: TransportContext = {
 };
 
 const [role, address = ""] = process.argv.slice(2);
-const create = { tcp: stream, grpc }[address.split(":")[0] ?? ""] ?? zeromq;
+const create = { tcp: stream, grpc, unix }[address.split(":")[0] ?? ""] ?? zeromq;
 const transport = create();
 
 async function flood(connection: Connection, isOpen: () => boolean): Promise<void> {

@@ -7,6 +7,7 @@ import { type World, worlds } from "./world.ts";
 const world = worlds(afterEach);
 
 const ALL = ["zmq", "tcp", "grpc"] as const;
+const WITH_FILES = [...ALL, "unix"] as const;
 const AT_A_TIME = 10;
 const ORDERS = "event orders orders";
 
@@ -19,7 +20,7 @@ const addressOf = (node: ChildNode, scheme: string): string =>
 /** A producer that dials, and a consumer with a durable subscription. */
 const pair = async (
   mesh: World,
-  schemes: readonly (typeof ALL)[number][],
+  schemes: readonly (typeof WITH_FILES)[number][],
   scheme: string,
 ): Promise<{ producer: ChildNode; consumer: ChildNode }> => {
   const transports = { transports: schemes };
@@ -53,6 +54,8 @@ describe("a pair that knows one address", () => {
     [ALL, "grpc", "tcp"],
     [["zmq", "grpc"], "zmq", "grpc"],
     [["grpc"], "grpc", "grpc"],
+    [WITH_FILES, "zmq", "unix"],
+    [WITH_FILES, "unix", "unix"],
   ] as const) {
     it(`of ${dialled} is linked through ${best} when both have ${schemes.join(", ")}`, async () => {
       const { producer, consumer } = await pair(await world(), schemes, dialled);
@@ -81,6 +84,21 @@ describe("a pair that knows one address", () => {
 });
 
 describe("a transport that dies under a pair", () => {
+  it("costs nothing where it was a socket file: tcp takes over", async () => {
+    const { producer, consumer } = await pair(await world(), ["tcp", "unix"], "tcp");
+    expect(await through(producer, consumer)).toBe("unix");
+    const publishing = publishAll(producer, range(0, 300));
+    await consumer.handled("orders", 100);
+    await consumer.call({ op: "close-listener", scheme: "unix" });
+    await producer.sees("is linked through tcp", async () => {
+      return (await through(producer, consumer)) === "tcp";
+    });
+    await publishing;
+    const counts = await producer.settled(ORDERS, 300);
+    expect(counts).toMatchObject({ acked: 300, dead: 0, expired: 0, abandoned: 0, damaged: 0 });
+    expect([...new Set(consumer.numbers("end", "orders"))]).toEqual(range(0, 300));
+  });
+
   it("costs nothing: another takes over, and the better one is used again when the link is made anew", async () => {
     const { producer, consumer } = await pair(await world(), ALL, "zmq");
     expect(await through(producer, consumer)).toBe("tcp");

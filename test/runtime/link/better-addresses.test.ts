@@ -35,6 +35,15 @@ describe("a peer that has greeted", () => {
     });
   });
 
+  it("is sent to what leads nowhere but here only if it is here too", () => {
+    const files = { ...transport("unix", 70), reaches: (one: string) => one.endsWith("=here") };
+    const node = { nodeId: "me", addresses: ["tcp://127.0.0.1:2", "unix:///a?host=here"] };
+    const from = (address: string) =>
+      sendOn([...transports, files], node, hello(["tcp://a:2", address]), "tcp")?.addresses;
+    expect(from("unix:///b?host=here")).toEqual(["unix:///a?host=here"]);
+    expect(from("unix:///b?host=there")).toBeUndefined();
+  });
+
   it("stays where nothing both have is better, and when it says that this is all it has", () => {
     const all = ["zmq://a:1", "tcp://a:2", "grpc://a:3"];
     expect(sentTo(all, "tcp")).toBeUndefined();
@@ -55,6 +64,7 @@ describe("addresses heard of a node that was reached", () => {
       "tcp://x0.0.0.0:2",
     ]);
     expect(asReached(heard.slice(0, 1), "zmq://[fe80::1]:1")).toEqual(["tcp://[fe80::1]:2"]);
+    expect(asReached(heard.slice(0, 1), "unix:///run/a:b.sock")).toEqual(["tcp://127.0.0.1:2"]);
   });
 
   it("stay as they are where nobody knows from where the node came", () => {
