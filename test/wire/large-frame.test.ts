@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchWriter } from "../../src/wire/batch-writer.ts";
-import { decodeFrame, encodeFrame } from "../../src/wire/frames.ts";
-import { headOfBatch, headOfFrame, largePart } from "../../src/wire/large-frame.ts";
+import { decodeFrame } from "../../src/wire/frames.ts";
+import { headOfBatch } from "../../src/wire/large-frame.ts";
 import { headOfPiece } from "../../src/wire/piece.ts";
 import { bytes, FRAME_ARBITRARIES, uint32, uint53 } from "./frame-arbitraries.ts";
 import { decodeComparable, oracleDecodeFrame } from "./proto-oracle.ts";
@@ -11,23 +11,6 @@ const some = bytes.filter(({ length }) => length > 0);
 const RUNS = { numRuns: 200 };
 
 describe("the head of a large frame, and then its bytes,", () => {
-  it("are the request or reply that is written at once", () => {
-    const request = fc.tuple(FRAME_ARBITRARIES.request, some);
-    fc.assert(
-      fc.property(request, fc.tuple(FRAME_ARBITRARIES.reply, some), ([asked, a], [said, b]) => {
-        for (const frame of [
-          { ...asked, envelope: a },
-          { ...said, payload: b },
-        ]) {
-          const large = largePart(frame) as Uint8Array;
-          const written = Buffer.concat([headOfFrame(frame), large]);
-          expect(written).toEqual(Buffer.from(encodeFrame(frame)));
-        }
-      }),
-      RUNS,
-    );
-  });
-
   it("are the batch of one message that a BatchWriter would write, but for padding", () => {
     const section = fc.record({
       subscription: uint32,
