@@ -20,8 +20,8 @@ export const LINK_MUTANTS: readonly Mutant[] = [
     promise: "G1",
     does: "says in a heartbeat that a message was sent which still waits behind its pieces",
     file: "src/runtime/link/link-pieces.ts",
-    anchor: "return this.#holdsBulk ? [] : tails;",
-    replacement: "return tails;",
+    anchor: "return this.#holdsBulk ? { ...said, tails: [] } : said;",
+    replacement: "return said;",
     caughtBy: {
       by: "test",
       file: "test/mesh/large-frames.test.ts",
