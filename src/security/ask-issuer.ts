@@ -19,9 +19,11 @@ import {
   encodeSigned,
   fingerprintOf,
   type IssueAnswer,
+  type IssueQuestion,
   RESPONSE_BYTES_MAX,
   readMessage,
   signedPart,
+  TOLD_LIST_BYTES_MAX,
   writeMessage,
 } from "./issue-protocol.ts";
 import { parseToken } from "./join-tokens.ts";
@@ -42,7 +44,7 @@ import {
   type TrustFiles,
   writeTrust,
 } from "./keys-folder.ts";
-import { SECRET_BYTES, SECRETS_MAX } from "./mesh-secrets.ts";
+import { areNamedBy, SECRET_BYTES, SECRETS_MAX } from "./mesh-secrets.ts";
 import { pemOf } from "./open-authority.ts";
 import { toPem } from "./pem.ts";
 import {
@@ -83,7 +85,7 @@ export const joinMesh = async (folder: string, { issuer, token }: JoinOptions): 
     issuer,
     key,
     {},
-    { token: token.trim(), chain: [], revocations: 0 },
+    { token: token.trim(), chain: [], revocations: 0, ...NO_LIST, tellsOnly: false },
     (spki) => {
       if (fingerprintOf(spki) === fingerprint) return;
       throw keysError(`${issuer} is not the issuer that the token names`);
@@ -104,16 +106,15 @@ export const joinMesh = async (folder: string, { issuer, token }: JoinOptions): 
 export const renewFromIssuer = async (folder: string): Promise<Joined> => {
   const { key, keyPem, chain, trust, issuer } = readNodeKeys(folder);
   if (issuer === undefined) throw keysError(`${folder} names no issuer`);
-  const { mesh, authorities, revoked } = trust;
-  const index = new RevokedIndex(revoked.revocations.revoked);
-  const judged: Trust = { mesh, authorities, revokes: index.has.bind(index) };
+  const { authorities, revoked } = trust;
+  const judged = judgeBy(trust);
   const { number } = revoked.revocations;
   const client = { cert: toPem(chain), key: keyPem };
   const answer = await ask(
     issuer.address,
     key,
     client,
-    { token: "", chain, revocations: number },
+    { token: "", chain, revocations: number, ...listOf(trust), tellsOnly: false },
     (_spki, der) => checkIssuer(der, judged),
   );
   const list = answer.revocations.length === 0 ? undefined : readList(answer.revocations);
@@ -134,6 +135,36 @@ export const renewFromIssuer = async (folder: string): Promise<Joined> => {
   return factsOf(signed);
 };
 
+/**
+ * Hands the issuer of a folder the signed list in it, so that it renews nothing that is revoked there.
+ * @throws MeshError INVALID_KEYS with the issuer's reason, PEER_LOST
+ */
+export const tellIssuer = async (folder: string): Promise<void> => {
+  const { key, keyPem, chain, trust, issuer } = readNodeKeys(folder);
+  if (issuer === undefined) throw keysError(`${folder} names no issuer`);
+  const told = listOf(trust);
+  if (told.list.length === 0) throw keysError("the list is too large to tell: hand it as a file");
+  const judged = judgeBy(trust);
+  const { number } = trust.revoked.revocations;
+  const client = { cert: toPem(chain), key: keyPem };
+  const asked = { token: "", chain, revocations: number, ...told, tellsOnly: true };
+  await ask(issuer.address, key, client, asked, (_spki, der) => checkIssuer(der, judged));
+};
+
+const judgeBy = ({ mesh, authorities, revoked }: TrustFiles): Trust => {
+  const index = new RevokedIndex(revoked.revocations.revoked);
+  return { mesh, authorities, revokes: index.has.bind(index) };
+};
+
+const listOf = ({ revoked, secrets }: TrustFiles): Pick<IssueQuestion, "list" | "secrets"> => {
+  const { bytes, revocations } = revoked;
+  if (bytes.length > TOLD_LIST_BYTES_MAX) return NO_LIST;
+  const isNamed = areNamedBy(secrets, revocations.secretHashes);
+  return { list: bytes, secrets: isNamed ? secrets : [] };
+};
+
+const NO_LIST = { list: new Uint8Array(0), secrets: [] };
+
 /** The key of a folder that joins: made once, whatever becomes of the rest. */
 const keyOf = (folder: string): KeyObject => {
   const path = join(folder, FILES.key);
@@ -141,11 +172,7 @@ const keyOf = (folder: string): KeyObject => {
   return readPrivateKey(readKeyFile(path, "secret", PEM_BYTES_MAX).toString("latin1"), path);
 };
 
-type Asked = {
-  readonly token: string;
-  readonly chain: readonly Uint8Array[];
-  readonly revocations: number;
-};
+type Asked = Omit<IssueQuestion, "publicKey" | "curveKey">;
 
 const ask = async (
   address: string,

@@ -10,11 +10,13 @@ import { createHash } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { ByteReader } from "../wire/byte-reader.ts";
 import { ByteWriter } from "../wire/byte-writer.ts";
-import { bytesField, textField, uint64Field } from "../wire/field-writer.ts";
+import { boolField, bytesField, textField, uint64Field } from "../wire/field-writer.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { keysError } from "./key-files.ts";
 
 export const REQUEST_BYTES_MAX = 65_536;
+/** A larger list goes to an issuer as a file only. */
+export const TOLD_LIST_BYTES_MAX = 49_152;
 export const RESPONSE_BYTES_MAX = 2_097_152;
 /** For a whole exchange, TLS included. */
 export const EXCHANGE_MS = 10_000;
@@ -29,6 +31,12 @@ export type IssueQuestion = {
   readonly publicKey: Uint8Array;
   readonly curveKey: Uint8Array;
   readonly revocations: number;
+  /** The signed list that the asker has, for an issuer that has an older one; empty: it does not say. */
+  readonly list: Uint8Array;
+  /** And the mesh's secrets that it names. */
+  readonly secrets: readonly Uint8Array[];
+  /** The list is all that it is about. */
+  readonly tellsOnly: boolean;
 };
 
 export type SignedQuestion = { readonly request: Uint8Array; readonly signature: Uint8Array };
@@ -59,6 +67,9 @@ export const encodeQuestion = (question: IssueQuestion): Uint8Array => {
   bytesField(writer, 0x1a, question.publicKey);
   bytesField(writer, 0x22, question.curveKey);
   uint64Field(writer, 0x28, question.revocations);
+  bytesField(writer, 0x32, question.list);
+  for (const secret of question.secrets) bytesField(writer, 0x3a, secret);
+  boolField(writer, 0x40, question.tellsOnly);
   return writer.take();
 };
 
@@ -70,6 +81,9 @@ export const decodeQuestion = (bytes: Uint8Array): IssueQuestion => {
   let publicKey: Uint8Array = new Uint8Array(0);
   let curveKey: Uint8Array = new Uint8Array(0);
   let revocations = 0;
+  let list: Uint8Array = new Uint8Array(0);
+  const secrets: Uint8Array[] = [];
+  let tellsOnly = false;
   while (reader.position < reader.limit) {
     const tag = reader.tag();
     if (tag === 0x0a) token = reader.string();
@@ -77,9 +91,12 @@ export const decodeQuestion = (bytes: Uint8Array): IssueQuestion => {
     else if (tag === 0x1a) publicKey = Uint8Array.from(reader.view());
     else if (tag === 0x22) curveKey = Uint8Array.from(reader.view());
     else if (tag === 0x28) revocations = reader.uint64();
-    else reader.skip(tag, 0x3e);
+    else if (tag === 0x32) list = Uint8Array.from(reader.view());
+    else if (tag === 0x3a) addTo(secrets, reader);
+    else if (tag === 0x40) tellsOnly = reader.bool();
+    else reader.skip(tag, 0x1fe);
   }
-  return { token, chain, publicKey, curveKey, revocations };
+  return { token, chain, publicKey, curveKey, revocations, list, secrets, tellsOnly };
 };
 
 export const encodeSigned = ({ request, signature }: SignedQuestion): Uint8Array => {

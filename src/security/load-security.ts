@@ -202,6 +202,7 @@ export class LoadedSecurity implements Security {
       this.#context?.logger.warn("the revocation list could not be written", { error });
     }
     this.#takeList(signed);
+    if (this.#keys.issuer !== undefined) this.#renewal?.heardList();
     return "new";
   }
 

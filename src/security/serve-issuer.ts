@@ -33,11 +33,16 @@ import {
 } from "./issue-protocol.ts";
 import { useToken } from "./join-tokens.ts";
 import { keysError } from "./key-files.ts";
-import type { TrustFiles } from "./keys-folder.ts";
+import { replaceTrustOf, type TrustFiles } from "./keys-folder.ts";
 import { pemOf } from "./open-authority.ts";
 import { toPem } from "./pem.ts";
-import { RevokedIndex } from "./revocation-list.ts";
-import { judgeChain, readChain } from "./verify-chain.ts";
+import {
+  isSignedByOneOf,
+  RevokedIndex,
+  readRevocations,
+  type SignedRevocations,
+} from "./revocation-list.ts";
+import { judgeChain, readChain, type SignedChain } from "./verify-chain.ts";
 
 export type ServeIssuerOptions = {
   /** Default "127.0.0.1". */
@@ -189,18 +194,15 @@ class IssuerDesk {
   #renew(question: IssueQuestion, socket: TLSSocket): IssueAnswer {
     const { chain, publicKey, curveKey, revocations } = question;
     const nowMs = Date.now();
-    const { mesh, authorities, revoked, secrets } = this.#issuer.trust;
-    const index = new RevokedIndex(revoked.revocations.revoked);
-    const trust = { mesh, authorities, revokes: index.has.bind(index) };
-    const signed = readChain(chain, trust);
-    if ("code" in signed) throw keysError(signed.message);
-    const bad = judgeChain(signed.certificates, trust, nowMs);
-    if (bad !== undefined) throw keysError(bad.message);
+    const signed = this.#judged(chain, nowMs);
     const { leaf, identity } = signed;
     const shown = socket.getPeerX509Certificate()?.raw;
     if (shown === undefined || !shown.equals(leaf.der)) {
       throw keysError("the certificate to renew is not that of the connection");
     }
+    // It may be the first to say that it is revoked, or somebody else.
+    if (this.#learn(question)) this.#judged(chain, nowMs);
+    if (question.tellsOnly) return NOTHING;
     const same = Buffer.from(publicKey).equals(leaf.publicKey);
     const { certified } = leaf;
     if (!same || certified === undefined || !Buffer.from(curveKey).equals(identity.curveKey)) {
@@ -215,11 +217,41 @@ class IssuerDesk {
     const next = this.#issuer.issue({ service, rights, lifeMs, publicKey, curveKey }, nowMs);
     const { nodeId } = identity;
     this.#logger?.info("renewed", { service, nodeId, from: socket.remoteAddress });
+    const { revoked, secrets } = this.#issuer.trust;
     const isNewer = revoked.revocations.number > revocations;
     if (!isNewer) return { ...NOTHING, chain: next };
     return { ...NOTHING, chain: next, revocations: revoked.bytes, meshSecrets: secrets };
   }
+
+  #judged(chain: readonly Uint8Array[], nowMs: number): SignedChain {
+    const { mesh, authorities, revoked } = this.#issuer.trust;
+    const index = new RevokedIndex(revoked.revocations.revoked);
+    const trust = { mesh, authorities, revokes: index.has.bind(index) };
+    const signed = readChain(chain, trust);
+    if ("code" in signed) throw keysError(signed.message);
+    const bad = judgeChain(signed.certificates, trust, nowMs);
+    if (bad !== undefined) throw keysError(bad.message);
+    return signed;
+  }
+
+  /** Takes a newer list from a member. */
+  #learn({ list, secrets }: IssueQuestion): boolean {
+    if (list.length === 0) return false;
+    const { trust, folder } = this.#issuer;
+    const revoked = listOf(list, trust);
+    if (revoked.revocations.number <= trust.revoked.revocations.number) return false;
+    replaceTrustOf(folder, { ...trust, revoked, secrets });
+    this.#logger?.info("a newer list was told", { number: revoked.revocations.number });
+    return true;
+  }
 }
+
+/** What a list says is from its signer, whoever hands it over. */
+const listOf = (bytes: Uint8Array, { mesh, authorities }: TrustFiles): SignedRevocations => {
+  const signed = readRevocations(bytes);
+  if (signed.revocations.mesh === mesh && isSignedByOneOf(signed, authorities)) return signed;
+  throw keysError("the list is signed by no authority that this issuer trusts");
+};
 
 /** The question, signed by the key that it names, for this connection. @throws MeshError, WireError */
 const askedBy = async (socket: TLSSocket): Promise<IssueQuestion> => {

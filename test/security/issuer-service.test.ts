@@ -1,3 +1,5 @@
+import { sign } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { join } from "node:path";
@@ -9,9 +11,21 @@ import { CLOCK_SKEW_MS, isRefusal } from "../../src/ports/security.ts";
 import { joinMesh, renewFromIssuer } from "../../src/security/ask-issuer.ts";
 import { type Authority, DAY_MS } from "../../src/security/authority.ts";
 import { beginRotation, deliverTrust, revoke } from "../../src/security/change-trust.ts";
+import { curveKeysOf, spkiOf } from "../../src/security/identity-key.ts";
+import {
+  decodeAnswer,
+  encodeQuestion,
+  encodeSigned,
+  type IssueAnswer,
+  readMessage,
+  signedPart,
+  writeMessage,
+} from "../../src/security/issue-protocol.ts";
 import { createToken } from "../../src/security/join-tokens.ts";
+import { readNodeKeys } from "../../src/security/keys-folder.ts";
 import { loadSecurity } from "../../src/security/load-security.ts";
 import { createIssuer, renewIssuer } from "../../src/security/open-authority.ts";
+import { toPem } from "../../src/security/pem.ts";
 import { type IssuerService, serveIssuer } from "../../src/security/serve-issuer.ts";
 import { until } from "../integration/until.ts";
 import { KeysWorld } from "./keys-world.ts";
@@ -202,6 +216,45 @@ describe("renewing", () => {
     }
   });
 
+  it("tells the issuer what its peers say is revoked, so that none of it is renewed", async () => {
+    const [honest, stolen] = [await joinOne(), await joinOne()];
+    const { serial } = loadSecurity(stolen).self;
+    revoke(world.authority, { serial });
+    beginRotation(world.authority);
+    const { revoked, secrets } = world.authority.trust;
+    const number = revoked.revocations.number;
+    const security = loadSecurity(honest);
+    const clock = new LateClock();
+    const counted: string[] = [];
+    security.start({ clock, logger: silentLogger, count: (name) => counted.push(name) });
+    try {
+      expect(security.learnRevocations(revoked.bytes, secrets)).toBe("new"); // over a link
+      clock.fire();
+      await until("the issuer is told", () => counted.includes("security.listTold"));
+      expect(issuer.trust.revoked.revocations.number).toBe(number);
+      expect(issuer.trust.secrets).toEqual(secrets);
+      await expect(renewFromIssuer(stolen)).rejects.toThrow(/revoked/);
+      await renewFromIssuer(honest);
+    } finally {
+      await security.stop();
+    }
+  });
+
+  it("brings a newer list along, its own revocation too, and no forged one", async () => {
+    const [one, two] = [await joinOne(), await joinOne()];
+    revoke(world.authority, { serial: loadSecurity(two).self.serial });
+    const { revoked } = world.authority.trust;
+    expect(loadSecurity(one).learnRevocations(revoked.bytes)).toBe("new"); // on its disk
+    await renewFromIssuer(one);
+    expect(issuer.trust.revoked.revocations.number).toBe(revoked.revocations.number);
+    await expect(renewFromIssuer(two)).rejects.toThrow(/revoked/);
+    using stranger = new KeysWorld();
+    revoke(stranger.authority, { serial: loadSecurity(one).self.serial });
+    const answer = await askByHand(await joinOne(), stranger.authority.trust.revoked.bytes);
+    expect(answer.refusal).toMatch(/no authority that this issuer trusts/);
+    expect(issuer.trust.revoked.revocations.number).toBe(revoked.revocations.number);
+  });
+
   it("is refused for a revoked certificate", async () => {
     const folder = await joinOne();
     const { self } = loadSecurity(folder);
@@ -273,6 +326,33 @@ describe("an issuer under attack", () => {
     }
   });
 });
+
+/** A member that hands the issuer a list of its own making. */
+const askByHand = async (folder: string, list: Uint8Array): Promise<IssueAnswer> => {
+  const { key, keyPem, chain } = readNodeKeys(folder);
+  const [host = "", port = ""] = service.address.split(":");
+  const cert = toPem(chain);
+  const socket = connect({
+    host,
+    port: Number(port),
+    cert,
+    key: keyPem,
+    rejectUnauthorized: false,
+  });
+  await once(socket, "secureConnect");
+  const request = encodeQuestion({
+    ...{ token: "", chain, revocations: 0, list, secrets: [], tellsOnly: true },
+    publicKey: spkiOf(key),
+    curveKey: curveKeysOf(key).publicKey,
+  });
+  const signature = sign(null, signedPart(socket, request), key);
+  writeMessage(socket, encodeSigned({ request, signature }));
+  const answer = decodeAnswer(await readMessage(socket, 1 << 21));
+  socket.destroy();
+  return answer;
+};
+
+const silentLogger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** Runs ahead of the real time by `aheadMs`; timers go off when told. */
 class LateClock implements Clock {
