@@ -93,8 +93,8 @@ class Life {
   }
 
   async start(): Promise<void> {
-    const { clock, logger } = this.#context;
-    const context = { clock, logger, frameBytesMax: MESSAGE_BYTES_MAX, count: () => {} };
+    const { clock, logger, security } = this.#context;
+    const context = { clock, logger, security, frameBytesMax: MESSAGE_BYTES_MAX, count: () => {} };
     await this.#transport.start(context);
     if (this.#isStopped) return;
     this.#lines = this.#options.servers.map(

@@ -40,7 +40,7 @@ export const serveDirectory = async (
   node: MeshNode,
   options: ServeDirectoryOptions = {},
 ): Promise<Directory> => {
-  const directory = new Directory(node, resolveServeOptions(options));
+  const directory = new Directory(node, resolveServeOptions(options, node.security !== undefined));
   await directory.start();
   return directory;
 };
@@ -112,6 +112,7 @@ export class Directory {
       clock: this.#clock,
       logger: this.#logger,
       frameBytesMax: MESSAGE_BYTES_MAX,
+      security: this.#options.security ? this.#node.security : undefined,
       count: (name) => {
         if (name === "transport.refused") this.#warn("FULL", "a connection was closed at once");
       },

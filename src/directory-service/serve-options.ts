@@ -10,12 +10,17 @@ export type ServeDirectoryOptions = {
   readonly mesh?: string;
   /** Where clients reach it. */
   readonly listen?: {
-    /** Default "127.0.0.1". Anything but loopback needs `insecure: true`: there are no keys yet. */
+    /** Default "127.0.0.1". Anything but loopback needs keys, or `insecure: true`. */
     readonly host?: string;
     /** 0 to 65,535; default 0: a free one. */
     readonly port?: number;
   };
-  /** Allows to listen beyond loopback: everybody on that network can read and write entries. Default false. */
+  /**
+   * With the keys of the node: clients show a certificate of the mesh over TLS 1.3. Default: whether the node has
+   * keys; false is for loopback.
+   */
+  readonly security?: boolean;
+  /** Allows to listen beyond loopback without keys: everybody on that network can read and write entries. Default false. */
   readonly insecure?: boolean;
   /** Bounds of what the directory holds; docs/limits.md says what happens at each. */
   readonly limits?: {
@@ -45,11 +50,13 @@ const KNOWN: readonly string[] = Object.freeze([
   "mesh",
   "listen.host",
   "insecure",
+  "security",
   "logger",
   ...Object.keys(SERVE_DIRECTORY_BOUNDS),
 ]);
 
 export type ResolvedServeOptions = {
+  readonly security: boolean;
   readonly mesh: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly clientsMax: number;
@@ -60,14 +67,17 @@ export type ResolvedServeOptions = {
 };
 
 /** @throws MeshError INVALID_OPTIONS (details.problems); INSECURE_LISTEN */
-export const resolveServeOptions = (input: unknown): ResolvedServeOptions => {
+export const resolveServeOptions = (input: unknown, hasKeys = false): ResolvedServeOptions => {
   const reader = new OptionReader("serveDirectory()", input, KNOWN);
   const listen = reader.section("listen");
   const limits = reader.section("limits");
   const bounds = SERVE_DIRECTORY_BOUNDS;
   const host = listen.text("host", isHost, HOST_RULE) ?? "127.0.0.1";
   const isInsecure = reader.flag("insecure", false);
+  const security = reader.flag("security", hasKeys);
+  if (security && !hasKeys) reader.fail("security", "is true, and the node has no keys");
   const resolved = Object.freeze({
+    security,
     mesh: reader.text("mesh", isName, NAME_RULE) ?? "default",
     listen: { host, port: listen.integer("port", bounds["listen.port"]) },
     clientsMax: limits.integer("clientsMax", bounds["limits.clientsMax"]),
@@ -77,6 +87,6 @@ export const resolveServeOptions = (input: unknown): ResolvedServeOptions => {
     logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
   });
   reader.finish();
-  assertListenAllowed(host, isInsecure, "a directory");
+  assertListenAllowed(host, isInsecure || security, "a directory");
   return resolved;
 };

@@ -81,6 +81,7 @@ export class AskCall {
     const raw = rawOf(question.contentType, question.payload);
     const { node, contracts } = this.#host;
     const contract = contracts.get("query", subject, raw.contentType, contractVersion);
+    this.#call.client.rights?.assertMay("request", subject);
     const options: RequestOptions = {
       headers,
       signal,

@@ -1,6 +1,7 @@
 /** One client: a connection, with all its calls, and what it makes the gateway hold. */
 import type { Socket } from "node:net";
 import { ByteBudget } from "./byte-budget.ts";
+import type { ClientRights } from "./client-rights.ts";
 
 export type ClientLimits = {
   /** Bytes given to it and not settled, or not read by it. */
@@ -18,12 +19,15 @@ export class GatewayClient {
   readonly #waiting = new Set<() => void>();
   #out = 0;
   #isAlone = false;
+  /** By its certificate; undefined where the gateway asks for none: it may do what the node may. */
+  readonly rights: ClientRights | undefined;
   /** It has opened a call once. */
   isGreeted = false;
 
-  constructor(name: string, socket: Socket, limits: ClientLimits) {
+  constructor(name: string, socket: Socket, limits: ClientLimits, rights?: ClientRights) {
     this.name = name;
     this.#socket = socket;
+    this.rights = rights;
     this.given = new ByteBudget(limits.givenBytesMax);
     this.said = new ByteBudget(limits.saidBytesMax);
   }

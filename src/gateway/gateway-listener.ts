@@ -4,22 +4,31 @@
  * Problem and approach are those of the gRPC transport's listener: a gRPC server counts no sockets and waits
  * for ever for those that open no call, so the sockets are ours, to count, to limit and to cut off.
  *
+ * With keys a socket carries TLS (tls-channel.ts) before the server has it, and its client is who its certificate says; one
+ * that is revoked, or has ended, is cut off.
+ *
  * Bounds: `clientsMax` sockets, then newcomers are closed at once; `callsMax` calls at a time on each, more wait
  * at the client, as HTTP/2 has it; a socket that opens no call within `handshakeMs` is closed; one that does not
  * answer a ping within half of `keepaliveMs` is gone.
  */
 import { createServer, type Server as NetServer, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock, Timer } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
+import { isRefusal, type Security } from "../ports/security.ts";
 import { listenError } from "../transport/listen-error.ts";
 import { listenOn } from "../transport/listen-on.ts";
+import { TlsAcceptor } from "../transport/tls-channel.ts";
+import { ClientRights, identityOf } from "./client-rights.ts";
 import { GatewayClient } from "./gateway-client.ts";
 import type { ResolvedGatewayOptions } from "./gateway-options.ts";
 
 const SCHEME = "grpc";
 /** How long clients have to read the end of their calls. */
 const CLOSE_MS = 500;
+/** A certificate that has ended is noticed within this. */
+const SWEEP_MS = 1_000;
 
 export class GatewayListener {
   readonly server: Server;
@@ -27,14 +36,24 @@ export class GatewayListener {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #net: NetServer;
+  readonly #security: Security | undefined;
+  readonly #acceptor: TlsAcceptor | undefined;
+  #unlisten: () => void = () => {};
+  #sweepTimer: Timer | undefined;
   readonly #injector: ConnectionInjector;
   /** By "address:port" of the client, as gRPC names it. */
   readonly #clients = new Map<string, GatewayClient>();
   /** Connections that were one too many. */
   refused = 0;
 
-  constructor(options: ResolvedGatewayOptions, clock: Clock, logger: Logger) {
+  constructor(
+    options: ResolvedGatewayOptions,
+    security: Security | undefined,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.#options = options;
+    this.#security = security;
     this.#clock = clock;
     this.#logger = logger;
     const { limits, keepaliveMs } = options;
@@ -47,7 +66,17 @@ export class GatewayListener {
       "grpc.enable_channelz": 0,
     });
     this.#injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#net = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+    const count = (name: string): void => {
+      if (name === "transport.malformed") this.refused++;
+    };
+    const context = { clock, logger, count, frameBytesMax: limits.messageBytesMax };
+    this.#acceptor =
+      security &&
+      new TlsAcceptor(context, security, "h2", (socket) => this.#secured(security, socket));
+    this.#net = createServer({ noDelay: true }, (socket) => {
+      if (this.#acceptor === undefined) this.#connected(socket, undefined);
+      else this.#acceptor.take(socket);
+    });
     this.#net.maxConnections = limits.clientsMax;
     this.#net.on("drop", () => this.refused++);
   }
@@ -60,8 +89,10 @@ export class GatewayListener {
   async bind(): Promise<string> {
     const { host, port } = this.#options.listen;
     try {
+      this.#follow();
       return await listenOn(this.#net, SCHEME, { host, port }, this.#logger);
     } catch (error) {
+      this.#unfollow();
       this.#injector.destroy();
       this.server.forceShutdown();
       throw listenError(error, `${host}:${port}`);
@@ -83,6 +114,7 @@ export class GatewayListener {
   /** Ends in order what it can, and cuts the rest. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#net.close(() => resolve()));
+    this.#unfollow();
     const cut = (): void => {
       for (const client of this.#clients.values()) client.cut();
     };
@@ -94,11 +126,55 @@ export class GatewayListener {
     this.server.forceShutdown();
   }
 
-  #connected(socket: Socket): void {
+  #secured(security: Security, socket: TLSSocket): void {
+    const who = identityOf(socket, security, this.#clock.wallMs());
+    if (!isRefusal(who)) {
+      this.#connected(socket, new ClientRights(security, who));
+      return;
+    }
+    this.refused++;
+    const subject = `${socket.remoteAddress}:${socket.remotePort}`;
+    security.audit({ who: undefined, action: "join", subject, allowed: false, why: who.message });
+    socket.on("error", () => {});
+    socket.destroy();
+  }
+
+  /** Looks at the clients' certificates at each change, and now and then for those that have ended. */
+  #follow(): void {
+    if (this.#security === undefined) return;
+    this.#unlisten = this.#security.onChange(() => this.#judge());
+    this.#sweepLater();
+  }
+
+  #sweepLater(): void {
+    this.#sweepTimer = this.#clock.setTimer(SWEEP_MS, () => {
+      this.#judge();
+      this.#sweepLater();
+    });
+  }
+
+  #unfollow(): void {
+    this.#unlisten();
+    this.#acceptor?.close();
+    if (this.#sweepTimer !== undefined) this.#clock.clearTimer(this.#sweepTimer);
+  }
+
+  #judge(): void {
+    for (const client of this.#clients.values()) {
+      const refusal = client.rights?.refused(this.#clock.wallMs());
+      if (refusal === undefined) continue;
+      const { who } = client.rights ?? {};
+      const record = { who, action: "join", subject: client.name, allowed: false } as const;
+      this.#security?.audit({ ...record, why: refusal.message });
+      client.cut();
+    }
+  }
+
+  #connected(socket: Socket, rights: ClientRights | undefined): void {
     const { remoteAddress = "unknown", remotePort = 0 } = socket;
     const name = `${remoteAddress}:${remotePort}`;
     const { givenBytesMax, saidBytesMax } = this.#options.limits;
-    const client = new GatewayClient(name, socket, { givenBytesMax, saidBytesMax });
+    const client = new GatewayClient(name, socket, { givenBytesMax, saidBytesMax }, rights);
     this.#clients.set(name, client);
     const timer = this.#clock.setTimer(this.#options.handshakeMs, () => {
       if (!client.isGreeted) client.cut();

@@ -8,12 +8,17 @@ import type { Logger } from "../ports/logger.ts";
 export type GatewayOptions = {
   /** Where clients reach it. */
   readonly listen?: {
-    /** Default "127.0.0.1". Anything but loopback needs `insecure: true`: there are no keys yet. */
+    /** Default "127.0.0.1". Anything but loopback needs keys, or `insecure: true`. */
     readonly host?: string;
     /** 0 to 65,535; default 0: a free one. */
     readonly port?: number;
   };
-  /** Allows to listen beyond loopback: everybody on that network can use the node. Default false. */
+  /**
+   * With the keys of the node: clients show a certificate of the mesh over TLS 1.3, and may do what it allows. Default: whether the node has
+   * keys; false is for loopback.
+   */
+  readonly security?: boolean;
+  /** Allows to listen beyond loopback without keys: everybody on that network can use the node. Default false. */
   readonly insecure?: boolean;
   /** Bounds of what clients may make the gateway hold; docs/limits.md says what happens at each. */
   readonly limits?: {
@@ -67,6 +72,7 @@ export const GATEWAY_BOUNDS = Object.freeze({
 const KNOWN: readonly string[] = Object.freeze([
   "listen.host",
   "insecure",
+  "security",
   "logger",
   ...Object.keys(GATEWAY_BOUNDS),
 ]);
@@ -82,6 +88,7 @@ type LimitName =
   | "saidBytesMax";
 
 export type ResolvedGatewayOptions = {
+  readonly security: boolean;
   readonly listen: { readonly host: string; readonly port: number };
   readonly limits: Readonly<Record<LimitName, number>>;
   readonly keepaliveMs: number;
@@ -91,14 +98,17 @@ export type ResolvedGatewayOptions = {
 };
 
 /** @throws MeshError INVALID_OPTIONS (details.problems); INSECURE_LISTEN */
-export const resolveGatewayOptions = (input: unknown): ResolvedGatewayOptions => {
+export const resolveGatewayOptions = (input: unknown, hasKeys = false): ResolvedGatewayOptions => {
   const reader = new OptionReader("serveGateway()", input, KNOWN);
   const listen = reader.section("listen");
   const limits = reader.section("limits");
   const limit = (name: LimitName): number => limits.integer(name, GATEWAY_BOUNDS[`limits.${name}`]);
   const host = listen.text("host", isHost, HOST_RULE) ?? "127.0.0.1";
   const isInsecure = reader.flag("insecure", false);
+  const security = reader.flag("security", hasKeys);
+  if (security && !hasKeys) reader.fail("security", "is true, and the node has no keys");
   const resolved = Object.freeze({
+    security,
     listen: { host, port: listen.integer("port", GATEWAY_BOUNDS["listen.port"]) },
     limits: {
       clientsMax: limit("clientsMax"),
@@ -116,6 +126,6 @@ export const resolveGatewayOptions = (input: unknown): ResolvedGatewayOptions =>
     logger: reader.part<Logger>("logger", ["debug", "info", "warn", "error"]),
   });
   reader.finish();
-  assertListenAllowed(host, isInsecure, "a gateway");
+  assertListenAllowed(host, isInsecure || security, "a gateway");
   return resolved;
 };

@@ -58,7 +58,7 @@ export const runSayCall = (call: ClientCall, verb: SayVerb, host: SayHost): void
     };
     for (const message of messages) {
       const { number } = message;
-      accept(message, verb, host, call.signal).then(
+      accept(message, verb, host, call).then(
         (outcome) => done(number, outcome, OVERHEAD),
         (error: unknown) => {
           const told = wireError(error);
@@ -85,10 +85,11 @@ const accept = async (
   message: Outgoing,
   verb: SayVerb,
   { node, contracts }: SayHost,
-  signal: AbortSignal,
+  { signal, client }: ClientCall,
 ): Promise<object> => {
   const kind = verb === "send" ? "command" : "event";
   const { contract, value } = rawMessage(message, kind, contracts);
+  client.rights?.assertMay(verb === "send" ? "send" : "publish", message.subject ?? "");
   if (verb === "emit") {
     const given = emitOptionsOf(message) as EmitOptions;
     return { emitted: { taken: node.emit(contract as AnyContract<"event">, value, given) } };

@@ -45,7 +45,7 @@ export const serveGateway = async (
   node: MeshNode,
   options: GatewayOptions = {},
 ): Promise<Gateway> => {
-  const gateway = new Gateway(node, resolveGatewayOptions(options));
+  const gateway = new Gateway(node, resolveGatewayOptions(options, node.security !== undefined));
   await gateway.start();
   return gateway;
 };
@@ -70,7 +70,8 @@ export class Gateway {
     this.#news = node.status();
     this.#options = options;
     this.#logger = options.logger ?? stderrLogger();
-    this.#listener = new GatewayListener(options, this.#clock, this.#logger);
+    const security = options.security ? node.security : undefined;
+    this.#listener = new GatewayListener(options, security, this.#clock, this.#logger);
     this.#desks = new Desks(node, this.#clock);
     const isReady = (): boolean => this.#stopping === undefined && node.health().ready;
     this.#health = new HealthService(isReady, this.#clock, (peer) => this.#listener.greeted(peer));

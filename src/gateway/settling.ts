@@ -2,6 +2,7 @@
 import type { AnyContract } from "../contract/contract.ts";
 import { MeshError } from "../errors.ts";
 import { Deferred, RetryLater, Unrecoverable } from "../runtime/consumer/outcome.ts";
+import type { ClientRights } from "./client-rights.ts";
 import type { Task } from "./desk.ts";
 import type { Answer, Outgoing, Settle } from "./gateway-protocol.ts";
 import { type RawContracts, rawOf } from "./raw-contract.ts";
@@ -18,7 +19,12 @@ const TEXT_MAX = 1_024;
 const DETAILS_MAX = 16_384;
 
 /** @throws MeshError INVALID_OPTIONS for a settle without an outcome */
-export const settled = (settle: Settle, task: Task, contracts: RawContracts): Verdict => {
+export const settled = (
+  settle: Settle,
+  task: Task,
+  contracts: RawContracts,
+  rights: ClientRights | undefined,
+): Verdict => {
   const { ack, nack, deadLetter } = settle;
   if (nack) {
     const { delayMs, error = "", untried = false } = nack;
@@ -32,6 +38,8 @@ export const settled = (settle: Settle, task: Task, contracts: RawContracts): Ve
   }
   if (!ack) throw withoutOutcome(settle.number);
   try {
+    for (const { subject = "" } of ack.publish) rights?.assertMay("publish", subject);
+    for (const { subject = "" } of ack.send) rights?.assertMay("send", subject);
     for (const output of ack.publish) stage("event", output, task, contracts);
     for (const output of ack.send) stage("command", output, task, contracts);
   } catch (error) {

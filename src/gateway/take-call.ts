@@ -117,6 +117,7 @@ export class TakeCall implements Seat {
   #open(open: NonNullable<TakeRequest["open"]>): void {
     const { service, desks, creditMax, prefetchBytesMax } = this.#host;
     const opening = openingOf(this.#role, open, service, prefetchBytesMax);
+    this.#call.client.rights?.assertMayTake(this.#role, opening.pattern);
     this.#credit = creditOf(open.credit, creditMax);
     this.#state = "opening";
     desks.sit(opening, this).then(
@@ -148,7 +149,9 @@ export class TakeCall implements Seat {
     }
     const { contracts } = this.#host;
     const verdict: Verdict =
-      this.#role === "queries" ? answered(settle) : settled(settle, task, contracts);
+      this.#role === "queries"
+        ? answered(settle)
+        : settled(settle, task, contracts, this.#call.client.rights);
     this.#forget(number, task);
     this.#place?.desk.end(task, verdict.error, verdict.value);
     if (verdict.refused !== undefined) this.#refuse(number, verdict.refused);

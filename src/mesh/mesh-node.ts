@@ -12,6 +12,7 @@ import type { EmitOptions, PublishOptions } from "../options/publish-options.ts"
 import type { RequestOptions } from "../options/request-options.ts";
 import type { SubscribeOptions } from "../options/subscribe-options.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Security } from "../ports/security.ts";
 import type { StatusChange } from "../runtime/environment.ts";
 import type { NodeRuntime } from "../runtime/node-runtime.ts";
 import { laterOf } from "../runtime/producer/definitions.ts";
@@ -115,6 +116,11 @@ export class MeshNode {
 
   get service(): string {
     return this.#options.service;
+  }
+
+  /** @internal Its keys, for what serves beside it. */
+  get security(): Security | undefined {
+    return this.#runtime.env.access?.security;
   }
 
   /** Where peers reach this node. */

@@ -3,6 +3,7 @@ import type { MeshError } from "../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import type { Random } from "./random.ts";
+import type { Security } from "./security.ts";
 
 /** What a node says of itself. */
 export type Announcement = {
@@ -47,6 +48,8 @@ export type DiscoveryContext = {
    * what it hears; while the mesh changes it there are two, in another array.
    */
   readonly secrets?: () => readonly Uint8Array[];
+  /** The node's keys, for a discovery that asks somebody; absent: it has none. */
+  readonly security?: Security | undefined;
   count(name: string): void;
 };
 

@@ -23,7 +23,7 @@ export const startDiscoveries = async (
   const security = env.access?.security;
   const context = {
     self,
-    ...(security === undefined ? {} : { secrets: () => security.meshSecrets }),
+    ...(security === undefined ? {} : { security, secrets: () => security.meshSecrets }),
     clock,
     random,
     logger,

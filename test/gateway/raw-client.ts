@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -13,6 +14,7 @@ import {
   type StatusObject,
 } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
+import type { Security } from "../../src/ports/security.ts";
 import { until } from "../integration/until.ts";
 
 const PROTO = fileURLToPath(new URL("../../proto", import.meta.url)).replace(".build/", "");
@@ -133,11 +135,21 @@ export class RawCall {
 }
 
 /** A connection of its own. */
+const credentialsOf = (keys: Security | undefined): ChannelCredentials => {
+  if (keys === undefined) return credentials.createInsecure();
+  const { ca, key, cert } = keys.tls();
+  const [roots, own, chain] = [ca.join(""), key, cert].map((pem) => Buffer.from(pem));
+  // The name in the gateway's certificate is a node's, not a host's.
+  const checkServerIdentity = (): undefined => undefined;
+  return credentials.createSsl(roots, own, chain, { checkServerIdentity });
+};
+
 export class RawClient {
   readonly #client: Client;
 
-  constructor(address: string) {
-    this.#client = new Client(address.replace("grpc://", ""), credentials.createInsecure(), {
+  /** @param keys of a member, where the gateway asks for a certificate */
+  constructor(address: string, keys?: Security) {
+    this.#client = new Client(address.replace("grpc://", ""), credentialsOf(keys), {
       "grpc.use_local_subchannel_pool": 1,
     });
   }
