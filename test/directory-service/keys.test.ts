@@ -1,17 +1,19 @@
 /** A directory of a mesh with keys: nodes find each other by it over TLS, and strangers learn nothing. */
-import { afterEach, expect, it } from "vitest";
+import { afterAll, afterEach, expect, it } from "vitest";
 import { directoryService } from "../../src/directory-service/directory-service.ts";
 import { type Directory, serveDirectory } from "../../src/directory-service/serve-directory.ts";
 import { createNode } from "../../src/mesh/create-node.ts";
 import { ALL, SecuredRig } from "../hostile/secured-rig.ts";
 import { until } from "../integration/until.ts";
 
-const rig = new SecuredRig();
+let rig = new SecuredRig();
 const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
   await rig[Symbol.asyncDispose]();
+  rig = new SecuredRig();
 });
+afterAll(() => rig[Symbol.asyncDispose]());
 const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 const served = async (): Promise<Directory> => {

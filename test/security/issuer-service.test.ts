@@ -139,8 +139,8 @@ describe("joining with a token", () => {
 });
 
 describe("renewing", () => {
-  const joinOne = async (): Promise<string> => {
-    const folder = world.path("node");
+  const joinOne = async (name = "node"): Promise<string> => {
+    const folder = world.path(name);
     await joinMesh(folder, { issuer: service.address, token: token() });
     return folder;
   };
@@ -217,7 +217,7 @@ describe("renewing", () => {
   });
 
   it("tells the issuer what its peers say is revoked, so that none of it is renewed", async () => {
-    const [honest, stolen] = [await joinOne(), await joinOne()];
+    const [honest, stolen] = [await joinOne("honest"), await joinOne("stolen")];
     const { serial } = loadSecurity(stolen).self;
     revoke(world.authority, { serial });
     beginRotation(world.authority);
@@ -241,7 +241,7 @@ describe("renewing", () => {
   });
 
   it("brings a newer list along, its own revocation too, and no forged one", async () => {
-    const [one, two] = [await joinOne(), await joinOne()];
+    const [one, two] = [await joinOne("one"), await joinOne("two")];
     revoke(world.authority, { serial: loadSecurity(two).self.serial });
     const { revoked } = world.authority.trust;
     expect(loadSecurity(one).learnRevocations(revoked.bytes)).toBe("new"); // on its disk
@@ -250,7 +250,7 @@ describe("renewing", () => {
     await expect(renewFromIssuer(two)).rejects.toThrow(/revoked/);
     using stranger = new KeysWorld();
     revoke(stranger.authority, { serial: loadSecurity(one).self.serial });
-    const answer = await askByHand(await joinOne(), stranger.authority.trust.revoked.bytes);
+    const answer = await askByHand(await joinOne("three"), stranger.authority.trust.revoked.bytes);
     expect(answer.refusal).toMatch(/no authority that this issuer trusts/);
     expect(issuer.trust.revoked.revocations.number).toBe(revoked.revocations.number);
   });
