@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { AUTHORISED_FLOODER } from "./authorised-flooder.ts";
+import { FORGED_ENTRIES } from "./forged-entries.ts";
 import { FORGED_MDNS } from "./forged-mdns.ts";
 import { FUZZ_CERTIFICATES } from "./fuzz-certificates.ts";
 import { FLOODS, FUZZ_FRAMES } from "./fuzz-frames.ts";
@@ -22,6 +23,7 @@ const CASES: readonly HostileCase[] = [
   ...HANDSHAKES,
   RIGHTS_MATRIX,
   FORGED_MDNS,
+  FORGED_ENTRIES,
   STUCK_SOCKETS,
   AUTHORISED_FLOODER,
 ];
