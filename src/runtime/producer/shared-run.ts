@@ -3,7 +3,7 @@
  *
  * Problem: each link's batch would encode a message anew, ask for its credit and look for its member. Approach:
  * who takes the messages of these subscriptions is found once, and holds until the end of the turn, or until
- * 64 KiB are full or a member's credit is used up; messages gather as bundles, which belong to no link, and
+ * 16 KiB are full or a member's credit is used up; messages gather as bundles, which belong to no link, and
  * each link gets them with a few bytes of its own in front.
  *
  * Only what leaves no choice is shared: a subscription without filter, one member, which takes bundles, has
@@ -23,8 +23,11 @@ import type { SubscriptionState } from "./subscription-state.ts";
 
 type Outlets = (link: Link) => LinkOutlets<SubscriptionState> | undefined;
 
-/** A run is sealed when it reaches this size. */
-const RUN_BYTES = 64 * 1024;
+/**
+ * A run is sealed when it reaches this size: a quarter of what a socket gives at once, so that most frames lie in one
+ * chunk at their reader and are not copied there.
+ */
+const RUN_BYTES = 16 * 1024;
 /** Up to this, what was gathered is copied into each link's batch. */
 const COPY_BYTES_MAX = 8 * 1024;
 const NOBODY: readonly SubscriptionState[] = Object.freeze([]);

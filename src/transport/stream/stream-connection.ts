@@ -3,7 +3,7 @@
  *
  * Problem: a stream has no frames, and a FIN does not say whether the peer meant to leave or died.
  * Approach: frames with a length in front (frame-reader.ts); a length of zero is the *close marker*, after
- * which a side sends nothing more. What is sent in one tick leaves in one write, small frames copied
+ * which a side sends nothing more. What is sent in one turn leaves in one write, small frames copied
  * together, large ones as they are.
  *
  * States: open -> closing (marker sent or on its way; what arrives is dropped, so that the peer is never
@@ -26,7 +26,7 @@ import { FrameReader, type FrameSink, HEADER_BYTES, PREAMBLE } from "./frame-rea
 
 /** How long `close()` waits for a peer that does not read. The port promises it. */
 const CLOSE_MS = 500;
-/** Up to this, what leaves in one tick is copied into one buffer: cheaper than a vector of small ones. */
+/** Up to this, what leaves in one turn is copied into one buffer: cheaper than a vector of small ones. */
 const COPY_BYTES_MAX = 64 * 1024;
 const NOTHING: Uint8Array = Buffer.alloc(0);
 const MARKER: Uint8Array = Buffer.alloc(HEADER_BYTES);
@@ -47,7 +47,7 @@ export class StreamConnection implements Connection, FrameSink {
   #report: { readonly reason: MeshError | undefined } | undefined;
   #cause: Error | undefined;
   #deadline: Timer | undefined;
-  /** Sent in this tick: frames, or their parts. */
+  /** Sent in this turn: frames, or their parts. */
   #gathering: (Uint8Array | Parts)[] = [];
   #gatheringBytes = 0;
   #unsent = 0;
@@ -101,9 +101,11 @@ export class StreamConnection implements Connection, FrameSink {
     if (this.#state !== "open") return;
     const { frameBytesMax } = this.#context;
     if (bytes > 0 && bytes <= frameBytesMax) {
-      if (this.#gathering.push(frame) === 1) process.nextTick(this.#flush);
+      if (this.#gathering.push(frame) === 1) this.#context.clock.endOfTurn(this.#flush);
       this.#gatheringBytes += bytes;
       this.#unsent += bytes;
+      // The peer may begin with it while the turn goes on.
+      if (this.#gatheringBytes > COPY_BYTES_MAX) this.#flush();
       return;
     }
     this.#context.count("transport.badFrame");
@@ -146,7 +148,7 @@ export class StreamConnection implements Connection, FrameSink {
 
   // --- inside --------------------------------------------------------------------------------
 
-  /** One write for all of a tick. */
+  /** One write for all that a turn gathers, its batches included; in a long turn one for each 64 KiB. */
   readonly #flush = (): void => {
     const frames = this.#gathering;
     const bytes = this.#gatheringBytes;
