@@ -209,6 +209,8 @@ const run = async (id: number, given: Command): Promise<unknown> => {
       return closable.find(({ scheme }) => scheme === given.scheme)?.closeListener();
     case "open-listener":
       return closable.find(({ scheme }) => scheme === given.scheme)?.openListener();
+    case "remove":
+      return started().removeSubscription(given.group, given.subject);
     case "dead-list":
       return started().deadLetters.list(
         given.group === undefined ? {} : { subscription: given.group },

@@ -106,6 +106,8 @@ export type Command =
   | { readonly op: "connect"; readonly address: string }
   /** The listener of that transport closes, and what it accepted; or listens again on the same port. */
   | { readonly op: "close-listener" | "open-listener"; readonly scheme: string }
+  /** Ends a durable subscription of events for good. */
+  | { readonly op: "remove"; readonly group: string; readonly subject: string }
   | { readonly op: "dead-list"; readonly group?: string }
   | { readonly op: "dead-get" | "dead-replay" | "dead-discard"; readonly letter: string }
   | { readonly op: "info" | "ledger" | "counters" | "peers" | "health" | "stop" };

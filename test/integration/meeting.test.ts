@@ -69,6 +69,40 @@ describe("nodes", () => {
     }
   });
 
+  it("take nobody at an address used again for who was there, and find that one elsewhere", async () => {
+    const mesh = await world();
+    const at = (node: ChildNode) => ({
+      host: "127.0.0.1",
+      port: Number(node.address.slice(node.address.lastIndexOf(":") + 1)),
+    });
+    const [a, was] = [await mesh.start("a"), await mesh.start("was")];
+    await mesh.link(a, was);
+    await was.listen({
+      name: "news",
+      verb: "subscribe",
+      subject: "news",
+      options: { durable: true },
+    });
+    await was.kill();
+    await a.publish("news", 1);
+    const other = await mesh.start("other", { node: { listen: at(was) } });
+    expect(other.address).toBe(was.address);
+    await a.sees("somebody else is there", async () => {
+      return (await a.counter("link.refused.WRONG_TARGET")) > 0;
+    });
+    const back = await mesh.start("was", { peers: [a.address] });
+    expect(back.id).toBe(was.id);
+    await a.meets(back);
+    await back.listen({
+      name: "news",
+      verb: "subscribe",
+      subject: "news",
+      options: { durable: true },
+    });
+    await back.handledAll("news", [1]);
+    expect(other.events.filter(({ event }) => event === "end")).toEqual([]);
+  });
+
   it("that know one seed find each other, and again without it after all of them were down", async () => {
     const mesh = await world();
     const names = ["a", "b", "c"] as const;
