@@ -1,6 +1,7 @@
 /**
  * What processes have in common that can reach one another through files: the running system, its view of the file
- * system (a container has one of its own), and the user.
+ * system (a container has one of its own), the user, and the network: processes that are cut off from one another
+ * on purpose do not meet in a file.
  *
  * Invariant: it says nothing of any of these: it is a hash.
  */
@@ -12,8 +13,10 @@ import { hostname } from "node:os";
 export const hostIdentity = (): string => {
   const boot = read(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
   const files = read(() => readlinkSync("/proc/self/ns/mnt"));
+  const network = read(() => readlinkSync("/proc/self/ns/net"));
   const user = process.getuid?.() ?? -1;
-  const whole = JSON.stringify(["meshbus host 1", boot ?? hostname(), files ?? "", user]);
+  const host = [boot ?? hostname(), files ?? "", network ?? "", user];
+  const whole = JSON.stringify(["meshbus host 1", ...host]);
   return createHash("sha256").update(whole).digest("base64url").slice(0, 16);
 };
 

@@ -12,13 +12,14 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, mkdirSync, readdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MeshError } from "../../errors.ts";
 
 const LEFTOVERS_MAX = 256;
 /** A process that has bound its file listens on it at once. */
 const AGAIN_MS = 50;
 const ENDING = ".sock";
+const STICKY = 0o1000;
 
 /** A file name in it that is free. @throws MeshError INVALID_OPTIONS */
 export const newSocketPath = async (): Promise<string> => {
@@ -41,6 +42,21 @@ export const removeLeftover = async (path: string): Promise<boolean> => {
     // another process was faster
   }
   return true;
+};
+
+/**
+ * Whoever listens on the file is this user or root: nobody else can have put it there.
+ * @throws MeshError UNAUTHORIZED; nothing when there is no such file
+ */
+export const assertOwn = (path: string): void => {
+  const socket = lstatSync(path, { throwIfNoEntry: false });
+  if (socket === undefined || process.getuid === undefined) return;
+  const folder = lstatSync(dirname(path));
+  const owners = [0, process.getuid()];
+  const isOpen = (folder.mode & 0o022) !== 0 && (folder.mode & STICKY) === 0;
+  if (owners.includes(socket.uid) && owners.includes(folder.uid) && !isOpen) return;
+  const message = `socket file ${path} is another user's, or in a folder that others may write`;
+  throw new MeshError("UNAUTHORIZED", `${message}: give unix() a path in a folder of this user`);
 };
 
 /** For this user alone. */

@@ -12,7 +12,7 @@ import { MeshError } from "../../errors.ts";
 import type { Transport } from "../../ports/transport.ts";
 import { listenError } from "../listen-error.ts";
 import { hostIdentity } from "./host-identity.ts";
-import { closeToOthers, newSocketPath, removeLeftover } from "./run-folder.ts";
+import { assertOwn, closeToOthers, newSocketPath, removeLeftover } from "./run-folder.ts";
 import { connected, type Medium, SocketTransport } from "./socket-transport.ts";
 
 export type UnixOptions = {
@@ -71,6 +71,7 @@ const files = (ownPath: string | undefined): Medium => {
     },
     dial: (address) => {
       const path = pathOf(address);
+      assertOwn(path);
       const socket = connect({ path });
       return { socket, open: () => connected(socket, address).then(() => undefined) };
     },

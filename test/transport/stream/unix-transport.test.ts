@@ -56,6 +56,22 @@ const codeOf = (call: Promise<unknown>): Promise<string> =>
   );
 
 describe("a socket file", () => {
+  it("in a folder that others may write is not dialled", async () => {
+    const open = join(folder, "open");
+    mkdirSync(open);
+    const own = new Harness(() => unix({ path: join(open, "a.sock") }), "127.0.0.1", DEADLINE_MS);
+    try {
+      const { listener, accepted } = await own.listen(await own.node());
+      const client = await own.node();
+      chmodSync(open, 0o777);
+      expect(await codeOf(own.dial(client, listener.address))).toBe("UNAUTHORIZED");
+      chmodSync(open, 0o1777); // nobody can replace what is another's there
+      await own.connect(client, listener.address, accepted);
+    } finally {
+      await own.stop();
+    }
+  });
+
   it("lies in a folder of this user alone, is closed to others, and goes with its listener", async () => {
     const { listener } = await harness.listen(await harness.node());
     const path = pathOf(listener.address);
