@@ -55,9 +55,14 @@ export function isWildcard(address: PeerAddress): boolean {
   return address.host === "0.0.0.0" || address.host === "::";
 }
 
+/** True for schemes whose addresses name no host: whoever is reached by one is here. */
+export function isHostless(scheme: string): boolean {
+  return scheme === "unix" || scheme === "inproc";
+}
+
 /** True when only processes of the same host can reach it. */
 export function isHostLocal(address: PeerAddress): boolean {
-  if (address.scheme === "unix" || address.scheme === "inproc") return true;
+  if (isHostless(address.scheme)) return true;
   const host = address.host.toLowerCase();
   return isIpv4(host)
     ? host.startsWith("127.")

@@ -9,10 +9,10 @@ import type { Clock } from "../ports/clock.ts";
 
 export type DialOptions = { readonly timeoutMs: number; readonly signal?: AbortSignal };
 
-type Attempt = {
+type Attempt<T> = {
   readonly remote: string;
-  /** Begins it; rejects with a MeshError. */
-  open(): Promise<void>;
+  /** Begins it; rejects with a MeshError. What it gives after `cut` is dropped. */
+  open(): Promise<T>;
   cut(): void;
 };
 
@@ -22,7 +22,7 @@ export class Dials {
   readonly #underWay = new Set<(error: MeshError) => void>();
 
   /** @throws MeshError PEER_LOST after `timeoutMs`, ABORTED, and what `open` or `stop` say */
-  within(clock: Clock, { timeoutMs, signal }: DialOptions, attempt: Attempt): Promise<void> {
+  within<T>(clock: Clock, { timeoutMs, signal }: DialOptions, attempt: Attempt<T>): Promise<T> {
     const { remote } = attempt;
     return new Promise((resolve, reject) => {
       const settle = (): void => {
@@ -46,9 +46,9 @@ export class Dials {
         aborted();
         return;
       }
-      attempt.open().then(() => {
+      attempt.open().then((opened) => {
         settle();
-        resolve();
+        resolve(opened);
       }, fail);
     });
   }

@@ -35,3 +35,9 @@ export function formatHostPort(scheme: string, at: HostPort): string {
 export function bracketHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
+
+/** @throws MeshError INVALID_OPTIONS when nothing can listen there; port 0 is any */
+export function assertBindable({ host, port }: HostPort, wanted: string): void {
+  if (host !== "" && Number.isInteger(port) && port >= 0 && port <= 65_535) return;
+  throw new MeshError("INVALID_OPTIONS", `cannot listen on ${wanted}: host or port is invalid`);
+}

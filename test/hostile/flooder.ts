@@ -10,6 +10,7 @@ import { stream } from "../../src/transport/stream/stream-transport.ts";
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
 import { encodeEnvelope } from "../../src/wire/envelope.ts";
 import { encodeFrame, type Frame, type KnownFrame } from "../../src/wire/frames.ts";
+import { subscriptionRecord } from "../frames-by-hand.ts";
 import { greet } from "./greet-by-hand.ts";
 import { Wire } from "./secured-rig.ts";
 
@@ -191,25 +192,11 @@ class Flooder {
 const declaredIn = (wire: Wire): readonly SubscriptionRecord[] =>
   wire.frames.flatMap(({ frame }) => (frame.type === "declare" ? frame.add : []));
 
-const recordOf = (index: number, birthCreator: string): SubscriptionRecord => ({
-  index,
-  role: "events",
-  group: `flood-${index}`,
-  pattern: `flood.n${index}`,
-  durable: true,
-  birthTime: time,
-  birthCreator,
-  distribution: "any",
-  failoverMove: true,
-  holdOnDead: false,
-  start: "new",
-  startTimeMs: 0,
-  weight: 1,
-  filter: [],
-  definedTime: time,
-  versionMin: 0,
-  versionMax: 0,
-});
+const recordOf = (index: number, birthCreator: string): SubscriptionRecord =>
+  subscriptionRecord({
+    ...{ index, group: `flood-${index}`, pattern: `flood.n${index}`, birthCreator },
+    ...{ birthTime: time, definedTime: time, distribution: "any" },
+  });
 
 const [order] = process.argv.slice(2);
 if (order !== undefined) {

@@ -8,6 +8,7 @@ import { readNodeKeys } from "../../src/security/keys-folder.ts";
 import type { EndedSubscription, SubscriptionRecord } from "../../src/wire/declare.ts";
 import { encodeFrame } from "../../src/wire/frames.ts";
 import { type EntryBody, encodeBody, type SignedEntry } from "../../src/wire/signed-entry.ts";
+import { subscriptionRecord } from "../frames-by-hand.ts";
 import { until } from "../integration/until.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 import { greet } from "./greet-by-hand.ts";
@@ -19,12 +20,11 @@ const CONTEXT = Buffer.from("meshbus entry v1\0");
 const NOTHING = { nodes: [], durable: [], ended: [], signed: [], entriesHash: 0, asks: false };
 
 const time = (ms: number) => ({ ms, counter: 0 });
-const recordOf = (group: string, pattern: string): SubscriptionRecord => ({
-  ...{ index: 0, role: "events", group, pattern, durable: true, birthCreator: "thief" },
-  ...{ birthTime: time(1), definedTime: time(Date.now()), distribution: "key" },
-  ...{ failoverMove: true, holdOnDead: false, start: "new", startTimeMs: 0, weight: 0 },
-  ...{ filter: [], versionMin: 0, versionMax: 0 },
-});
+const recordOf = (group: string, pattern: string): SubscriptionRecord =>
+  subscriptionRecord({
+    ...{ group, pattern, birthCreator: "thief", weight: 0 },
+    ...{ birthTime: time(1), definedTime: time(Date.now()) },
+  });
 const endOf = (group: string, pattern: string): EndedSubscription => ({
   ...{ role: "events", group, pattern, time: time(Date.now() + 50_000) },
 });

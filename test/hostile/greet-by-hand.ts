@@ -4,34 +4,12 @@ import { DiallerProof } from "../../src/core/proof.ts";
 import type { Security } from "../../src/ports/security.ts";
 import { encodeFrame } from "../../src/wire/frames.ts";
 import type { HelloFrame, Identity } from "../../src/wire/handshake.ts";
+import { firstHello } from "../frames-by-hand.ts";
 import type { Wire } from "./secured-rig.ts";
 
 export const helloFrame = (identity: Partial<Identity>, shown?: HelloFrame["shown"]): Uint8Array =>
   encodeFrame({
-    type: "hello",
-    session: 0,
-    identity: {
-      mesh: "shop",
-      nodeId: "r0g0e000000000000000",
-      service: "rogue",
-      epoch: 1,
-      nonce: randomBytes(16),
-      protocolMin: 1,
-      protocolMax: 1,
-      features: 0,
-      shardCount: 4096,
-      hashId: "xxh32-0",
-      frameBytesMax: 1 << 20,
-      addresses: [],
-      time: { ms: Date.now(), counter: 0 },
-      heartbeat: "",
-      jumped: 0,
-      ...identity,
-    },
-    targetNodeId: "",
-    knownEpoch: 0,
-    knownNonce: new Uint8Array(0),
-    redirect: false,
+    ...firstHello({ nonce: randomBytes(16), ...identity }),
     ...(shown === undefined ? {} : { shown }),
   });
 

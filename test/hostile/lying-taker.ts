@@ -6,6 +6,7 @@ import type { Security } from "../../src/ports/security.ts";
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
 import { EnvelopeView } from "../../src/wire/envelope.ts";
 import { encodeFrame, type KnownFrame } from "../../src/wire/frames.ts";
+import { subscriptionRecord } from "../frames-by-hand.ts";
 import { until } from "../integration/until.ts";
 import { greet } from "./greet-by-hand.ts";
 import { type SecuredRig, Wire } from "./secured-rig.ts";
@@ -39,25 +40,10 @@ export class LyingTaker {
   ): Promise<{ readonly index: number; readonly confirmed: boolean }> {
     const index = ++this.#index;
     const time = { ms: systemClock().wallMs(), counter: 0 };
-    const record: SubscriptionRecord = {
-      index,
-      role,
-      group: `lies-${index}`,
-      pattern,
-      durable: true,
-      birthTime: time,
-      birthCreator: this.#nodeId,
-      distribution: "any",
-      failoverMove: true,
-      holdOnDead: false,
-      start: "new",
-      startTimeMs: 0,
-      weight: 1,
-      filter: [],
-      definedTime: time,
-      versionMin: 0,
-      versionMax: 0,
-    };
+    const record = subscriptionRecord({
+      ...{ index, role, group: `lies-${index}`, pattern, birthCreator: this.#nodeId },
+      ...{ birthTime: time, definedTime: time, distribution: "any" },
+    });
     const rest = { drain: [], remove: [], complete: false, ended: [] };
     this.#send({ type: "declare", session: this.#session, add: [record], ...rest });
     const limits = { numberLimit: MUCH, bytesLimit: 1 << 20, paused: false };

@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { Dealer } from "zeromq";
 import { decodeFrame, encodeFrame, type Frame } from "../../src/wire/frames.ts";
 import type { HelloFrame } from "../../src/wire/handshake.ts";
+import { firstHello } from "../frames-by-hand.ts";
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
 
@@ -77,30 +78,5 @@ export class RoguePeer {
 }
 
 /** A Hello as a well-behaved node of the mesh would say it. */
-export const helloOf = (mesh: string, change: Partial<HelloFrame["identity"]> = {}): Uint8Array =>
-  encodeFrame({
-    type: "hello",
-    session: 0,
-    identity: {
-      mesh,
-      nodeId: "r0g0e000000000000000",
-      service: "rogue",
-      epoch: 1,
-      nonce: new Uint8Array(16).fill(7),
-      protocolMin: 1,
-      protocolMax: 1,
-      features: 0,
-      shardCount: 4096,
-      hashId: "xxh32-0",
-      frameBytesMax: 1 << 20,
-      addresses: [],
-      time: { ms: Date.now(), counter: 0 },
-      heartbeat: "",
-      jumped: 0,
-      ...change,
-    },
-    targetNodeId: "",
-    knownEpoch: 0,
-    knownNonce: new Uint8Array(0),
-    redirect: false,
-  });
+export const helloOf = (mesh: string, changes: Partial<HelloFrame["identity"]> = {}): Uint8Array =>
+  encodeFrame(firstHello({ mesh, ...changes }));

@@ -9,6 +9,7 @@ import { memoryTransport } from "../../src/transport/memory/memory-transport.ts"
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
 import { decodeFrame, encodeFrame, type Frame, type KnownFrame } from "../../src/wire/frames.ts";
 import type { Identity } from "../../src/wire/handshake.ts";
+import { subscriptionRecord } from "../frames-by-hand.ts";
 import type { TestMesh } from "./test-mesh.ts";
 
 export class RawPeer {
@@ -153,22 +154,10 @@ const identityOf = (nodeId: string): Identity => ({
   jumped: 0,
 });
 
-const RECORD: SubscriptionRecord = {
+const RECORD = subscriptionRecord({
   index: 1,
-  role: "events",
   group: "raw",
   pattern: "x.y",
-  durable: true,
-  birthTime: { ms: 0, counter: 0 },
   birthCreator: "raw",
-  distribution: "key",
-  failoverMove: true,
-  holdOnDead: false,
-  start: "new",
-  startTimeMs: 0,
-  weight: 1,
-  filter: [],
   definedTime: { ms: 1, counter: 0 },
-  versionMin: 0,
-  versionMax: 0,
-};
+});

@@ -7,6 +7,7 @@ import type { LoadedSecurity } from "../../src/security/load-security.ts";
 import type { RightsOptions } from "../../src/security/rights.ts";
 import type { SubscriptionRecord } from "../../src/wire/declare.ts";
 import { decodeSigned, encodeSigned, SIGNED_BYTES_MAX } from "../../src/wire/signed-entry.ts";
+import { subscriptionRecord } from "../frames-by-hand.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 
 const world = new KeysWorld("shop");
@@ -15,26 +16,13 @@ afterAll(() => world[Symbol.dispose]());
 const DAY_MS = 86_400_000;
 const MAY: RightsOptions = { allow: { subscribe: ["order.>"], handle: ["stock.*"] } };
 
-const durable = (changes: Partial<SubscriptionRecord> = {}): SubscriptionRecord => ({
-  index: 0,
-  role: "events",
-  group: "billing",
-  pattern: "order.*",
-  durable: true,
-  birthTime: { ms: 5, counter: 1 },
-  birthCreator: "n1",
-  distribution: "key",
-  failoverMove: true,
-  holdOnDead: false,
-  start: "new",
-  startTimeMs: 0,
-  weight: 0,
-  filter: [],
-  definedTime: { ms: 6, counter: 0 },
-  versionMin: 0,
-  versionMax: 0,
-  ...changes,
-});
+const durable = (changes: Partial<SubscriptionRecord> = {}): SubscriptionRecord =>
+  subscriptionRecord({
+    birthTime: { ms: 5, counter: 1 },
+    definedTime: { ms: 6, counter: 0 },
+    weight: 0,
+    ...changes,
+  });
 const ended = {
   role: "events",
   group: "billing",

@@ -7,7 +7,7 @@
  *
  * Bound: ADDRESSES_MAX addresses are given, and taken from a peer.
  */
-import { parsePeerAddress } from "../../core/peer-address.ts";
+import { isHostless, parsePeerAddress } from "../../core/peer-address.ts";
 import type { Transport } from "../../ports/transport.ts";
 import type { HelloFrame, Identity } from "../../wire/handshake.ts";
 import type { Refusal } from "./link-owner.ts";
@@ -16,8 +16,6 @@ import type { Refusal } from "./link-owner.ts";
 export const BETTER = "BETTER_ADDRESS";
 /** As many as a node may have transports. */
 export const ADDRESSES_MAX = 8;
-/** Schemes whose addresses name no host: whoever is reached by one is here. */
-const LOCAL_SCHEMES: readonly string[] = ["unix", "inproc"];
 const WILDCARD = /^(0\.0\.0\.0|\[::\]):/;
 
 export type Speaker = Pick<Identity, "nodeId" | "addresses">;
@@ -62,16 +60,13 @@ export const sendOn = (
   return { code: BETTER, message, addresses, nodeId: own.nodeId };
 };
 
-/** It names no host. */
-export const isHostless = (address: string): boolean => LOCAL_SCHEMES.includes(schemeOf(address));
-
 /**
  * What a node said of itself when it was reached at `through`: a wildcard host is the host that was dialled, or that it
  * came from: this one, where it came through a file or inside the process. Where that is no address, as of a caller over
  * ZeroMQ, it stays a wildcard.
  */
 export const asReached = (addresses: readonly string[], through: string): readonly string[] => {
-  const isHere = isHostless(through);
+  const isHere = isHostless(schemeOf(through));
   if (!isHere && parsePeerAddress(through) === undefined) return addresses.slice(0, ADDRESSES_MAX);
   const host = isHere ? "127.0.0.1" : restOf(through).slice(0, restOf(through).lastIndexOf(":"));
   return addresses.slice(0, ADDRESSES_MAX).map((address) => {

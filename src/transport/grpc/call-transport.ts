@@ -5,7 +5,6 @@
  * Bounds: `connectionsMax` of a listener; `handshakeTimeoutMs` for a socket that opens no call; what waits to
  * be sent is `bufferedBytes`, the caller's to watch; what was received and not yet read is HTTP/2's window.
  */
-import { MeshError } from "../../errors.ts";
 import type {
   Connection,
   Listener,
@@ -13,10 +12,11 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
-import { type DialOptions, Dials } from "../dials.ts";
-import { formatHostPort, parseHostPort } from "../host-port.ts";
+import type { DialOptions } from "../dials.ts";
+import { assertBindable, formatHostPort, parseHostPort } from "../host-port.ts";
 import { assertNoKnownFaults } from "../known-faults.ts";
 import { listenError } from "../listen-error.ts";
+import { TransportLife } from "../transport-life.ts";
 import { GrpcConnection } from "./grpc-connection.ts";
 import { GrpcDial } from "./grpc-dial.ts";
 import { GrpcListener, type ListenLimits } from "./grpc-listener.ts";
@@ -28,11 +28,7 @@ export class CallTransport implements Transport {
   readonly #path: string;
   readonly #port: number;
   readonly #limits: ListenLimits;
-  readonly #listeners = new Set<GrpcListener>();
-  readonly #connections = new Set<GrpcConnection>();
-  readonly #dials = new Dials();
-  #context: TransportContext | undefined;
-  #stopping: Promise<void> | undefined;
+  readonly #life = new TransportLife("gRPC");
 
   /** `path` names the call: "/package.Service/Method". `port` is where it listens unless told otherwise. */
   constructor(path: string, port: number, limits: ListenLimits) {
@@ -43,20 +39,18 @@ export class CallTransport implements Transport {
 
   async start(context: TransportContext): Promise<void> {
     assertNoKnownFaults(["@grpc/grpc-js"]);
-    this.#context = context;
+    this.#life.start(context);
   }
 
   async listen(
     options: ListenOptions,
     accept: (connection: Connection) => void,
   ): Promise<Listener> {
-    const context = this.#running();
+    const { context } = this.#life;
     const { host } = options;
     const port = options.port === 0 ? this.#port : options.port;
     const wanted = formatHostPort(SCHEME, { host, port });
-    if (host === "" || !Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new MeshError("INVALID_OPTIONS", `cannot listen on ${wanted}: host or port is invalid`);
-    }
+    assertBindable({ host, port }, wanted);
     const listener = new GrpcListener(this.#path, context, this.#limits, accept);
     try {
       await listener.bind(host, port);
@@ -64,44 +58,17 @@ export class CallTransport implements Transport {
       await listener.close();
       throw listenError(error, wanted);
     }
-    if (this.#stopping !== undefined) {
-      await listener.close();
-      throw stopped();
-    }
-    this.#listeners.add(listener);
-    return listener;
+    return this.#life.listens(listener);
   }
 
   async dial(address: string, options: DialOptions): Promise<Connection> {
-    const context = this.#running();
+    const { context } = this.#life;
     const dial = new GrpcDial(this.#path, address, parseHostPort(SCHEME, address), context);
-    await this.#dials.within(context.clock, options, dial);
-    const connection = new GrpcConnection(dial, context);
-    this.#connections.add(connection);
-    void connection.gone.then(() => this.#connections.delete(connection));
-    return connection;
+    await this.#life.dials.within(context.clock, options, dial);
+    return this.#life.holds(new GrpcConnection(dial, context));
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
-  }
-
-  async #stop(): Promise<void> {
-    this.#dials.stop(stopped());
-    const connections = [...this.#connections];
-    for (const connection of connections) connection.close();
-    await Promise.all([
-      ...connections.map(({ gone }) => gone),
-      ...[...this.#listeners].map((listener) => listener.close()),
-    ]);
-    this.#listeners.clear();
-  }
-
-  #running(): TransportContext {
-    if (this.#context === undefined || this.#stopping !== undefined) throw stopped();
-    return this.#context;
+    return this.#life.stop();
   }
 }
-
-const stopped = (): MeshError => new MeshError("STOPPED", "the gRPC transport is not running");

@@ -18,6 +18,7 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
+import { assertBindable } from "../host-port.ts";
 import { MemoryConnection } from "./memory-connection.ts";
 
 const FIRST_FREE_PORT = 49_152;
@@ -108,10 +109,7 @@ class MemoryTransport implements Transport {
   ): Promise<Listener> {
     const context = this.#running();
     const { host, port } = options;
-    if (host === "" || !Number.isInteger(port) || port < 0 || port > 65_535) {
-      const at = this.#network.addressOf(options);
-      throw new MeshError("INVALID_OPTIONS", `cannot listen on ${at}: host or port is invalid`);
-    }
+    assertBindable(options, this.#network.addressOf(options));
     const real = port === 0 ? this.#network.freePort(host) : port;
     const address = this.#network.addressOf({ host, port: real });
     if (this.#network.find(address) !== undefined) {

@@ -9,7 +9,6 @@
  * buffers is the system's; what waits for it is `bufferedBytes`, the caller's to watch.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { MeshError } from "../../errors.ts";
 import type {
   Channel,
   Connection,
@@ -18,9 +17,10 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
-import { type DialOptions, Dials } from "../dials.ts";
+import type { DialOptions } from "../dials.ts";
 import { notReached } from "../not-reached.ts";
 import { TlsAcceptor } from "../tls-channel.ts";
+import { TransportLife } from "../transport-life.ts";
 import { StreamConnection } from "./stream-connection.ts";
 
 /** A socket that connects, and how to wait until it has. */
@@ -47,16 +47,13 @@ export class SocketTransport implements Transport {
   readonly preference: number;
   readonly #medium: Medium;
   readonly #connectionsMax: number;
-  readonly #listeners = new Set<SocketListener>();
-  readonly #connections = new Set<StreamConnection>();
-  readonly #dials = new Dials();
-  #context: TransportContext | undefined;
-  #stopping: Promise<void> | undefined;
+  readonly #life: TransportLife;
 
   constructor(medium: Medium, connectionsMax: number) {
     this.#medium = medium;
     this.scheme = medium.scheme;
     this.preference = medium.preference;
+    this.#life = new TransportLife(medium.scheme);
     this.#connectionsMax = connectionsMax;
   }
 
@@ -65,67 +62,34 @@ export class SocketTransport implements Transport {
   }
 
   async start(context: TransportContext): Promise<void> {
-    this.#context = context;
+    this.#life.start(context);
   }
 
   async listen(
     options: ListenOptions,
     accept: (connection: Connection) => void,
   ): Promise<Listener> {
-    const context = this.#running();
-    const listener = new SocketListener(this.#medium, context, accept);
+    const listener = new SocketListener(this.#medium, this.#life.context, accept);
     await listener.bind(options, this.#connectionsMax);
-    if (this.#stopping !== undefined) {
-      await listener.close();
-      throw this.#stoppedError();
-    }
-    this.#listeners.add(listener);
-    return listener;
+    return this.#life.listens(listener);
   }
 
   async dial(address: string, options: DialOptions): Promise<Connection> {
-    const context = this.#running();
+    const { context } = this.#life;
     const { socket, open } = this.#medium.dial(address, context);
-    let channel: Channel | undefined;
-    await this.#dials.within(context.clock, options, {
+    const channel = await this.#life.dials.within(context.clock, options, {
       remote: address,
-      open: async () => {
-        channel = await open();
-      },
+      open,
       cut: () => {
         socket.on("error", () => {});
         socket.destroy();
       },
     });
-    const connection = new StreamConnection(socket, address, context, channel);
-    this.#connections.add(connection);
-    void connection.gone.then(() => this.#connections.delete(connection));
-    return connection;
+    return this.#life.holds(new StreamConnection(socket, address, context, channel));
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
-  }
-
-  async #stop(): Promise<void> {
-    this.#dials.stop(this.#stoppedError());
-    const connections = [...this.#connections];
-    for (const connection of connections) connection.close();
-    await Promise.all([
-      ...connections.map(({ gone }) => gone),
-      ...[...this.#listeners].map((listener) => listener.close()),
-    ]);
-    this.#listeners.clear();
-  }
-
-  #running(): TransportContext {
-    if (this.#context === undefined || this.#stopping !== undefined) throw this.#stoppedError();
-    return this.#context;
-  }
-
-  #stoppedError(): MeshError {
-    return new MeshError("STOPPED", `the transport of "${this.scheme}" is not running`);
+    return this.#life.stop();
   }
 }
 

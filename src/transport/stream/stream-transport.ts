@@ -3,7 +3,7 @@ import { connect, isIPv6 } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { MeshError } from "../../errors.ts";
 import type { Transport, TransportContext } from "../../ports/transport.ts";
-import { formatHostPort, parseHostPort } from "../host-port.ts";
+import { assertBindable, formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
 import { listenOn } from "../listen-on.ts";
 import { secured, tlsDialOptions } from "../tls-channel.ts";
@@ -43,9 +43,7 @@ const tcp = (ownPort: number): Medium => ({
     const { host } = options;
     const port = options.port === 0 ? ownPort : options.port;
     const wanted = formatHostPort(SCHEME, { host, port });
-    if (host === "" || !Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new MeshError("INVALID_OPTIONS", `cannot listen on ${wanted}: host or port is invalid`);
-    }
+    assertBindable({ host, port }, wanted);
     try {
       return await listenOn(server, SCHEME, { host, port }, logger);
     } catch (error) {

@@ -21,7 +21,10 @@ import type {
   Transport,
   TransportContext,
 } from "../../ports/transport.ts";
+import type { DialOptions } from "../dials.ts";
+import { assertBindable } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
+import { TransportLife } from "../transport-life.ts";
 import {
   formatZeromqAddress,
   parseZeromqAddress,
@@ -54,31 +57,24 @@ type Resolved = { readonly [Name in keyof ZeromqOptions]-?: ZeromqOptions[Name] 
 
 const SEND_FRAMES = 256;
 const QUEUED_BYTES = 16 * 2 ** 20;
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** @throws MeshError INVALID_OPTIONS */
 export function zeromq(options: ZeromqOptions = {}): Transport {
   return new ZeromqTransport(checked(options));
 }
 
-type Dialing = { readonly abort: (error: MeshError) => void };
-
 class ZeromqTransport implements Transport {
   readonly scheme = ZEROMQ_SCHEME;
   readonly preference = 50;
   readonly #options: Resolved;
-  readonly #listeners = new Set<ZeromqListener>();
-  readonly #links = new Set<DialedLink>();
-  readonly #dialing = new Set<Dialing>();
-  #context: TransportContext | undefined;
-  #stopping: Promise<void> | undefined;
+  readonly #life = new TransportLife("ZeroMQ");
 
   constructor(options: Resolved) {
     this.#options = options;
   }
 
   async start(context: TransportContext): Promise<void> {
-    this.#context = context;
+    this.#life.start(context);
     // Each dial takes three of libzmq's sockets (two are its monitor's). Effective before the first one.
     zeromqContext.maxSockets = zeromqContext.maxSocketsLimit;
   }
@@ -87,12 +83,9 @@ class ZeromqTransport implements Transport {
     options: ListenOptions,
     accept: (connection: Connection) => void,
   ): Promise<Listener> {
-    const context = this.#running();
+    const { context } = this.#life;
     const wanted = formatZeromqAddress(options);
-    const portOk = Number.isInteger(options.port) && options.port >= 0 && options.port <= 65_535;
-    if (options.host === "" || !portOk) {
-      throw new MeshError("INVALID_OPTIONS", `cannot listen on ${wanted}: host or port is invalid`);
-    }
+    assertBindable(options, wanted);
     let listener: ZeromqListener;
     try {
       const { tcp, ipv6 } = await resolveEndpoint(options);
@@ -102,80 +95,40 @@ class ZeromqTransport implements Transport {
     } catch (error) {
       throw listenError(error, wanted);
     }
-    if (this.#stopping !== undefined) {
-      await listener.close();
-      throw stopped();
-    }
-    this.#listeners.add(listener);
-    return listener;
+    return this.#life.listens(listener);
   }
 
-  async dial(
-    address: string,
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<Connection> {
-    const context = this.#running();
+  async dial(address: string, options: DialOptions): Promise<Connection> {
+    const { context } = this.#life;
     const at = parseZeromqAddress(address);
     assertKeys(address, at, context);
-    const { signal, timeoutMs } = options;
-    let abort: (error: MeshError) => void = () => {};
-    const aborted = new Promise<never>((_, reject) => {
-      abort = reject;
+    let link: DialedLink | undefined;
+    let isCut = false;
+    return this.#life.dials.within(context.clock, options, {
+      remote: address,
+      open: async () => {
+        const { tcp, ipv6 } = await resolveEndpoint(at).catch((cause: unknown) => {
+          throw new MeshError("PEER_LOST", `host of ${address} cannot be resolved`, { cause });
+        });
+        if (isCut) throw new MeshError("ABORTED", `the dial of ${address} was cut`);
+        const { serverKey } = at;
+        const limits = this.#limits(context, ipv6);
+        const started = startDial({ address, tcp, limits, context, serverKey });
+        link = started.link;
+        const { gone, connection } = link;
+        this.#life.holds({ gone, close: () => connection.close() });
+        await started.ready;
+        return connection;
+      },
+      cut: () => {
+        isCut = true;
+        link?.destroy();
+      },
     });
-    aborted.catch(() => {});
-    const onAbort = () => abort(new MeshError("ABORTED", `the dial of ${address} was aborted`));
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const timer = context.clock.setTimer(Math.min(timeoutMs, TIMER_MAX_MS), () => {
-      abort(new MeshError("PEER_LOST", `${address} was not reached within ${timeoutMs} ms`));
-    });
-    const dialing: Dialing = { abort };
-    this.#dialing.add(dialing);
-    try {
-      return await this.#connect(address, at, aborted);
-    } finally {
-      this.#dialing.delete(dialing);
-      context.clock.clearTimer(timer);
-      signal?.removeEventListener("abort", onAbort);
-    }
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
-  }
-
-  async #stop(): Promise<void> {
-    for (const dialing of this.#dialing) dialing.abort(stopped());
-    const links = [...this.#links];
-    for (const link of links) link.connection.close();
-    await Promise.all([
-      ...links.map((link) => link.gone),
-      ...[...this.#listeners].map((listener) => listener.close()),
-    ]);
-    this.#listeners.clear();
-  }
-
-  async #connect(address: string, at: ZeromqAddress, aborted: Promise<never>): Promise<Connection> {
-    const context = this.#running();
-    const { tcp, ipv6 } = await Promise.race([
-      aborted,
-      resolveEndpoint(at).catch((cause: unknown) => {
-        throw new MeshError("PEER_LOST", `host of ${address} cannot be resolved`, { cause });
-      }),
-    ]);
-    const limits = this.#limits(context, ipv6);
-    const { serverKey } = at;
-    const { link, ready } = startDial({ address, tcp, limits, context, serverKey });
-    this.#links.add(link);
-    void link.gone.then(() => this.#links.delete(link));
-    try {
-      await Promise.race([aborted, ready]);
-    } catch (error) {
-      link.destroy();
-      throw error;
-    }
-    return link.connection;
+    return this.#life.stop();
   }
 
   #limits(context: TransportContext, ipv6: boolean): SocketLimits {
@@ -188,11 +141,6 @@ class ZeromqTransport implements Transport {
       handshakeTimeoutMs: this.#options.handshakeTimeoutMs ?? 5_000,
       ipv6,
     };
-  }
-
-  #running(): TransportContext {
-    if (this.#context === undefined || this.#stopping !== undefined) throw stopped();
-    return this.#context;
   }
 }
 
@@ -213,10 +161,6 @@ function startDial(plan: DialPlan): ReturnType<typeof dialZeromq> {
     // No sockets or file descriptors left: others may be freed.
     throw new MeshError("PEER_LOST", `no socket to dial ${plan.address} with`, { cause });
   }
-}
-
-function stopped(): MeshError {
-  return new MeshError("STOPPED", "the ZeroMQ transport is not running");
 }
 
 function checked(options: ZeromqOptions): Resolved {
