@@ -21,6 +21,7 @@ const SELDOM_MS = 60_000;
 const SELDOM_ATTEMPTS_MAX = 2_000;
 /** Tries that count when one that was tried seldom is told to be there: the next is within a second. */
 const TOLD_AGAIN = 4;
+const PATIENCE_DOUBLINGS = 3;
 /** Whoever is there is somebody else. */
 const ELSEWHERE: readonly string[] = ["WRONG_TARGET", "WRONG_MESH", "SELF"];
 
@@ -35,6 +36,8 @@ export type DialTarget = {
   addresses: readonly string[];
   attempts: number;
   timer: Timer | undefined;
+  /** Times in a row that its connection was taken and its greeting not answered in time. */
+  unanswered: number;
   dialing: boolean;
   dialingSinceMs: number;
   /** The address it was dialled at last, whatever its discovery says since. */
@@ -64,6 +67,7 @@ export const newTarget = (
   nodeId,
   addresses: hearsay === undefined ? addresses : [],
   attempts: 0,
+  unanswered: 0,
   timer: undefined,
   dialing: false,
   dialingSinceMs: 0,
@@ -108,6 +112,7 @@ export const linkedAt = (
 ): void => {
   target.nodeId = nodeId;
   target.attempts = 0;
+  target.unanswered = 0;
   target.dialing = false;
   target.insists = false;
   target.elsewhere = [];
@@ -116,6 +121,13 @@ export const linkedAt = (
   target.hearsay = "known";
   target.said = target.learned;
 };
+
+/**
+ * How many times `handshakeMs` its next greeting may take. Whoever answers late on a host without time must be waited
+ * for in the end: a connection that is given up still stands in the way of the next one.
+ */
+export const patienceOf = ({ unanswered }: DialTarget): number =>
+  2 ** Math.min(unanswered, PATIENCE_DOUBLINGS);
 
 /**
  * Nobody was linked with there: unless a discovery said that address, the others are tried first.

@@ -7,8 +7,10 @@
  * when its discovery lost it and it cannot be reached for a while. Each is dialled by the best address that
  * answers, of those that were found and those that the node said of itself when it was linked. One that is known by
  * a worse one only is sent on by the node that it reaches, once; if that leads nowhere, what is known will do.
- * Where a discovery named a node and another one answered, it is tried seldom. What other nodes told, or an earlier life remembers, counts less than a discovery: it is tried more and more
- * seldom, and given up after half a minute if it never was linked, else after about a day.
+ * Where a discovery named a node and another one answered, it is tried seldom. What other nodes told, or an earlier
+ * life remembers, counts less than a discovery: it is tried more and more seldom, and given up after half a minute if
+ * it never was linked, else after about a day. Who is told of by others has most likely just come, and dials everybody
+ * it hears of: nodes that have run for a while let it.
  *
  * Bounds: `peersMax` targets; one that was only told gives way to a found one, and of those that were never linked
  * there are at most a quarter; more are ignored and counted.
@@ -28,6 +30,7 @@ import {
   linkedAt,
   newTarget,
   nextBackoffMs,
+  patienceOf,
   placesToDial,
   toldAt,
 } from "./dial-target.ts";
@@ -47,6 +50,10 @@ const DIAL_TIMEOUT_MS = 3_000;
 const LEARNED_TIMEOUT_MS = 1_000;
 /** Up to so many tries in a row follow one another within 2 s. */
 const OFTEN_ATTEMPTS = 5;
+/** A node that has run for so long has heard of those that were there before it. */
+const SETTLED_MS = 5_000;
+/** How long it leaves to one that it is told of to dial, so that the two do not dial each other. */
+const NEWCOMER_MS = 2_000;
 /** A dial that takes longer than this is no reason to refuse the peer's own. */
 const DIAL_LIKELY_MS = 500;
 
@@ -55,12 +62,14 @@ export class Dialler {
   readonly #transports: readonly Transport[];
   readonly #owner: DiallerOwner;
   readonly #targets = new Map<string, DialTarget>();
+  readonly #sinceMs: number;
   #stopped = false;
 
   constructor(env: Environment, transports: readonly Transport[], owner: DiallerOwner) {
     this.#env = env;
     this.#transports = transports;
     this.#owner = owner;
+    this.#sinceMs = env.clock.monotonicMs();
   }
 
   /** Targets known. */
@@ -110,7 +119,9 @@ export class Dialler {
       this.#env.counters.count("discovery.tooManyTold");
       return;
     }
-    this.#add(newTarget(nodeId, nodeId, addresses, how));
+    const ranMs = this.#env.clock.monotonicMs() - this.#sinceMs;
+    const isNewcomer = how === "told" && ranMs > SETTLED_MS;
+    this.#add(newTarget(nodeId, nodeId, addresses, how), isNewcomer ? NEWCOMER_MS : 0);
   }
 
   /** It is wanted now: unless it is tried often anyway, that is not waited for, nor is it given up. */
@@ -152,6 +163,8 @@ export class Dialler {
         this.#env.counters.count("discovery.elsewhere");
       }
       if (dialled) target.dialing = false;
+      const isLate = code === "TIMEOUT" && !link.greeted;
+      if (dialled) target.unanswered = isLate ? target.unanswered + 1 : 0;
       const isOwn = !target.named && target.addresses.includes(link.address);
       const isItself = code === "SELF" && dialled && isOwn;
       if (isItself) this.#remove(target);
@@ -169,14 +182,14 @@ export class Dialler {
 
   // --- inside --------------------------------------------------------------------------------
 
-  #add(target: DialTarget): void {
+  #add(target: DialTarget, delayMs = 0): void {
     const isFull = this.#targets.size >= this.#env.limits.peersMax;
     if (isFull && (target.hearsay !== undefined || !this.#makeRoom())) {
       this.#env.counters.count("discovery.tooManyPeers");
       return;
     }
     this.#targets.set(target.key, target);
-    this.#dialSoon(target, 0);
+    this.#dialSoon(target, delayMs);
   }
 
   /** One that no discovery has found gives way. */
@@ -241,7 +254,10 @@ export class Dialler {
         if (this.#targets.get(target.key) === target) {
           target.through = address;
           const { scheme } = transport;
-          this.#owner.dialled(connection, { address, scheme, target: target.nodeId, redirect });
+          const patienceMs = this.#env.times.handshakeMs * patienceOf(target);
+          const { nodeId } = target;
+          const origin = { address, scheme, target: nodeId, redirect, patienceMs };
+          this.#owner.dialled(connection, origin);
         } else {
           refuse(connection); // stopped, or gone meanwhile
         }

@@ -5,7 +5,8 @@
  * where nothing depends on who owns what, waiting for it is a second lost. Approach: a connection is tried where the
  * peer listened. One that is refused is an answer of the peer's host, which an address of a process that lives does
  * not give; silence says nothing. A process that ends closes its sockets one by one, within milliseconds: one that
- * still took a connection, or broke it, is looked at again.
+ * still took a connection, or broke it, is looked at again. One that closed in order, or said why, lives: a look would
+ * stand in its way, since an event loop takes one connection a turn, and on a host that has no time many links end so.
  *
  * Only addresses that lead where the link did are tried: the one that was dialled, or those on the host that it came
  * from. Another one may be true in the peer's network alone, and name something else here.
@@ -41,12 +42,15 @@ export class ExitProbe {
     this.#gone = gone;
   }
 
-  /** The link has ended, and nobody said goodbye. */
-  look(link: Link): void {
+  /** The link has ended: "" is a connection that broke, TIMEOUT one that was silent. */
+  look(link: Link, code: string): void {
+    if (code !== "" && code !== "TIMEOUT") return;
     const address = placeOf(link);
     const transport = this.#transports.find(({ scheme }) => address?.startsWith(`${scheme}://`));
     if (address === undefined || transport === undefined) return;
-    this.#lookAgain(link.peer.nodeId, transport, address, 0);
+    // One that fell silent is not about to end just now.
+    const first = code === "" ? 0 : LOOKS_MS.length - 1;
+    this.#lookAgain(link.peer.nodeId, transport, address, first);
   }
 
   #lookAgain(nodeId: string, transport: Transport, address: string, look: number): void {

@@ -9,6 +9,8 @@ export type LinkOrigin = {
   readonly scheme: string;
   /** It may be sent on to a better address. */
   readonly redirect: boolean;
+  /** How long the greeting may take, in ms; default `handshakeMs`. */
+  readonly patienceMs?: number;
 };
 
 /** A node's link with itself. */

@@ -281,7 +281,7 @@ export class LinkTable implements LinkOwner<Link> {
         this.#events.dead(nodeId, "left");
       } else if (!this.#stopped && !local) {
         this.#leases.arm(peer); // the node itself comes back
-        this.#exits.look(link);
+        this.#exits.look(link, code);
       }
     } else {
       if (!this.#stopped) this.#guard.refused(link, code, reason);
@@ -340,6 +340,6 @@ export class LinkTable implements LinkOwner<Link> {
     const link = new Link(this.#env, this, connection, how);
     this.#links.add(link);
     this.#guard.came(link);
-    link.start();
+    link.start(how.patienceMs ?? this.#env.times.handshakeMs);
   }
 }

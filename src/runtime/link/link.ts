@@ -8,7 +8,7 @@
  * before `up`; frames of another session are dropped and counted; bulk waits while the connection has much untaken,
  * control and small express frames never do (link-pieces.ts).
  */
-import { MeshError } from "../../errors.ts";
+import type { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
 import type { Connection } from "../../ports/transport.ts";
@@ -19,6 +19,7 @@ import { type Environment, hybridMerge } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
 import { Greeting, isOfSlow, rejectOf } from "./greeting.ts";
 import { handOver } from "./hand-over.ts";
+import { CLOSED, peerLost } from "./link-end.ts";
 import { ITSELF, type LinkOrigin } from "./link-origin.ts";
 import type { LinkOwner } from "./link-owner.ts";
 import { LinkPieces } from "./link-pieces.ts";
@@ -128,14 +129,14 @@ export class Link {
     return this.#silence.ms;
   }
 
-  start(): void {
+  start(patienceMs: number): void {
     this.#state = "greeting";
     this.#silence.end();
     this.#open("the peer closed the connection");
     if (this.dialled) this.#connection.send(this.#greeting.hello());
-    this.#timer = this.#env.clock.setTimer(this.#env.times.handshakeMs, () => {
-      this.close("TIMEOUT", `no greeting within ${this.#env.times.handshakeMs} ms`);
-    });
+    this.#timer = this.#env.clock.setTimer(patienceMs, () =>
+      this.close("TIMEOUT", `no greeting within ${patienceMs} ms`),
+    );
   }
 
   /** A node's link to itself: no greeting is needed. */
@@ -151,7 +152,7 @@ export class Link {
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
       drained: () => this.#drained(),
-      closed: (reason) => this.#ended(reason ?? new MeshError("PEER_LOST", over)),
+      closed: (reason) => this.#ended(reason ?? peerLost(CLOSED, over)),
     });
   }
 
@@ -202,8 +203,8 @@ export class Link {
     const frame = tooMany ? { fault: `${bytes.length} B before a session` } : readFrame(bytes);
     if ("fault" in frame) {
       this.#env.counters.count("link.malformed");
-      const { remote } = this.#connection;
-      this.#env.logger.warn("malformed frame: link closed", { remote, reason: frame.fault });
+      const fields = { remote: this.#connection.remote, reason: frame.fault };
+      this.#env.logger.warn("malformed frame: link closed", fields);
       this.close("MALFORMED", frame.fault);
       return;
     }
@@ -333,7 +334,7 @@ export class Link {
 
   #end(code: string, message: string): void {
     this.#connection.close();
-    this.#ended(new MeshError("PEER_LOST", message, { details: { code } }));
+    this.#ended(peerLost(code, message));
   }
 
   #ended(reason: MeshError): void {

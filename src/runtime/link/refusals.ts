@@ -3,13 +3,23 @@ import type { MeshError } from "../../errors.ts";
 import type { Environment } from "../environment.ts";
 import { BETTER } from "./better-addresses.ts";
 import type { Link } from "./link.ts";
+import { CLOSED } from "./link-end.ts";
 
 /** The end of a link whose node has something new to say of itself. */
 export const JUMPED = "EPOCH_JUMPED";
 /** The end of a link whose dialler has yet to say what it knows of its peer. */
 export const UNTOLD = "UNTOLD";
 /** Ends of dialled links that mean nothing is wrong. */
-const EXPECTED = new Set(["", "SELF", "ALREADY_LINKED", "DUPLICATE_LINK", JUMPED, UNTOLD, BETTER]);
+const EXPECTED: ReadonlySet<string> = new Set([
+  "",
+  CLOSED,
+  "SELF",
+  "ALREADY_LINKED",
+  "DUPLICATE_LINK",
+  JUMPED,
+  UNTOLD,
+  BETTER,
+]);
 
 export const noteRefusal = (
   env: Environment,
