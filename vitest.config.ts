@@ -1,7 +1,26 @@
 import { defineConfig } from "vitest/config";
 
-// Processes, sockets and disks are real here, so two kinds of test run differently: "unit" files go
-// side by side, at most two at a time; "integration" files start processes, so one at a time.
+// Processes, sockets and disks are real here, so three kinds of test run differently: "unit" files go side by side, at
+// most two at a time; so do "integration" files, which start processes and mostly wait for them; "alone" are those
+// that fill the machine, or look at times on it.
+const ALONE = [
+  "bench",
+  "chaos",
+  "cluster",
+  "containers",
+  "doctor",
+  "hostile",
+  "killers",
+  "large-payloads",
+  "meeting",
+  "members",
+  "networks",
+  "providers",
+  "stalled",
+].map((name) => `test/integration/${name}.test.ts`);
+
+const processes = { testTimeout: 120_000, hookTimeout: 60_000 };
+
 export default defineConfig({
   test: {
     pool: "forks",
@@ -26,10 +45,19 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          exclude: ALONE,
           sequence: { groupOrder: 1 },
+          ...processes,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "alone",
+          include: ALONE,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          ...processes,
         },
       },
     ],

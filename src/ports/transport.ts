@@ -45,6 +45,9 @@ export interface Connection {
    * in one place leaves it out. A part may go to other connections as well: nobody changes it.
    */
   sendParts?(parts: readonly Uint8Array[]): void;
+  /** Reads no more until `resume`: what the peer sends waits at its end. What was read before may still come. */
+  pause?(): void;
+  resume?(): void;
   /**
    * Closes in order: frames already given to `send` are delivered if the peer reads on, for a time that the
    * transport states (500 ms; gRPC 2 s). Idempotent.

@@ -8,8 +8,9 @@
  * which node it is.
  *
  * Bounds: HANDSHAKE_MS for a handshake; of more than PENDING_MAX sockets of one address, or PENDING_ALL_MAX of all,
- * in their handshakes the oldest is cut. STARTS handshakes begin in a second, a few at once, since the first bytes of
- * a stranger cost a signature: the rest waits its turn, so that nobody waits for them. Source: RFC 8446; docs of node:tls ("connection" may be emitted by users).
+ * in their handshakes the oldest is cut. STARTS handshakes begin in a second, since the first bytes of a stranger cost a
+ * signature: the rest waits its turn, one address after the other, so that nobody waits for them.
+ * Source: RFC 8446; docs of node:tls ("connection" may be emitted by users).
  */
 import type { Socket } from "node:net";
 import {
@@ -19,8 +20,8 @@ import {
   type Server as TlsServer,
   connect as tlsConnect,
 } from "node:tls";
+import { FairStarts } from "../core/fair-starts.ts";
 import { PendingPeers } from "../core/pending-peers.ts";
-import { RateLimiter } from "../core/rate-limiter.ts";
 import { MeshError } from "../errors.ts";
 import type { Timer } from "../ports/clock.ts";
 import type { Security } from "../ports/security.ts";
@@ -28,8 +29,14 @@ import type { Channel, TransportContext } from "../ports/transport.ts";
 import { notReached } from "./not-reached.ts";
 
 const HANDSHAKE_MS = 5_000;
-/** Of one listener. About a millisecond of the event loop each, so that those at once are soon over. */
-const STARTS = { perSecond: 200, burst: 8 };
+/**
+ * Of one listener, each about a millisecond of the event loop: what a host full of nodes needs to start, and what one
+ * that begins again and again may cost, a hundredth of the time.
+ */
+const STARTS = {
+  all: { perSecond: 200, burst: 2 },
+  each: { perSecond: 4, burst: 32 },
+} as const;
 const VERSIONS = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" } as const;
 /** What a peer says when it does not take our certificate. */
 const REFUSED = /^ERR_SSL_.*ALERT_/;
@@ -43,9 +50,8 @@ export class TlsAcceptor {
   readonly #server: TlsServer;
   readonly #pending = new PendingPeers<string, Socket>((socket) => void socket.destroy());
   readonly #unlisten: () => void;
-  readonly #starts = new RateLimiter(STARTS);
-  /** Whose handshake has not begun, the oldest first. */
-  readonly #waiting = new Set<Socket>();
+  /** Whose handshake has not begun. */
+  readonly #starts = new FairStarts<Socket>(STARTS);
   #timer: Timer | undefined;
 
   /** `secured` is called once for each socket whose handshake ended well. */
@@ -79,15 +85,16 @@ export class TlsAcceptor {
   /** Begins the handshake over a socket that a peer has opened. */
   take(socket: Socket): void {
     const name = nameOf(socket);
-    if (this.#pending.add(name, socket.remoteAddress ?? "", socket)) {
+    const from = socket.remoteAddress ?? "";
+    if (this.#pending.add(name, from, socket)) {
       this.#context.count("transport.handshakesCut");
     }
     socket.once("close", () => {
       this.#pending.done(name);
-      this.#waiting.delete(socket);
+      this.#starts.remove(from, socket);
     });
     socket.on("error", () => {}); // its close says it
-    this.#waiting.add(socket);
+    this.#starts.add(from, socket);
     if (this.#timer === undefined) this.#begin();
   }
 
@@ -100,19 +107,17 @@ export class TlsAcceptor {
   /** Begins as many handshakes as may begin now. */
   #begin(): void {
     const { clock } = this.#context;
-    for (const socket of this.#waiting) {
-      if (!socket.destroyed) {
-        const waitMs = this.#starts.admit(clock.monotonicMs());
-        if (waitMs > 0) {
-          this.#timer = clock.setTimer(Math.ceil(waitMs), () => {
-            this.#timer = undefined;
-            this.#begin();
-          });
-          return;
-        }
-        this.#server.emit("connection", socket);
+    for (;;) {
+      const next = this.#starts.next(clock.monotonicMs());
+      if (next === undefined) return;
+      if ("waitMs" in next) {
+        this.#timer = clock.setTimer(Math.ceil(next.waitMs), () => {
+          this.#timer = undefined;
+          this.#begin();
+        });
+        return;
       }
-      this.#waiting.delete(socket);
+      if (!next.item.destroyed) this.#server.emit("connection", next.item);
     }
   }
 

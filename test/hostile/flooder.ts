@@ -38,6 +38,8 @@ export type FlooderReport = {
   readonly refusals: Readonly<Record<string, number>>;
 };
 
+/** Its line when it is in for the first time. */
+export const BEGUN = "begun";
 const TICK_MS = 10;
 const RETRY_MS = 5;
 const BATCH_MESSAGES = 100;
@@ -75,6 +77,7 @@ class Flooder {
   async #session(endMs: number): Promise<void> {
     const wire = await this.#greeted();
     if (wire === undefined) return;
+    if (this.#sessions === 1) process.stdout.write(`${BEGUN}\n`);
     this.#number = 1;
     const session = wire.find("welcome")?.session ?? 0;
     const { flood, perSecond } = this.#order;

@@ -139,15 +139,19 @@ describe("a quota of messages", () => {
     const takes = await mesh.node("takes", { peerLimits: { messagesPerSecond: 1 } });
     const other = await mesh.node("other");
     await mesh.linked();
+    await mesh.clock.run(takes.subscribe("x.y", () => {}));
     const [envelope = new Uint8Array(0)] = Object.values(SAMPLE_ENVELOPES).map(encodeEnvelope);
+    const delivery = { keyHash: -1, attempts: 0, skip: 0, remainingMs: -1, resume: false } as const;
+    const bytes = { bytes: envelope, envelopeStart: 0, envelopeEnd: envelope.length };
+    const deliveries = new Array(1_000).fill({ seq: 0, ...delivery, ...bytes });
     const flood = async (): Promise<RawPeer> => {
       const peer = await RawPeer.dial(mesh, address(takes), { nodeId: "flooder" });
-      for (let id = 1; id < 140_000 && !peer.closed; id++) {
-        const request = { subscription: 1, remainingMs: 1_000, id, envelope } as const;
-        peer.send({ type: "request", session: peer.session, ...request });
-        if (id % 1_000 === 0) await mesh.clock.settle();
-      }
-      await mesh.clock.settle();
+      await mesh.clock.until(() => peer.of("declare").length > 0);
+      const subscription = peer.of("declare")[0]?.add[0]?.index ?? 0;
+      const head = { subscription, first: 1, epoch: 0, volatile: true, floorEpoch: 0, floorSeq: 0 };
+      const sections = [{ ...head, term: 1, deliveries, bundles: [] }];
+      for (let n = 0; n < 200; n++) peer.send({ type: "batch", session: peer.session, sections });
+      await mesh.clock.until(() => peer.closed);
       return peer;
     };
     const first = await flood();

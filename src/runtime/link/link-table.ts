@@ -337,7 +337,7 @@ export class LinkTable implements LinkOwner<Link> {
   }
 
   #start(connection: Connection, how: LinkOrigin): void {
-    const link = new Link(this.#env, this, connection, how);
+    const link = this.#guard.link(connection, (paced) => new Link(this.#env, this, paced, how));
     this.#links.add(link);
     this.#guard.came(link);
     link.start(how.patienceMs ?? this.#env.times.handshakeMs);

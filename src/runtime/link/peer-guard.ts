@@ -16,11 +16,13 @@ import { RateLimiter } from "../../core/rate-limiter.ts";
 import type { Rejection } from "../../core/session.ts";
 import type { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
+import type { Connection } from "../../ports/transport.ts";
 import type { BatchFrame } from "../../wire/batch.ts";
 import type { KnownFrame } from "../../wire/frames.ts";
 import type { LimitedFrame } from "../../wire/limited.ts";
 import type { Environment } from "../environment.ts";
 import type { Link } from "./link.ts";
+import { PacedConnection } from "./paced-connection.ts";
 import { makeRoom, type Peer } from "./peer.ts";
 import { noteRefusal } from "./refusals.ts";
 import { Strangers } from "./strangers.ts";
@@ -53,6 +55,15 @@ export class PeerGuard {
     this.#strangers = new Strangers(env);
     const { messagesPerSecond, bytesPerSecond } = env.peerLimits;
     this.#hasQuota = Math.min(messagesPerSecond, bytesPerSecond) < Number.POSITIVE_INFINITY;
+  }
+
+  /** Over a connection of which a peer that must wait is read slowly. */
+  link(connection: Connection, make: (connection: Connection) => Link): Link {
+    if (!this.#hasQuota) return make(connection);
+    const paced = new PacedConnection(connection, this.#env.clock);
+    const link = make(paced);
+    paced.isPaced = () => link.paced;
+    return link;
   }
 
   came(link: Link): void {

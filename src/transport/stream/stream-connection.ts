@@ -119,6 +119,14 @@ export class StreamConnection implements Connection, FrameSink {
     );
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   close(): void {
     if (this.#state === "open") this.#leave(undefined);
   }

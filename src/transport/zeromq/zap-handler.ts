@@ -12,7 +12,7 @@
  * would be without a handler. Source: ZeroMQ RFC 27.
  */
 import { Reply } from "zeromq";
-import { RateLimiter } from "../../core/rate-limiter.ts";
+import { AddressRates } from "../../core/address-rates.ts";
 import { MeshError } from "../../errors.ts";
 import type { TransportContext } from "../../ports/transport.ts";
 import { PLAIN_DOMAIN } from "./zeromq-sockets.ts";
@@ -22,7 +22,6 @@ const VERSION = "1.0";
 const KEY_BYTES = 32;
 /** Handshakes of one address: far above what a mesh on one host needs when it starts. */
 const RATE = { perSecond: 200, burst: 1_000 };
-const ADDRESSES_MAX = 1_024;
 
 type Verdict = { readonly status: "200" | "300" | "400"; readonly text: string };
 
@@ -34,7 +33,7 @@ const LATER: Verdict = { status: "300", text: "too many handshakes" };
 export class ZapDomain {
   readonly name: string;
   readonly #context: TransportContext;
-  readonly #rates = new Map<string, RateLimiter>();
+  readonly #rates = new AddressRates(RATE);
 
   constructor(name: string, context: TransportContext) {
     this.name = name;
@@ -53,20 +52,9 @@ export class ZapDomain {
       this.#context.security.audit({ ...record, why });
       return REFUSED;
     }
-    if (this.#rateOf(address).admit(this.#context.clock.monotonicMs()) === 0) return ADMITTED;
+    if (this.#rates.of(address).admit(this.#context.clock.monotonicMs()) === 0) return ADMITTED;
     this.#context.count("transport.handshakesCut");
     return LATER;
-  }
-
-  #rateOf(address: string): RateLimiter {
-    let rate = this.#rates.get(address);
-    if (rate === undefined) {
-      const [oldest] = this.#rates.keys();
-      if (this.#rates.size >= ADDRESSES_MAX && oldest !== undefined) this.#rates.delete(oldest);
-      rate = new RateLimiter(RATE);
-      this.#rates.set(address, rate);
-    }
-    return rate;
   }
 }
 
