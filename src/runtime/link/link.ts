@@ -134,9 +134,8 @@ export class Link {
     this.#silence.end();
     this.#open("the peer closed the connection");
     if (this.dialled) this.#connection.send(this.#greeting.hello());
-    this.#timer = this.#env.clock.setTimer(patienceMs, () =>
-      this.close("TIMEOUT", `no greeting within ${patienceMs} ms`),
-    );
+    const late = (): void => this.close("TIMEOUT", `no greeting within ${patienceMs} ms`);
+    this.#timer = this.#env.clock.setTimer(patienceMs, late);
   }
 
   /** A node's link to itself: no greeting is needed. */
