@@ -12,14 +12,17 @@ import {
   type Transport,
   zeromq,
 } from "meshbus";
-import { grpc } from "meshbus/grpc";
 import { linkAddress } from "../children/link-address.ts";
 import { type NumberedJson, sequenceOfBytes, sequenceOfJson } from "../children/payload.ts";
 import type { Adapter, ConsumeOptions, Place, ProduceOptions, Producer } from "./adapter.ts";
 
 export type Scheme = "grpc" | "tcp" | "zmq";
 
-const CREATE = { grpc, tcp: stream, zmq: zeromq } as const;
+/** What a program does not ask for it does not load. */
+const createTransport = async (scheme: Scheme): Promise<Transport> => {
+  if (scheme === "grpc") return (await import("meshbus/grpc")).grpc();
+  return scheme === "tcp" ? stream() : zeromq();
+};
 const KEYS = 1_024;
 const GROUP = "sink";
 const LOOK_MS = 1;
@@ -57,14 +60,13 @@ const pending = (node: MeshNode): number => {
 
 export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {}): Adapter => {
   const kind = codec ?? "bytes";
-  const transports: { transports?: readonly Transport[] } =
-    scheme === undefined ? {} : { transports: [CREATE[scheme]()] };
   let node: MeshNode | undefined;
   const open = async (
     service: string,
     { mesh, dataDir, keys }: Place,
     addresses: readonly string[],
   ): Promise<MeshNode> => {
+    const transports = scheme === undefined ? {} : { transports: [await createTransport(scheme)] };
     const discovery = addresses.length === 0 ? [] : [staticPeers([...addresses])];
     const security = keys === undefined ? {} : { security: { keys: join(keys, service) } };
     node = await createNode({ service, mesh, dataDir, discovery, ...transports, ...security });
@@ -157,10 +159,12 @@ const emitter = (
   };
 };
 
-const groupOptions = ({ sharing }: ConsumeOptions, anyMember: boolean) => {
+const groupOptions = ({ sharing, prefetch }: ConsumeOptions, anyMember: boolean) => {
   if (sharing === "one" || sharing === "all") return {};
-  const distribution = sharing === "shared" || anyMember ? "any" : "key";
-  return { group: GROUP, distribution } as const;
+  if (sharing !== "shared")
+    return { group: GROUP, distribution: anyMember ? "any" : "key" } as const;
+  // Clients of brokers begin with all that was prefetched at once.
+  return { group: GROUP, distribution: "any", concurrency: prefetch } as const;
 };
 
 const isShared = (
