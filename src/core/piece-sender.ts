@@ -8,7 +8,8 @@
  * has taken opens again.
  *
  * Invariants: `next` gives the bytes of a lane's frames in order, each once; pieces sent and not taken never exceed the
- * window, but for one piece that may always go; nothing is copied: what is given is a view of what was pushed.
+ * window, but for one piece that may always go; nothing is copied: what is given is a view of what was pushed; of a
+ * frame that went in pieces `over` hears once, when the peer has taken the last.
  */
 import { PieceWindow } from "./piece-window.ts";
 import { Ring } from "./ring.ts";
@@ -47,8 +48,19 @@ export type Cut = {
   readonly parts: Parts;
 };
 
-type Waiting = { readonly parts: Parts; readonly bytes: number; sent: number };
-type Sent = { readonly upTo: number; readonly bytes: number; readonly atMs: number };
+type Waiting = {
+  readonly parts: Parts;
+  readonly bytes: number;
+  readonly ready: ((upTo: number) => void) | undefined;
+  sent: number;
+};
+type Sent = {
+  readonly upTo: number;
+  readonly bytes: number;
+  readonly atMs: number;
+  /** The frame that it ends. */
+  readonly whole: Parts | undefined;
+};
 
 export class PieceSender {
   readonly #sizes: PieceSizes;
@@ -64,9 +76,11 @@ export class PieceSender {
   #sent = 0;
   #taken = 0;
   readonly #underWay = new Ring<Sent>();
+  readonly #over: (parts: Parts) => void;
 
-  constructor(sizes: PieceSizes) {
+  constructor(sizes: PieceSizes, over: (parts: Parts) => void = () => {}) {
     this.#sizes = sizes;
+    this.#over = over;
     this.#window = new PieceWindow(sizes.windowBytesMin, sizes.windowBytesMax);
   }
 
@@ -89,9 +103,10 @@ export class PieceSender {
     return bytes <= this.#sizes.wholeBytesMax && this.#lanes[lane].length === 0;
   }
 
-  push(lane: Lane, parts: Parts): void {
+  /** `ready` is told how many of the frame's first bytes are about to leave, before they do. */
+  push(lane: Lane, parts: Parts, ready?: (upTo: number) => void): void {
     const bytes = bytesOf(parts);
-    this.#lanes[lane].push({ parts, bytes, sent: 0 });
+    this.#lanes[lane].push({ parts, bytes, ready, sent: 0 });
     this.#waitingBytes[lane] += bytes;
   }
 
@@ -113,6 +128,7 @@ export class PieceSender {
       if (first.upTo > total) break;
       this.#underWay.shift();
       this.#window.taken(first.atMs, nowMs, first.bytes, this.#sent, total);
+      if (first.whole !== undefined) this.#over(first.whole);
     }
     this.#taken = total;
     return true;
@@ -131,10 +147,13 @@ export class PieceSender {
     const size = Math.min(this.#sizes.pieceBytes, bytes - sent);
     if (!isLast && this.underWay > 0 && this.underWay + size > this.#window.bytes) return undefined;
     waiting.sent += size;
-    if (waiting.sent === bytes) ring.shift();
+    waiting.ready?.(waiting.sent);
+    const isLastPiece = waiting.sent === bytes;
+    if (isLastPiece) ring.shift();
     this.#gave(lane, size);
     this.#sent += size;
-    this.#underWay.push({ upTo: this.#sent, bytes: size, atMs: nowMs });
+    const whole = isLastPiece ? parts : undefined;
+    this.#underWay.push({ upTo: this.#sent, bytes: size, atMs: nowMs, whole });
     return {
       lane,
       piece: { total: bytes, offset: sent },

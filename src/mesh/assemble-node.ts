@@ -24,6 +24,7 @@ import type { Environment } from "../runtime/environment.ts";
 import type { Crc32 } from "../runtime/journal/block-format.ts";
 import { Journal } from "../runtime/journal/journal.ts";
 import { JOURNAL_LIMITS } from "../runtime/journal/journal-options.ts";
+import { LargeCopies } from "../runtime/link/large-copies.ts";
 import { NodeRuntime } from "../runtime/node-runtime.ts";
 import { MeshNode } from "./mesh-node.ts";
 import { StatusStream } from "./status-stream.ts";
@@ -121,6 +122,7 @@ const environmentOf = (
     limits: options.limits,
     peerLimits: options.peerLimits,
     pieces: parts.pieces ?? PIECE_SIZES,
+    copies: new LargeCopies(clock),
     times: {
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,

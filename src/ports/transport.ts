@@ -11,8 +11,11 @@ import type { Logger } from "./logger.ts";
 import type { Security } from "./security.ts";
 
 export type ConnectionEvents = {
-  /** One whole frame. The bytes belong to the receiver and stay valid for as long as it holds them. */
-  frame(bytes: Uint8Array): void;
+  /**
+   * One whole frame. The bytes belong to the receiver and stay valid for as long as it holds them; `true` says that it
+   * keeps none, and that their memory may be used again.
+   */
+  frame(bytes: Uint8Array): unknown;
   /** `bufferedBytes` fell to zero after having been above it. */
   drained(): void;
   /** Exactly once, after which no other event comes. `reason` is absent for an orderly close. */

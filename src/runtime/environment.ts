@@ -8,6 +8,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { Access } from "./access.ts";
 import type { Counters } from "./counters.ts";
+import type { LargeCopies } from "./link/large-copies.ts";
 
 export type RuntimeLimits = {
   readonly payloadBytesMax: number;
@@ -52,6 +53,7 @@ export type Environment = {
   readonly peerLimits: PeerLimits;
   /** How large frames travel. */
   readonly pieces: PieceSizes;
+  readonly copies: LargeCopies;
   readonly times: RuntimeTimes;
   /** What this node and its peers may do; absent: there are no keys, and everything is allowed. */
   readonly access?: Access | undefined;

@@ -136,7 +136,7 @@ export class Requests {
     pending.refusedBy.add(handler);
     const another = this.#pick(subject, pending.refusedBy);
     if (another === undefined) return false;
-    handler.pending--;
+    left(handler, pending.id);
     this.#env.counters.count("requests.askedAnother");
     this.#send(pending, another);
     return true;
@@ -175,8 +175,9 @@ export class Requests {
   }
 
   #finish(pending: Pending): void {
-    this.#pending.delete(pending.id);
-    if (pending.handler !== undefined) pending.handler.pending--;
+    const { id, handler } = pending;
+    this.#pending.delete(id);
+    if (handler !== undefined) left(handler, id);
     const waiting = this.#waiting.get(pending.subject);
     if (waiting?.delete(pending) === true && waiting.size === 0) {
       this.#waiting.delete(pending.subject);
@@ -284,6 +285,12 @@ export class Requests {
     for (const pending of [...this.#pending.values()]) this.#cancel(pending, error);
   }
 }
+
+/** It has nothing to do with the request any more, and reads nothing of its payload. */
+const left = (handler: RemoteHandler, id: number): void => {
+  handler.pending--;
+  if (handler.link.isUp) handler.link.pieces.settled(id);
+};
 
 const isStalled = ({ link }: RemoteHandler): boolean => link.stalled;
 

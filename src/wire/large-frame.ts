@@ -1,20 +1,31 @@
 /**
- * A batch of one large message without a copy of it: the bytes before an envelope that stays where it is.
+ * Frames around something large that stays where it is: a batch of one message, a request, a reply.
  *
  * Protobuf allows any order of fields: what is large is the last field of each message around it, so that a frame is
  * its head, then those bytes.
  *
- * Invariant: the head and the envelope, one after the other, are the frame that a BatchWriter would have written, but
- * for lengths that may be padded there.
+ * Invariant: a head and the bytes, one after the other, are the frame that a BatchWriter or `encodeFrame` would have
+ * written, but for lengths that may be padded there.
  */
 import type { SectionHead } from "./batch.ts";
 import { ByteWriter, varintBytes } from "./byte-writer.ts";
+import { type EnvelopeTemplate, writeEnvelope } from "./envelope.ts";
+import type { EnvelopeVariables } from "./envelope-rest.ts";
 import { boolField, uint32Field, uint64Field } from "./field-writer.ts";
+import {
+  type OutgoingRequest,
+  type ReplyFrame,
+  writeReplyHead,
+  writeRequestHead,
+} from "./request.ts";
 
 /** Tag of the last field everywhere: number 15, bytes. */
 const LAST = 0x7a;
 const BATCH = (7 << 3) | 2;
+const REQUEST = (12 << 3) | 2;
+const REPLY = (13 << 3) | 2;
 const SECTION = 0x0a;
+const NO_BYTES: Uint8Array = Buffer.alloc(0);
 
 /** What stands before one delivery's envelope, beside its section. See `Delivery`; -1: no key. */
 export type DeliveryHead = {
@@ -62,6 +73,36 @@ export const headOfBatch = (
   batch.uint64(sectionBytes.length + size);
   batch.raw(sectionBytes);
   return framed(session, BATCH, batch.take(), size);
+};
+
+/** Everything before the payload of an envelope. @throws WireError */
+export const headOfEnvelope = (
+  template: EnvelopeTemplate,
+  variables: EnvelopeVariables,
+): Uint8Array => {
+  const writer = new ByteWriter();
+  writeEnvelope(writer, template, { ...variables, payload: NO_BYTES });
+  return lastField(writer, variables.payload.length);
+};
+
+/** Everything before the payload of a request. @throws WireError */
+export const headOfRequest = (frame: OutgoingRequest): Uint8Array => {
+  const { template, variables } = frame.envelope;
+  const size = variables.payload.length;
+  const inner = headOfEnvelope(template, variables);
+  const request = new ByteWriter();
+  writeRequestHead(request, frame);
+  request.raw(lastField(request, inner.length + size));
+  request.raw(inner);
+  return framed(frame.session, REQUEST, request.take(), size);
+};
+
+/** Everything before the payload of a reply. */
+export const headOfReply = (frame: ReplyFrame): Uint8Array => {
+  const reply = new ByteWriter();
+  writeReplyHead(reply, frame);
+  const size = frame.payload.length;
+  return framed(frame.session, REPLY, lastField(reply, size), size);
 };
 
 /** What was written, then the last field's tag and length. */

@@ -67,9 +67,7 @@ export const envelopeBytesOf = (envelope: Uint8Array | UnwrittenEnvelope): numbe
     : envelope.length;
 
 export const writeRequest = (writer: ByteWriter, frame: RequestFrame | OutgoingRequest): void => {
-  uint64Field(writer, 0x08, frame.id);
-  uint32Field(writer, 0x10, frame.subscription);
-  uint32Field(writer, 0x18, frame.remainingMs);
+  writeRequestHead(writer, frame);
   const { envelope } = frame;
   if (!(envelope instanceof UnwrittenEnvelope)) {
     bytesField(writer, 0x7a, envelope);
@@ -80,6 +78,16 @@ export const writeRequest = (writer: ByteWriter, frame: RequestFrame | OutgoingR
   const start = writer.open(lengthBytes);
   writeEnvelope(writer, envelope.template, envelope.variables);
   writer.close(start, lengthBytes);
+};
+
+/** Everything but the envelope, which is the last field. */
+export const writeRequestHead = (
+  writer: ByteWriter,
+  { id, subscription, remainingMs }: Pick<RequestFrame, "id" | "subscription" | "remainingMs">,
+): void => {
+  uint64Field(writer, 0x08, id);
+  uint32Field(writer, 0x10, subscription);
+  uint32Field(writer, 0x18, remainingMs);
 };
 
 export const readRequest = (reader: ByteReader, session: number): RequestFrame => {
@@ -99,10 +107,18 @@ export const readRequest = (reader: ByteReader, session: number): RequestFrame =
 };
 
 export const writeReply = (writer: ByteWriter, frame: ReplyFrame): void => {
-  uint64Field(writer, 0x08, frame.id);
-  if (frame.error !== undefined) messageField(writer, 0x12, frame.error, writeRemoteError);
-  if (frame.contentType !== CONTENT_TYPE_DEFAULT) textField(writer, 0x1a, frame.contentType);
+  writeReplyHead(writer, frame);
   bytesField(writer, 0x7a, frame.payload);
+};
+
+/** Everything but the payload, which is the last field. */
+export const writeReplyHead = (
+  writer: ByteWriter,
+  { id, error, contentType }: Pick<ReplyFrame, "id" | "error" | "contentType">,
+): void => {
+  uint64Field(writer, 0x08, id);
+  if (error !== undefined) messageField(writer, 0x12, error, writeRemoteError);
+  if (contentType !== CONTENT_TYPE_DEFAULT) textField(writer, 0x1a, contentType);
 };
 
 export const readReply = (reader: ByteReader, session: number): ReplyFrame => {

@@ -100,6 +100,19 @@ describe("PieceSender", () => {
     expect(sender.takenBytes).toBe(16);
   });
 
+  it("tells once of a frame that went in pieces, when the last of it was taken", () => {
+    const over: number[] = [];
+    const sender = new PieceSender(SIZES, (parts) => over.push(parts.length));
+    sender.push("bulk", [frame(3), frame(21)]);
+    sender.push("bulk", [frame(10)]);
+    all(sender);
+    sender.taken(23, 1);
+    expect(over).toEqual([]);
+    sender.taken(24, 1);
+    sender.taken(24, 1);
+    expect(over).toEqual([2]);
+  });
+
   it("brings every frame over as it was, in order of its lane, whatever is pushed and taken when", () => {
     const push = fc.record({
       lane: fc.constantFrom(...LANES),

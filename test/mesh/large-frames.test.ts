@@ -1,7 +1,7 @@
 /** Frames in pieces between a node and a peer that does not keep the rules, or does not know of pieces. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Piece } from "../../src/core/piece-assembler.ts";
-import type { MeshNode } from "../../src/index.ts";
+import { bytes, type MeshNode, query } from "../../src/index.ts";
 import { PIECES_FEATURE } from "../../src/runtime/link/link-pieces.ts";
 import { encodeEnvelope } from "../../src/wire/envelope.ts";
 import { encodeFrame, type KnownFrame } from "../../src/wire/frames.ts";
@@ -172,6 +172,28 @@ describe("a peer that takes pieces", () => {
     peer.send({ type: "piecesTaken", session: peer.session, bytes: 1 });
     await mesh.clock.until(() => peer.closed);
     expect(peer.of("bye")).toMatchObject([{ code: "MALFORMED" }]);
+  });
+
+  it("gets a request as it was, whatever its payload becomes when the asker has given up", async () => {
+    const peer = await dial();
+    peer.declare({ role: "queries", pattern: "ask", group: "" });
+    await mesh.clock.until(() => peer.of("declared").length === 1);
+    const ask = query("ask", { request: bytes(), reply: bytes() });
+    const payload = new Uint8Array(MIB).fill(7);
+    const giveUp = new AbortController();
+    const asked = node.request(ask, payload, { signal: giveUp.signal });
+    const over = expect(asked).rejects.toMatchObject({ code: "ABORTED" });
+    await mesh.clock.until(() => peer.of("piece").length > 0);
+    giveUp.abort();
+    await mesh.clock.run(over);
+    payload.fill(9);
+    let came = Buffer.alloc(0);
+    await mesh.clock.until(() => {
+      came = Buffer.concat(peer.of("piece").map(({ data }) => data));
+      peer.send({ type: "piecesTaken", session: peer.session, bytes: came.length });
+      return came.length > MIB;
+    });
+    expect(came.subarray(-MIB).equals(Buffer.alloc(MIB, 7))).toBe(true);
   });
 
   it("is not told of a tail that still waits, so that nothing looks lost", async () => {

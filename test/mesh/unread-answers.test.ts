@@ -29,7 +29,7 @@ class Client {
   readonly #reader = new FrameReader(1 << 22, {
     frame: (bytes) => {
       this.frames.push(decodeFrame(bytes));
-      return true;
+      return "kept";
     },
     marker: () => {},
     malformed: () => {},

@@ -15,10 +15,13 @@ import { MeshError } from "../../errors.ts";
 import type { Connection } from "../../ports/transport.ts";
 import type { BatchWriter } from "../../wire/batch-writer.ts";
 import type { Tail } from "../../wire/credit.ts";
+import { UnwrittenEnvelope } from "../../wire/envelope.ts";
 import { encodeFrame, type Frame, type KnownFrame, type OutgoingFrame } from "../../wire/frames.ts";
 import type { Identity } from "../../wire/handshake.ts";
+import { headOfReply, headOfRequest } from "../../wire/large-frame.ts";
 import { headOfPiece, type PieceFrame } from "../../wire/piece.ts";
 import type { Environment } from "../environment.ts";
+import type { LargeCopy } from "./large-copies.ts";
 import { readFrame } from "./read-frame.ts";
 
 /** Bit of `Identity.features`: the node takes pieces. */
@@ -43,6 +46,8 @@ export class LinkPieces {
   readonly #host: PiecesHost;
   readonly #sender: PieceSender;
   readonly #assembler: PieceAssembler;
+  /** By request: copies of payloads that are not all there. */
+  readonly #filling = new Map<number, LargeCopy>();
   /** The peer takes pieces. */
   #cuts = false;
   #peerBytesMax = Number.POSITIVE_INFINITY;
@@ -56,7 +61,10 @@ export class LinkPieces {
     this.#env = env;
     this.#connection = connection;
     this.#host = host;
-    this.#sender = new PieceSender(env.pieces);
+    this.#sender = new PieceSender(env.pieces, (parts) => {
+      // A peer may say so before it is true: what the connection still holds must not change.
+      if (connection.bufferedBytes === 0) for (const part of parts) env.copies.over(part);
+    });
     this.#assembler = new PieceAssembler(env.limits.frameBytesMax, (size) => new Uint8Array(size));
   }
 
@@ -106,12 +114,41 @@ export class LinkPieces {
 
   /** A frame that overtakes bulk; a large request or reply in pieces, beside it. */
   send(frame: OutgoingFrame): void {
+    if (this.#sendLarge(frame)) return;
     const bytes = encodeFrame(frame);
     const { type } = frame;
     const isLarge = (type === "request" || type === "reply") && this.isLarge(bytes.length);
     const cancels = type === "cancel" && this.#sender.waiting("express") > 0; // what may wait there
     if (isLarge || cancels) this.#push("express", [bytes]);
     else this.#connection.send(bytes);
+  }
+
+  /** The request is over for its asker, who may change its payload now. */
+  settled(request: number): void {
+    const copy = this.#filling.get(request);
+    if (copy === undefined) return;
+    this.#filling.delete(request);
+    copy.fill(copy.bytes.length);
+  }
+
+  /** A request or reply whose payload is large. A request's is copied as it leaves, ahead of each piece. */
+  #sendLarge(frame: OutgoingFrame): boolean {
+    if (frame.type === "reply" && this.isLarge(frame.payload.length)) {
+      this.#push("express", [headOfReply(frame), this.#env.copies.of(frame.payload)]);
+      return true;
+    }
+    if (frame.type !== "request" || !(frame.envelope instanceof UnwrittenEnvelope)) return false;
+    const { id, envelope } = frame;
+    const { payload } = envelope.variables;
+    if (!this.isLarge(payload.length)) return false;
+    const head = headOfRequest({ ...frame, envelope });
+    const copy = this.#env.copies.begin(payload);
+    this.#filling.set(id, copy);
+    this.#push("express", [head, copy.bytes], (upTo) => {
+      copy.fill(upTo - head.length);
+      if (upTo === head.length + payload.length) this.#filling.delete(id);
+    });
+    return true;
   }
 
   /** What a batch holds, without a copy of its tail where the transport can. */
@@ -204,8 +241,8 @@ export class LinkPieces {
     return this.#sender.waiting("bulk") > 0;
   }
 
-  #push(lane: Lane, parts: Parts): void {
-    this.#sender.push(lane, parts);
+  #push(lane: Lane, parts: Parts, ready?: (upTo: number) => void): void {
+    this.#sender.push(lane, parts, ready);
     this.pump();
   }
 

@@ -4,9 +4,8 @@
  * Problem: nothing may be read before both sides know who they are, a silent peer must be noticed, and messages of one
  * turn should share a frame. Approach: a small state machine over the transport's connection; the owner knows what frames mean.
  *
- * Invariants: `closed` is reported exactly once, also when the greeting failed; no frame reaches the owner
- * before `up`; frames of another session are dropped and counted; bulk waits while the connection has much untaken,
- * control and small express frames never do (link-pieces.ts).
+ * Invariants: `closed` is reported exactly once, also when the greeting failed; no frame reaches the owner before `up`;
+ * those of another session are dropped and counted; only bulk waits for what is untaken (link-pieces.ts).
  */
 import type { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
@@ -131,7 +130,6 @@ export class Link {
 
   start(patienceMs: number): void {
     this.#state = "greeting";
-    this.#silence.end();
     this.#open("the peer closed the connection");
     if (this.dialled) this.#connection.send(this.#greeting.hello());
     const late = (): void => this.close("TIMEOUT", `no greeting within ${patienceMs} ms`);
@@ -141,13 +139,13 @@ export class Link {
   /** A node's link to itself: no greeting is needed. */
   startLocal(self: Identity): void {
     this.#peer = self;
-    this.#silence.end();
     this.#open("the node stopped");
     this.#session = 1;
     this.#rise();
   }
 
   #open(over: string): void {
+    this.#silence.end();
     this.#connection.open({
       frame: (bytes) => this.#received(bytes),
       drained: () => this.#drained(),
@@ -196,8 +194,8 @@ export class Link {
     this.#end(code, `link closed: ${message}`);
   }
 
-  #received(bytes: Uint8Array): void {
-    if (this.#state === "closed") return;
+  #received(bytes: Uint8Array): boolean {
+    if (this.#state === "closed") return true;
     const tooMany = this.#state === "greeting" && bytes.length > this.#greeting.bytesMax;
     const frame = tooMany ? { fault: `${bytes.length} B before a session` } : readFrame(bytes);
     if ("fault" in frame) {
@@ -205,12 +203,13 @@ export class Link {
       const fields = { remote: this.#connection.remote, reason: frame.fault };
       this.#env.logger.warn("malformed frame: link closed", fields);
       this.close("MALFORMED", frame.fault);
-      return;
+      return true;
     }
     this.#silence.end();
     this.frameBytes = bytes.length;
     if (this.#state === "greeting") this.#greet(frame, bytes);
     else this.#dispatch(frame);
+    return frame.type === "piece"; // nothing of it is kept
   }
 
   #dispatch(frame: Frame): void {

@@ -71,15 +71,13 @@ export class PacedConnection implements Connection {
     });
   }
 
-  #came(bytes: Uint8Array): void {
-    if (this.#timer === undefined && !this.isPaced()) {
-      this.#events?.frame(bytes);
-      return;
-    }
+  #came(bytes: Uint8Array): unknown {
+    if (this.#timer === undefined && !this.isPaced()) return this.#events?.frame(bytes);
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#timer === undefined) this.#goOn();
     else this.#bound();
+    return false;
   }
 
   /** Takes what may be taken now, and comes back for the rest. */

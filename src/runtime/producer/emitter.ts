@@ -8,6 +8,7 @@
 import { shardOf } from "../../core/shard-map.ts";
 import type { EnvelopeTemplate } from "../../wire/envelope.ts";
 import type { EnvelopeVariables } from "../../wire/envelope-rest.ts";
+import { headOfBatch, headOfEnvelope } from "../../wire/large-frame.ts";
 import type { Environment } from "../environment.ts";
 import type { Link } from "../link/link.ts";
 import type { LinkOutlets, Outlet } from "./outlet.ts";
@@ -96,6 +97,10 @@ export class Emitter {
     if (link.congested) return "congested";
     if (!link.pieces.takes(variables.payload.length + FIELDS_BYTES)) return "tooLarge";
     if (!outlet.takesVolatile(variables.payload.length + FIELDS_BYTES)) return "noCredit";
+    if (link.pieces.isLarge(variables.payload.length)) {
+      this.#sendLarge(outlet, keyHash, template, variables);
+      return undefined;
+    }
     outlets.section(outlet, true, 0, outlet.volatileNext++);
     const { batch } = link;
     outlet.volatileBytes += takesBundles(link)
@@ -103,6 +108,24 @@ export class Emitter {
       : batch.emitDelivery(0, keyHash, 0, 0, -1, false, template, variables);
     link.batchGrew();
     return undefined;
+  }
+
+  /** In a frame of its own; its payload is copied, for its owner may change it. */
+  #sendLarge(
+    outlet: Outlet<SubscriptionState>,
+    keyHash: number,
+    template: EnvelopeTemplate,
+    variables: EnvelopeVariables,
+  ): void {
+    const { link } = outlet;
+    const head = headOfEnvelope(template, variables);
+    const copy = this.#host.env.copies.of(variables.payload);
+    const bytes = head.length + copy.length;
+    const section = outlet.headOf(true, 0, outlet.volatileNext++);
+    const how = { seq: 0, keyHash, attempts: 0, skip: 0, remainingMs: -1, resume: false };
+    const around = headOfBatch(link.session, section, how, bytes);
+    outlet.volatileBytes += bytes;
+    link.sendLarge(Buffer.concat([around, head]), copy);
   }
 }
 

@@ -7,16 +7,18 @@
  * gathered in a buffer that doubles with what has arrived, up to the length claimed.
  *
  * Invariants: memory held is at most twice what arrived of one frame (and 64 KiB); nothing is handed over
- * after a marker or a fault.
+ * after a marker or a fault; a buffer is used again only after all frames in it were given back.
  */
 
 export const PREAMBLE: Uint8Array = Buffer.from("meshbus1");
 export const HEADER_BYTES = 4;
 const GATHER_BYTES = 64 * 1024;
 
+/** "free": nothing of the frame is kept. "stop": it may be, and nothing more is wanted. */
+export type FrameVerdict = "stop" | "kept" | "free";
+
 export type FrameSink = {
-  /** False: stop, nothing more is wanted. */
-  frame(bytes: Buffer): boolean;
+  frame(bytes: Buffer): FrameVerdict;
   marker(): void;
   /** `code` says more to who reports it. */
   malformed(what: string, code?: string): void;
@@ -38,6 +40,10 @@ export class FrameReader {
   #length = 0;
   #gathered = 0;
   #body: Buffer = this.#header;
+  /** Where the last frame was gathered, when nothing of it was kept. */
+  #spare: Buffer | undefined;
+  /** Somebody may look into the chunk later. */
+  #isKept = false;
 
   constructor(frameBytesMax: number, sink: FrameSink) {
     this.#frameBytesMax = frameBytesMax;
@@ -49,9 +55,17 @@ export class FrameReader {
     return this.#greeted > 0;
   }
 
-  /** Takes the next bytes of the stream. The chunk belongs to the reader: frames are views of it. */
-  push(chunk: Buffer): void {
-    if (this.#isDone) return;
+  /**
+   * Takes the next bytes of the stream. The chunk belongs to the reader: frames are views of it.
+   * @returns whether nothing of the chunk is kept
+   */
+  push(chunk: Buffer): boolean {
+    this.#isKept = false;
+    if (!this.#isDone) this.#read(chunk);
+    return !this.#isKept;
+  }
+
+  #read(chunk: Buffer): void {
     let at = this.#greet(chunk);
     if (this.#length > 0) at = this.#gather(chunk, at);
     while (!this.#isDone && at < chunk.length) {
@@ -66,7 +80,7 @@ export class FrameReader {
       if (!this.#accepts(length)) return;
       const end = at + length;
       if (end <= chunk.length) {
-        this.#isDone = !this.#sink.frame(chunk.subarray(at, end));
+        if (this.#handOver(chunk.subarray(at, end)) !== "free") this.#isKept = true;
         at = end;
       } else {
         this.#begin(length);
@@ -115,7 +129,16 @@ export class FrameReader {
   #begin(length: number): void {
     this.#length = length;
     this.#gathered = 0;
-    this.#body = Buffer.allocUnsafe(Math.min(length, GATHER_BYTES));
+    const bytes = Math.min(length, GATHER_BYTES);
+    const spare = this.#spare;
+    this.#spare = undefined;
+    this.#body = spare !== undefined && spare.length >= bytes ? spare : Buffer.allocUnsafe(bytes);
+  }
+
+  #handOver(frame: Buffer): FrameVerdict {
+    const verdict = this.#sink.frame(frame);
+    this.#isDone = verdict === "stop";
+    return verdict;
   }
 
   #gather(chunk: Buffer, from: number): number {
@@ -124,10 +147,11 @@ export class FrameReader {
     chunk.copy(this.#body, this.#gathered, from, end);
     this.#gathered += end - from;
     if (this.#gathered === this.#length) {
-      const frame = this.#body;
+      const body = this.#body;
+      const frame = body.length === this.#length ? body : body.subarray(0, this.#length);
       this.#length = 0;
       this.#body = this.#header;
-      this.#isDone = !this.#sink.frame(frame);
+      if (this.#handOver(frame) === "free" && body.length <= GATHER_BYTES) this.#spare = body;
     }
     return end;
   }

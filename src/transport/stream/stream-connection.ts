@@ -22,7 +22,14 @@ import type {
   TransportContext,
 } from "../../ports/transport.ts";
 import { isRefusedCertificate } from "../tls-channel.ts";
-import { FrameReader, type FrameSink, HEADER_BYTES, PREAMBLE } from "./frame-reader.ts";
+import {
+  FrameReader,
+  type FrameSink,
+  type FrameVerdict,
+  HEADER_BYTES,
+  PREAMBLE,
+} from "./frame-reader.ts";
+import { freeChunk } from "./free-chunk.ts";
 
 /** How long `close()` waits for a peer that does not read. The port promises it. */
 const CLOSE_MS = 500;
@@ -85,7 +92,7 @@ export class StreamConnection implements Connection, FrameSink {
     this.#events = events;
     if (this.#report !== undefined) this.#context.clock.endOfTurn(() => this.#flushReport());
     this.#socket.on("data", (chunk: Buffer) => {
-      if (this.#state === "open") this.#reader.push(chunk);
+      if (this.#state === "open" && this.#reader.push(chunk)) freeChunk(chunk);
     });
   }
 
@@ -133,14 +140,16 @@ export class StreamConnection implements Connection, FrameSink {
 
   // --- FrameSink -----------------------------------------------------------------------------
 
-  frame(bytes: Buffer): boolean {
+  frame(bytes: Buffer): FrameVerdict {
+    let isFree = false;
     try {
-      this.#events?.frame(bytes);
+      isFree = this.#events?.frame(bytes) === true;
     } catch (error) {
       this.#context.logger.error("receiver of frames threw", { remote: this.remote, error });
       this.#leave(new MeshError("PEER_LOST", "the receiver of frames threw", { cause: error }));
     }
-    return this.#state === "open";
+    if (this.#state !== "open") return "stop";
+    return isFree ? "free" : "kept";
   }
 
   /** The peer has closed: everything it sent was here. */

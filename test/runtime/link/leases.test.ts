@@ -7,6 +7,7 @@ import { resolveOptions } from "../../../src/options.ts";
 import type { Heartbeat, Pulse } from "../../../src/ports/heartbeat.ts";
 import { Counters } from "../../../src/runtime/counters.ts";
 import type { Environment } from "../../../src/runtime/environment.ts";
+import { LargeCopies } from "../../../src/runtime/link/large-copies.ts";
 import { Leases } from "../../../src/runtime/link/leases.ts";
 import { Liveness } from "../../../src/runtime/link/liveness.ts";
 import type { Peer } from "../../../src/runtime/link/peer.ts";
@@ -45,6 +46,7 @@ const environment = async (): Promise<Environment> => {
     limits: options.limits,
     peerLimits: options.peerLimits,
     pieces: PIECE_SIZES,
+    copies: new LargeCopies(clock),
     times: options,
     report: ({ type }) => void said.push(type),
   };

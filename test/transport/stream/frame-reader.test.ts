@@ -20,7 +20,7 @@ const read = (
   const reader = new FrameReader(frameBytesMax, {
     frame: (frame) => {
       heard.push(frame.toString("hex"));
-      return true;
+      return "kept";
     },
     marker: () => void heard.push("marker"),
     malformed: (what) => void heard.push(`malformed: ${what}`),
@@ -42,6 +42,41 @@ describe("the frame reader", () => {
         const inside = cuts.map((cut) => cut % (bytes.length + 1));
         const expected = [...sent.map((frame) => Buffer.from(frame).toString("hex")), "marker"];
         expect(read(bytes, inside)).toEqual(expected);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("uses no memory again in which a frame lies that is kept", () => {
+    const frames = fc.array(
+      fc.record({ bytes: fc.uint8Array({ minLength: 1, maxLength: 300 }), isKept: fc.boolean() }),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(frames, fc.array(fc.nat(4_000), { maxLength: 40 }), (sent, cuts) => {
+        const kept: Buffer[] = [];
+        let count = 0;
+        const reader = new FrameReader(FRAME_BYTES_MAX, {
+          frame: (frame) => {
+            expect(frame).toEqual(Buffer.from(sent[count]?.bytes ?? []));
+            if (sent[count++]?.isKept === false) return "free";
+            kept.push(frame);
+            return "kept";
+          },
+          marker: () => expect.unreachable(),
+          malformed: () => expect.unreachable(),
+        });
+        const bytes = Buffer.concat([PREAMBLE, ...sent.map((one) => framed(one.bytes))]);
+        let from = 0;
+        const ends = cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b);
+        for (const to of [...ends, bytes.length]) {
+          const chunk = Buffer.from(bytes.subarray(from, to));
+          if (reader.push(chunk)) chunk.fill(0xee);
+          from = to;
+        }
+        const expected = sent.filter(({ isKept }) => isKept).map((one) => Buffer.from(one.bytes));
+        expect(kept).toEqual(expected);
+        expect(count).toBe(sent.length);
       }),
       { numRuns: 500 },
     );
@@ -81,13 +116,14 @@ describe("the frame reader", () => {
   it("stops where the sink wants nothing more", () => {
     let count = 0;
     const reader = new FrameReader(FRAME_BYTES_MAX, {
-      frame: () => ++count < 2,
+      frame: () => (++count < 2 ? "kept" : "stop"),
       marker: () => expect.unreachable(),
       malformed: () => expect.unreachable(),
     });
     const one = framed(Buffer.from("x"));
-    reader.push(Buffer.concat([PREAMBLE, one, one, one, Buffer.alloc(HEADER_BYTES)]));
-    reader.push(one);
+    const all = Buffer.concat([PREAMBLE, one, one, one, Buffer.alloc(HEADER_BYTES)]);
+    expect(reader.push(all)).toBe(false); // both frames may be kept
+    expect(reader.push(one)).toBe(true);
     expect(count).toBe(2);
   });
 });
