@@ -108,7 +108,7 @@ const unreadable = (error: unknown): unknown => {
   return error;
 };
 
-/** Whether a contract reads what a bundle's head says is looked at when it says something else. */
+/** Whether a contract reads what a head says is looked at when it says something else. */
 class ArrivalReader {
   readonly #contract: AnyContract;
   #contentType = "";
@@ -119,7 +119,7 @@ class ArrivalReader {
   }
 
   read({ from, payload }: Arrival): unknown {
-    const { contentType, schemaVersion } = from.bundle.head;
+    const { contentType, schemaVersion } = from.head;
     const isKnown = contentType === this.#contentType && schemaVersion === this.#schemaVersion;
     try {
       if (!isKnown) {

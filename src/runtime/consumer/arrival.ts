@@ -1,18 +1,28 @@
 /**
- * A message of a bundle whose handler runs at once.
+ * A message whose handler runs at once.
  *
- * Problem: most at-most-once messages are handled and forgotten in the same instant, and what a job remembers
+ * Problem: most messages are handled and forgotten in the same instant, and what a job remembers
  * for retries, time-outs and settles costs more than that. Approach: an arrival knows its payload and where the
  * message lies; it becomes a job when somebody asks for more, or when its handler does not end at once.
  *
  * Invariant: of one message there is at most one job.
  */
+import type { Delivery, Section } from "../../wire/batch.ts";
 import type { Bundle } from "../../wire/bundle.ts";
+import type { EnvelopeView } from "../../wire/envelope.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Job, type JobSubscription } from "./job.ts";
 
+/** What came together. */
+export interface ArrivalSource {
+  /** The constants of their envelopes. */
+  readonly head: EnvelopeView;
+  /** The message at this place, as a job of this lane; -1: it may run beside any other. */
+  job(at: number, keyHash: number): Job;
+}
+
 /** A bundle that has arrived. */
-export class ArrivedBundle {
+export class ArrivedBundle implements ArrivalSource {
   readonly subscription: JobSubscription;
   readonly opening: ConsumerOpening;
   readonly bundle: Bundle;
@@ -31,7 +41,10 @@ export class ArrivedBundle {
     this.first = first;
   }
 
-  /** The message at this place, as a job of this lane; -1: it may run beside any other. */
+  get head(): EnvelopeView {
+    return this.bundle.head;
+  }
+
   job(at: number, keyHash: number): Job {
     const { bytes, rests, head } = this.bundle;
     return new Job(
@@ -52,16 +65,55 @@ export class ArrivedBundle {
   }
 }
 
+/** Durable deliveries that have arrived. */
+export class ArrivedSection implements ArrivalSource {
+  readonly subscription: JobSubscription;
+  readonly opening: ConsumerOpening;
+  readonly section: Section;
+  readonly head: EnvelopeView;
+
+  constructor(
+    subscription: JobSubscription,
+    opening: ConsumerOpening,
+    section: Section,
+    head: EnvelopeView,
+  ) {
+    this.subscription = subscription;
+    this.opening = opening;
+    this.section = section;
+    this.head = head;
+  }
+
+  job(at: number, keyHash: number): Job {
+    const { epoch, first, deliveries } = this.section;
+    const delivery = deliveries[at] as Delivery;
+    return new Job(
+      this.subscription,
+      this.opening,
+      first + at,
+      false,
+      epoch,
+      delivery.seq,
+      delivery.skip,
+      keyHash,
+      delivery.attempts,
+      delivery.bytes,
+      delivery.envelopeStart,
+      delivery.envelopeEnd,
+    );
+  }
+}
+
 export class Arrival {
-  readonly from: ArrivedBundle;
-  /** Its place in the bundle. */
+  readonly from: ArrivalSource;
+  /** Its place among what came with it. */
   readonly at: number;
-  /** All that its envelope says beside the bundle's head and a time. */
+  /** All that its envelope says beside the head and a time. */
   readonly payload: Uint8Array;
   made: Job | undefined;
   hasEnded: boolean;
 
-  constructor(from: ArrivedBundle, at: number, payload: Uint8Array) {
+  constructor(from: ArrivalSource, at: number, payload: Uint8Array) {
     this.from = from;
     this.at = at;
     this.payload = payload;

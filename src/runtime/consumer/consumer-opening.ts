@@ -77,6 +77,16 @@ export class ConsumerOpening {
     if (isFirst) this.#committer.dirty(this); // it stays so until `flush` takes them
   }
 
+  /**
+   * So many messages, in a row by number and by position (those from `from` to `to`, skipped ones included), were
+   * handled and left nothing else to commit.
+   */
+  handled(epoch: number, from: number, to: number, first: number, count: number): void {
+    this.inbox.mark(epoch, from, to);
+    if (this.closed) this.#committer.dirty(this.inbox);
+    else for (let number = first; number < first + count; number++) this.ack(number, false);
+  }
+
   /** Handled before, durably: the ack leaves with this turn. */
   ackAgain(number: number, held: boolean): void {
     if (!this.inbox.isDurable) {

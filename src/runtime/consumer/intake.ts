@@ -21,6 +21,7 @@ import type { AtOnce } from "./at-once.ts";
 import { BundleIntake } from "./bundle-intake.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import { Job, type JobSubscription } from "./job.ts";
+import { SectionIntake } from "./section-intake.ts";
 import { SenderRights } from "./sender-rights.ts";
 
 /** Credit for at-most-once deliveries, apart from durable ones. */
@@ -63,6 +64,7 @@ export class Intake {
   readonly #owner: IntakeOwner;
   readonly #senders: SenderRights | undefined;
   readonly #bundles: BundleIntake;
+  readonly #sections: SectionIntake;
   /** Jobs that run although their session is over, by producer and position. */
   readonly #orphans = new Map<string, Job>();
   /** Whose section is being taken; what is consumed meanwhile is looked at once, at its end. */
@@ -85,12 +87,18 @@ export class Intake {
       // An idle link has room for the largest message: who sends it does not know what is in flight.
       minShareBytes: owner.env.limits.payloadBytesMax + VOLATILE_AROUND_BYTES,
     });
+    const isKeyed = owner.spec.record.distribution === "key";
+    const shared = { atOnce, isKeyed, senders: this.#senders };
     this.#bundles = new BundleIntake(owner, {
-      atOnce,
-      isKeyed: owner.spec.record.distribution === "key",
+      ...shared,
       credit: this.#volatileCredit,
-      senders: this.#senders,
       arrived: (job) => this.#arrived(job),
+    });
+    this.#sections = new SectionIntake(owner, {
+      ...shared,
+      credit: this.#credit,
+      orphans: this.#orphans,
+      take: (opening, epoch, number, delivery) => this.#take(opening, epoch, number, delivery),
     });
   }
 
@@ -208,6 +216,7 @@ export class Intake {
       this.#resync(opening);
       return;
     }
+    if (section.first === opening.expected && this.#sections.receive(opening, section)) return;
     let number = section.first;
     for (const delivery of section.deliveries) {
       if (opening.closed) return;
@@ -241,7 +250,6 @@ export class Intake {
   }
 
   #deliver(opening: ConsumerOpening, epoch: number, number: number, delivery: Delivery): void {
-    const { seq, keyHash } = delivery;
     const size = delivery.envelopeEnd - delivery.envelopeStart;
     if (!this.#credit.onDelivered(opening, size)) {
       this.#owner.env.counters.count("link.overCredit");
@@ -249,6 +257,11 @@ export class Intake {
       return;
     }
     opening.inHand++;
+    this.#take(opening, epoch, number, delivery);
+  }
+
+  #take(opening: ConsumerOpening, epoch: number, number: number, delivery: Delivery): void {
+    const { seq, keyHash } = delivery;
     // Also when this message was handled before: the producer says it once.
     if (delivery.resume) opening.stoppedKeys.delete(keyHash);
     const { producer } = opening;
@@ -261,7 +274,7 @@ export class Intake {
     if (isSettled && !renews) {
       this.#owner.env.counters.count("inbox.duplicates");
       opening.ackAgain(number, this.#owner.isHeld({ producer, epoch, seq }));
-      this.consumed(opening, size, false);
+      this.consumed(opening, delivery.envelopeEnd - delivery.envelopeStart, false);
       return;
     }
     if (this.#orphans.size > 0 && this.#adopt(opening, epoch, seq, number)) return;

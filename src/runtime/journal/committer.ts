@@ -55,6 +55,8 @@ export class Committer {
   #closed = false;
   #commits = 0;
   readonly #idle: (() => void)[] = [];
+  /** What waits for the commit that begins at the end of this turn. */
+  #meanwhile: (() => void)[] = [];
 
   constructor(options: CommitterOptions) {
     this.#store = options.store;
@@ -129,6 +131,17 @@ export class Committer {
     if (this.#failing) this.#schedule();
   }
 
+  /**
+   * Calls `fn` after this turn: where the turn brings about a commit, once the store has begun with it, so that
+   * what `fn` does is done while the disk works.
+   */
+  meanwhile(fn: () => void): void {
+    this.#clock.endOfTurn(() => {
+      if (this.#scheduled) this.#meanwhile.push(fn);
+      else this.#guard(fn);
+    });
+  }
+
   /** Calls `fn` once nothing gathers and nothing is in flight, or the last commit failed. */
   whenIdle(fn: () => void): void {
     this.#idle.push(fn);
@@ -153,6 +166,7 @@ export class Committer {
   }
 
   #start(): void {
+    if (this.#meanwhile.length > 0) this.#goOn();
     const batch = this.#gathering;
     if (this.#closed) {
       this.#scheduled = false;
@@ -172,6 +186,16 @@ export class Committer {
     if (fault !== undefined) this.#failed(batch, fault);
     else if (batch.rowCount === 0) this.#succeeded(batch);
     else this.#commit(batch);
+  }
+
+  /** A store may hand a commit to its thread in a turn of its own that begins behind this one. */
+  #goOn(): void {
+    const waiting = this.#meanwhile;
+    this.#meanwhile = [];
+    const go = (): void => {
+      for (const fn of waiting) this.#guard(fn);
+    };
+    this.#clock.endOfTurn(() => void this.#clock.setTimer(0, go));
   }
 
   #commit(batch: Batch): void {

@@ -64,6 +64,8 @@ export class Producer implements OutputSink {
   readonly #retention: Retention;
   readonly #limits: ProducerLimits;
   readonly #links = new Map<Link, LinkOutlets<SubscriptionState>>();
+  /** Owed a message that has just been accepted. */
+  readonly #owed = new Set<SubscriptionState>();
   #sweepTimer: Timer | undefined;
   #stopped = false;
 
@@ -282,7 +284,17 @@ export class Producer implements OutputSink {
     }
     const head = { epoch: block.epoch, seq: block.lastSeq };
     for (const [state, count] of counts) state.appended(count, head);
-    for (const state of counts.keys()) this.pump(state);
+    if (this.#owed.size === 0 && counts.size > 0) {
+      this.journal.committer.meanwhile(() => this.#pumpOwed());
+    }
+    for (const state of counts.keys()) this.#owed.add(state);
+  }
+
+  /** Whoever waited for the sync goes on first, so that the disk has its next commit while messages are sent. */
+  #pumpOwed(): void {
+    const owed = [...this.#owed];
+    this.#owed.clear();
+    for (const state of owed) this.pump(state);
   }
 
   #pumpAll(): void {
