@@ -24,6 +24,7 @@ import type { Producer } from "../runtime/producer/producer.ts";
 import { envelopeOf } from "../wire/envelope.ts";
 import { CallOrder } from "./call-order.ts";
 import { roomFor } from "./journal-room.ts";
+import { PlainMessage } from "./plain-message.ts";
 import { type Cause, isPlain, rareOf } from "./rare-fields.ts";
 import { Receipt } from "./receipt.ts";
 
@@ -224,18 +225,23 @@ export class Publisher {
     const { expireAfterMs } = options;
     const wallMs = this.#env.clock.wallMs();
     const time = this.#env.hybrid.now(wallMs);
+    const kind = contract.kind === "command" ? 1 : 0;
+    const { subject } = contract;
+    const expireAtMs = expireAfterMs === undefined ? -1 : wallMs + expireAfterMs;
+    const template = contract["~template"](contentType);
+    if (options.delayMs === 0 && isPlain(options)) {
+      return new PlainMessage(kind, subject, keyHash, expireAtMs, template, key, time, payload);
+    }
     return {
-      kind: contract.kind === "command" ? 1 : 0,
-      subject: contract.subject,
+      kind,
+      subject,
       keyHash,
-      expireAtMs: expireAfterMs === undefined ? -1 : wallMs + expireAfterMs,
+      expireAtMs,
       target: undefined,
       timeMs: time.ms,
       timeCounter: time.counter,
-      template: contract["~template"](contentType),
-      variables: isPlain(options)
-        ? { key, time, payload }
-        : { key, time, payload, ...rareOf(options, undefined) },
+      template,
+      variables: { key, time, payload, ...rareOf(options, undefined) },
       bytes: undefined,
       reserve: false,
       delayMs: options.delayMs,
@@ -250,8 +256,10 @@ export class Publisher {
     const { idempotencyKey, id } = options;
     if (idempotencyKey !== undefined) return this.#appendOnce(contract, encoded, options);
     const outgoing = this.#outgoing(contract, encoded, this.#hashOf(encoded.key), options);
-    const { nodeId, epoch } = this.#journal;
-    return this.#durable(new Receipt(nodeId, epoch, this.#producer.accept(outgoing), id));
+    const { nodeId, epoch, committer } = this.#journal;
+    const seq = this.#producer.accept(outgoing);
+    // The receipt is made when it is wanted: what lives until the commit costs the collector more than what does not.
+    return committer.durable().then(() => new Receipt(nodeId, epoch, seq, id));
   }
 
   /** A key that was seen before has its first call's receipt. */

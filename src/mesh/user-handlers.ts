@@ -11,6 +11,8 @@ import type { JobHandler } from "../runtime/consumer/job-runner.ts";
 import { Unrecoverable } from "../runtime/consumer/outcome.ts";
 import type { Environment } from "../runtime/environment.ts";
 import type { Answer } from "../runtime/requests.ts";
+import type { EnvelopeView } from "../wire/envelope.ts";
+import { PlainEnvelopes } from "../wire/plain-envelopes.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { type ContextHost, HandlerContext } from "./handler-context.ts";
 
@@ -34,10 +36,13 @@ export const jobHandler = (
   given: UserHandler,
 ): JobHandler => {
   const handler: UserHandler = hidingHandler(contract.schema, given);
-  const arrivals = new ArrivalReader(contract);
+  const reader = new PayloadReader(contract);
   return (message) => {
     const ctx = new HandlerContext(host, message);
-    const data = message instanceof Arrival ? arrivals.read(message) : decodeJob(contract, message);
+    const data =
+      message instanceof Arrival
+        ? reader.read(message.from.head, message.payload)
+        : reader.readJob(message);
     if (data instanceof Promise) return decodedLater(data, handler, ctx);
     const result = handler(data, ctx);
     if (!isThenable(result)) return undefined;
@@ -109,8 +114,9 @@ const unreadable = (error: unknown): unknown => {
 };
 
 /** Whether a contract reads what a head says is looked at when it says something else. */
-class ArrivalReader {
+class PayloadReader {
   readonly #contract: AnyContract;
+  readonly #envelopes = new PlainEnvelopes();
   #contentType = "";
   #schemaVersion = 0;
 
@@ -118,8 +124,7 @@ class ArrivalReader {
     this.#contract = contract;
   }
 
-  read({ from, payload }: Arrival): unknown {
-    const { contentType, schemaVersion } = from.head;
+  read({ contentType, schemaVersion }: EnvelopeView, payload: Uint8Array): unknown {
     const isKnown = contentType === this.#contentType && schemaVersion === this.#schemaVersion;
     try {
       if (!isKnown) {
@@ -132,16 +137,25 @@ class ArrivalReader {
       throw unreadable(error);
     }
   }
-}
 
-const decodeJob = (contract: AnyContract, job: Job): unknown => {
-  try {
-    const { contentType, schemaVersion, payload } = job.envelope;
-    return decodeValue(contract, contentType, schemaVersion, payload);
-  } catch (error) {
-    throw unreadable(error);
+  /** A view of its envelope is made where the payload is not found without. */
+  readJob(job: Job): unknown {
+    const { bytes, start, end } = job;
+    const envelopes = this.#envelopes;
+    const plain = job.head === undefined ? envelopes.payloadOf(bytes, start, end) : undefined;
+    if (plain !== undefined && envelopes.head !== undefined)
+      return this.read(envelopes.head, plain);
+    if (job.head === undefined) envelopes.learn(bytes, start, end);
+    const { envelope } = job;
+    let payload: Uint8Array;
+    try {
+      ({ payload } = envelope);
+    } catch (error) {
+      throw unreadable(error);
+    }
+    return this.read(envelope, payload);
   }
-};
+}
 
 const decodedLater = async (
   data: Promise<unknown>,

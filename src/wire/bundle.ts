@@ -26,7 +26,7 @@ export type Bundle = {
 };
 
 /** The tag of a time, and the time. */
-const TIME_BYTES = 9;
+export const TIME_BYTES = 9;
 
 export const readBundle = (reader: ByteReader): Bundle => {
   const outer = reader.enter();
@@ -67,7 +67,11 @@ export const plainPayload = (
   end: number,
 ): Uint8Array | undefined => {
   const at = start + TIME_BYTES;
-  if (at > end || bytes[start] !== 0x21) return undefined;
+  return at > end || bytes[start] !== 0x21 ? undefined : lastPayload(bytes, at, end);
+};
+
+/** The payload, when it is all there is, or there is nothing. */
+export const lastPayload = (bytes: Uint8Array, at: number, end: number): Uint8Array | undefined => {
   if (at === end) return bytes.subarray(at, at);
   if (at + 1 >= end || bytes[at] !== 0x7a) return undefined;
   // A length in its shortest or in a padded form; what is read is within the frame, and then compared.
