@@ -108,7 +108,7 @@ export class Arrival {
   readonly from: ArrivalSource;
   /** Its place among what came with it. */
   readonly at: number;
-  /** All that its envelope says beside the head and a time. */
+  /** All that its envelope says beside the head, a time and a key. */
   readonly payload: Uint8Array;
   made: Job | undefined;
   hasEnded: boolean;

@@ -120,6 +120,11 @@ export class Block {
     return { epoch: view.getUint32(AT.epoch, true), firstSeq, lastSeq: firstSeq + count - 1 };
   }
 
+  /** Every record has the one subject, and is for everyone whom that concerns. */
+  get isUniform(): boolean {
+    return this.#targetColumn < 0 && this.subjects.length === 1;
+  }
+
   /** Index of a position in this block, or -1. */
   indexOf(position: Position): number {
     const { epoch, seq } = position;

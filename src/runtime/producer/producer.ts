@@ -267,8 +267,24 @@ export class Producer implements OutputSink {
 
   #onBlock(block: Block): void {
     this.#retention.appended(block, this.env.clock.monotonicMs());
+    const counts = this.#countsOf(block);
+    const head = { epoch: block.epoch, seq: block.lastSeq };
+    for (const [state, count] of counts) state.appended(count, head);
+    if (this.#owed.size === 0 && counts.size > 0) {
+      this.journal.committer.meanwhile(() => this.#pumpOwed());
+    }
+    for (const state of counts.keys()) this.#owed.add(state);
+  }
+
+  /** How many of the block's messages each subscription is owed. */
+  #countsOf(block: Block): Map<SubscriptionState, number> {
     const counts = new Map<SubscriptionState, number>();
     const matches = block.subjects.map(({ kind, subject }) => this.table.matching(kind, subject));
+    const [only = []] = matches;
+    if (block.isUniform && only.length > 0 && !only.some(({ hasFilter }) => hasFilter)) {
+      for (const state of only) counts.set(state, block.count);
+      return counts;
+    }
     for (let index = 0; index < block.count; index++) {
       const target = block.target(index);
       if (target !== undefined) {
@@ -282,12 +298,7 @@ export class Producer implements OutputSink {
         if (state.passes(block, index)) counts.set(state, (counts.get(state) ?? 0) + 1);
       }
     }
-    const head = { epoch: block.epoch, seq: block.lastSeq };
-    for (const [state, count] of counts) state.appended(count, head);
-    if (this.#owed.size === 0 && counts.size > 0) {
-      this.journal.committer.meanwhile(() => this.#pumpOwed());
-    }
-    for (const state of counts.keys()) this.#owed.add(state);
+    return counts;
   }
 
   /** Whoever waited for the sync goes on first, so that the disk has its next commit while messages are sent. */

@@ -67,13 +67,14 @@ export class Pump {
     const { cursor } = state;
     const { epoch, firstSeq, count } = block;
     const wanted = block.subjects.map(({ kind, subject }) => state.concerns(kind, subject));
+    const isAll = block.isUniform && wanted[0] === true && !state.hasFilter;
     const { scanned } = cursor;
     let index = scanned.epoch === epoch ? Math.max(0, scanned.seq - firstSeq + 1) : 0;
     if (scanned.epoch !== epoch || scanned.seq !== firstSeq + index - 1) state.skip = 0;
     let placed = 0;
     const room = Math.min(cursor.room, 2 * AHEAD);
     for (; index < count && placed < room; index++) {
-      if (!this.#isFor(state, block, index, wanted)) {
+      if (!isAll && !this.#isFor(state, block, index, wanted)) {
         state.skip++;
         continue;
       }

@@ -137,6 +137,10 @@ export class SubscriptionState implements CommitOwner {
     return this.concerns(kind, subject) && this.passes(block, index);
   }
 
+  get hasFilter(): boolean {
+    return this.definition.filter.length > 0;
+  }
+
   /** Whether the record passes the header filter. */
   passes(block: Block, index: number): boolean {
     const { filter } = this.definition;
