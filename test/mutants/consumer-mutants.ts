@@ -66,6 +66,20 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     caughtBy: { by: "simulation", checks: ["C1", "C11"], ground: "broken" },
   },
   {
+    name: "runs-what-it-has-handled",
+    promise: "G4",
+    does: "runs a message as it arrives that was handled before",
+    file: "src/runtime/consumer/section-intake.ts",
+    anchor:
+      "    return !inbox.isSettled(epoch, delivery.seq) && inbox.hasRoom(epoch, this.#owner.jobsCount);",
+    replacement: "    return inbox.hasRoom(epoch, this.#owner.jobsCount);",
+    caughtBy: {
+      by: "test",
+      file: "test/mesh/durable-at-once.test.ts",
+      test: "of one frame are handled once each, also when two of them have one position",
+    },
+  },
+  {
     name: "starts-a-second-run",
     promise: "G4",
     does: "runs a redelivery beside the run it should join",

@@ -3,7 +3,7 @@
  *
  * Problem: most messages are handled and forgotten in the same instant, and what a job remembers
  * for retries, time-outs and settles costs more than that. Approach: an arrival knows its payload and where the
- * message lies; it becomes a job when somebody asks for more, or when its handler does not end at once.
+ * message lies; a job is made when somebody asks for more, and goes its way when the handler does not end at once.
  *
  * Invariant: of one message there is at most one job.
  */

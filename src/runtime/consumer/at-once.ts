@@ -1,9 +1,9 @@
 /**
- * Runs handlers of at-most-once messages as they arrive.
+ * Runs handlers of messages as they arrive.
  *
  * Problem: lanes, a job and its end cost more than most such handlers do. Approach: where nothing waits and there
- * is a place, the handler is called with the arrival itself. One that has returned, and asked for nothing but
- * the payload, leaves nothing behind; any other goes on as a job of the runner, as if it had started there.
+ * is a place, the handler is called with the arrival itself. One that has returned, and neither sent anything nor
+ * changed state, leaves nothing behind; any other goes on as a job of the runner, as if it had started there.
  *
  * Invariant: while a handler runs here, nothing else starts here.
  */
@@ -35,7 +35,7 @@ export class AtOnce {
     return !this.stopped && !this.#isBusy && this.#runner.isFree;
   }
 
-  /** When `isFree`. True: it has ended, and has no job. */
+  /** When `isFree`. True: it has ended and succeeded, and nothing is to be committed but that. */
   run(arrival: Arrival): boolean {
     let result: void | Promise<void>;
     this.#isBusy = true;
@@ -47,8 +47,10 @@ export class AtOnce {
     } finally {
       this.#isBusy = false;
     }
-    if (result === undefined && arrival.made === undefined) {
+    const { made } = arrival;
+    if (result === undefined && (made === undefined || made.leavesNothing)) {
       arrival.hasEnded = true;
+      if (made !== undefined) made.state = "ended";
       return true;
     }
     this.#runner.adopt(arrival.job, result);

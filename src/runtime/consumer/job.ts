@@ -114,6 +114,12 @@ export class Job {
     return this.state === "running";
   }
 
+  /** Its handler has sent nothing and changed no state so far. */
+  get leavesNothing(): boolean {
+    const { staged, staging, stateWrites } = this;
+    return staged === undefined && staging === undefined && stateWrites === undefined;
+  }
+
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
