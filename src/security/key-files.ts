@@ -2,8 +2,8 @@
  * Files of keys: read within bounds, private, written whole or not at all.
  *
  * Problem: a key that others can read is no key; one half written, or written over another, is lost.
- * Approach: new files are made exclusively, with their mode, and synced together with their folder; a
- * file that may be replaced goes through a temporary one and a rename. What is found wider than it should
+ * Approach: every file is written under another name, with its mode, and synced; then it is linked to its own, which
+ * fails where one is, or renamed over the one that it may replace; and its folder is synced. What is found wider than it should
  * be is refused, with the command that mends it.
  *
  * Limits: modes are not looked at on Windows, where they say nothing.
@@ -14,6 +14,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readSync,
@@ -29,6 +30,9 @@ import { MeshError } from "../errors.ts";
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 const NEWLINE = 10;
+const TEMPORARY = ".new";
+/** Of a file system that has no hard links: there a file that was cut off is written anew by hand. */
+const NO_LINKS: ReadonlySet<string> = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"]);
 /** Nobody else may read it, or nobody else may write it. */
 export type Privacy = "secret" | "public";
 
@@ -82,12 +86,16 @@ export const readKeyFile = (path: string, privacy: Privacy, bytesMax: number): B
   }
 };
 
-/** Synced when it returns; never written over another. @throws MeshError INVALID_KEYS */
+/** Whole and synced when it is there; never written over another. @throws MeshError INVALID_KEYS */
 export const writeNewFile = (path: string, content: string | Uint8Array): void => {
+  const next = temporaryName(path);
   try {
-    writeSynced(path, content);
+    writeSynced(next, content);
+    linkNew(next, path, content);
+    removeFile(next);
     syncFolder(dirname(path));
   } catch (error) {
+    removeFile(next);
     const taken = (error as NodeJS.ErrnoException).code === "EEXIST";
     const reason = taken ? "it is there already, and is never written over" : reasonOf(error);
     throw keysError(`cannot write ${path}: ${reason}`, error);
@@ -96,7 +104,7 @@ export const writeNewFile = (path: string, content: string | Uint8Array): void =
 
 /** The old content or the new one, whenever the power goes. @throws MeshError INVALID_KEYS */
 export const replaceFile = (path: string, content: string | Uint8Array): void => {
-  const next = `${path}.${randomBytes(6).toString("hex")}.new`;
+  const next = temporaryName(path);
   try {
     writeSynced(next, content);
     renameSync(next, path);
@@ -148,6 +156,21 @@ const checkMode = (path: string, mode: number, privacy: Privacy): void => {
   if ((mode & others) === 0) return;
   const what = privacy === "secret" ? "open to others" : "writable by others";
   throw keysError(`${path} is ${what} (mode ${octal(mode)}): chmod 600 ${path}`);
+};
+
+/** What a command that was killed leaves; nobody reads it. */
+export const isTemporary = (name: string): boolean => name.endsWith(TEMPORARY);
+
+const temporaryName = (path: string): string =>
+  `${path}.${randomBytes(6).toString("hex")}${TEMPORARY}`;
+
+const linkNew = (from: string, path: string, content: string | Uint8Array): void => {
+  try {
+    linkSync(from, path);
+  } catch (error) {
+    if (!NO_LINKS.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    writeSynced(path, content);
+  }
 };
 
 const writeSynced = (path: string, content: string | Uint8Array): void => {

@@ -23,6 +23,7 @@ import {
   checkKeyFolder,
   fileMark,
   hasFile,
+  isTemporary,
   keysError,
   makeKeyFolder,
   type Privacy,
@@ -128,7 +129,8 @@ export const clearUnfinished = (folder: string, own?: string): void => {
   const other = readdirSync(folder).find((name) => name.endsWith(".key") && name !== own);
   if (other !== undefined) throw keysError(`${join(folder, other)} is there already`);
   const { certificate, authorities, secret, revoked } = FILES;
-  for (const name of [certificate, "issuer.crt", authorities, secret, revoked]) {
+  const left = readdirSync(folder).filter(isTemporary);
+  for (const name of [certificate, "issuer.crt", authorities, secret, revoked, ...left]) {
     removeFile(join(folder, name));
   }
 };

@@ -46,7 +46,7 @@ it("ends its output with one object that holds every system of a scenario, also 
   expect(child.exitCode).toBe(0);
   expect(results.map(({ system }) => system)).toEqual(["meshbus", "raw-tcp", "nats"]);
   const [ours, raw, nats] = results;
-  expect(ours).toMatchObject({ scenario: "rtt", payloadBytes: 128, ack: "reply", rounds: 3 });
+  expect(ours).toMatchObject({ scenario: "rtt", payloadBytes: 128, ack: "reply", rounds: 5 });
   for (const figure of ["p50Us", "p50UsMin", "p50UsMax", "p99Us", "p999Us", "ratioToRawTcp"]) {
     expect(ours?.[figure]).toBeGreaterThan(0);
   }
