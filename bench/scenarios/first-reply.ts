@@ -35,7 +35,7 @@ export const firstReply = async (bench: Bench): Promise<Row[]> => {
     try {
       const times: number[] = [];
       let missing: string | undefined;
-      const rounds = bench.pick(3, 2);
+      const rounds = bench.pick(3, 1);
       for (let round = 0; round < rounds && missing === undefined; round++) {
         const ground = await groundOf(bench, system);
         if ("missing" in ground) missing = ground.missing;

@@ -28,7 +28,12 @@ const SYSTEMS: readonly SystemName[] = [
   "redis-streams",
   "mosquitto-qos1",
 ];
-const NOT_QUICK: readonly SystemName[] = ["rabbitmq", "rabbitmq-quorum", "mosquitto-qos1"];
+const NOT_QUICK: readonly SystemName[] = [
+  "rabbitmq",
+  "rabbitmq-quorum",
+  "redis-streams",
+  "mosquitto-qos1",
+];
 
 export const serverFailOver = async (bench: Bench): Promise<Row[]> => {
   const rows: Row[] = [];
