@@ -40,16 +40,19 @@ export class FairStarts<Item> {
   next(nowMs: number): { readonly item: Item } | { readonly waitMs: number } | undefined {
     let soonestMs: number | undefined;
     for (const [address, items] of this.#waiting) {
-      const waitMs = Math.max(this.#all.waitMs(nowMs), this.#each.of(address).waitMs(nowMs));
-      if (waitMs === 0) return { item: this.#begin(address, items, nowMs) };
+      const each = this.#each.of(address);
+      const waitMs = Math.max(this.#all.waitMs(nowMs), each.waitMs(nowMs));
+      if (waitMs === 0) {
+        this.#all.charge(nowMs, 1);
+        each.charge(nowMs, 1);
+        return { item: this.#take(address, items) };
+      }
       soonestMs = Math.min(soonestMs ?? waitMs, waitMs);
     }
     return soonestMs === undefined ? undefined : { waitMs: soonestMs };
   }
 
-  #begin(address: string, items: Item[], nowMs: number): Item {
-    this.#all.charge(nowMs, 1);
-    this.#each.of(address).charge(nowMs, 1);
+  #take(address: string, items: Item[]): Item {
     const item = items.pop() as Item;
     this.#waiting.delete(address);
     if (items.length > 0) this.#waiting.set(address, items); // the others' turn first

@@ -173,7 +173,8 @@ export class MeshNode {
 
   /**
    * Asks one live instance that replies to the subject; waits for one until the time-out. Handled at most
-   * once: an instance that refuses has not begun, and another is asked.
+   * once: an instance that refuses has not begun, and another is asked. A payload of bytes must not change before the
+   * promise has settled: a large one is copied as it leaves.
    * @throws MeshError TIMEOUT, NO_HANDLER, REMOTE_ERROR, PEER_LOST, ABORTED, RATE_LIMITED, CIRCUIT_OPEN,
    *   SCHEMA_VIOLATION
    */

@@ -30,8 +30,8 @@ import { notReached } from "./not-reached.ts";
 
 const HANDSHAKE_MS = 5_000;
 /**
- * Of one listener, each about a millisecond of the event loop: what a host full of nodes needs to start, and what one
- * that begins again and again may cost, a hundredth of the time.
+ * Of one listener, each about two milliseconds of the event loop: what a host full of nodes needs to start, and what
+ * one that begins again and again may cost, less than a hundredth of the time.
  */
 const STARTS = {
   all: { perSecond: 200, burst: 2 },
