@@ -1,6 +1,7 @@
 /**
  * When a subscription was born: kept on disk for durable ones, so that a restart does not make them younger;
- * taken from other members where they are known.
+ * taken from other members where they are known. One that is not durable and has no members here is born now: what
+ * this node's disk says of it is of an earlier life, and producers may have given it up since.
  */
 import type { HybridTime } from "../core/hybrid-clock.ts";
 import { compositeKey } from "../runtime/journal/keys.ts";
@@ -22,9 +23,11 @@ export class Births {
     const key = compositeKey("birth", id);
     const stored = this.#rows.get(key);
     if (stored !== undefined) return JSON.parse(Buffer.from(stored).toString()) as Birth;
-    const known = this.#runtime.producer.table.get(id)?.definition;
+    const state = this.#runtime.producer.table.get(id);
+    const known = state?.definition;
+    const isOver = known === undefined || (!known.durable && state?.outlets.size === 0);
     const birth =
-      known === undefined || known.group === ""
+      isOver || known.group === ""
         ? { time: now, creator: this.#runtime.journal.nodeId }
         : { time: known.birthTime, creator: known.birthCreator };
     if (durable) this.#rows.set(key, Buffer.from(JSON.stringify(birth)));

@@ -30,8 +30,6 @@ export type Shape = (plan: Plan) => Plan;
 export type Drawn = { readonly scenario: Scenario | undefined; readonly random: SeededRandom };
 
 const WALL_START_MS = 1_800_000_000_000;
-/** They have a credit of their own; no plan has more of them at one time. */
-const AT_MOST_ONCE_MAX = 300;
 /** After these a member may be taken for dead. */
 const DISRUPTING = /^(kill|powerLoss|restart|pause|partition|clog|reset|loss)/;
 
@@ -266,7 +264,8 @@ export class World {
       // See src/core/credit-grant.ts; a link that is replaced lives beside the new one for a moment.
       const links = this.plan.nodes + 1;
       const credit = plan.prefetch + links * (Math.min(16, plan.prefetch) + 1);
-      const bound = this.plan.work.emits > 0 ? credit + AT_MOST_ONCE_MAX : credit;
+      // At-most-once messages have a credit of their own, which no plan uses up.
+      const bound = credit + (this.coverage.get("emitTaken") ?? 0);
       if (waiting + running > bound) {
         this.found(
           "C6",

@@ -83,9 +83,11 @@ export class DeadLetters {
   add(head: DeadLetterHead, envelope: Uint8Array): void {
     const json = Buffer.from(`${JSON.stringify(head)}\n`);
     const row = Buffer.concat([json, envelope]);
-    this.#bytes += row.length;
-    this.#count++;
-    this.#rows.set(keyOf(head), row);
+    const key = keyOf(head);
+    const before = this.#rows.get(key);
+    this.#bytes += row.length - (before?.length ?? 0);
+    if (before === undefined) this.#count++;
+    this.#rows.set(key, row);
   }
 
   /** Dead letters in order of subscription and position, without bodies. Reads durable rows. */

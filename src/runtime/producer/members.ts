@@ -5,7 +5,6 @@
  * claim holds, the other is refused. A member whose session is lost keeps what it has until it dies or is back.
  */
 import type { Member } from "../../core/member.ts";
-import { ZERO } from "../../core/position.ts";
 import type { PeerIdentity } from "../../ports/security.ts";
 import type { DeclareFrame, EndedSubscription, SubscriptionRecord } from "../../wire/declare.ts";
 import type { Link } from "../link/link.ts";
@@ -13,9 +12,9 @@ import type { Vouched } from "../signed-entries.ts";
 import { subscriptionId } from "../subscription-id.ts";
 import { definitionOf, isLater, isOlder, wrongIn } from "./definitions.ts";
 import { endUndeclared } from "./end-undeclared.ts";
+import { GivenUp } from "./given-up.ts";
 import { Outlet } from "./outlet.ts";
 import type { ProducerHost } from "./producer-host.ts";
-import { startAt } from "./start-position.ts";
 import { SubscriptionRoom } from "./subscription-room.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { type KeptEnd, Tombstones } from "./tombstones.ts";
@@ -32,6 +31,7 @@ export class Members {
   readonly vouchers: Vouchers | undefined;
   readonly #terms = new WeakMap<Member, number>();
   readonly #room: SubscriptionRoom;
+  readonly #givenUp: GivenUp;
   #termsGiven = 1;
 
   constructor(producer: ProducerHost, orphanMs: number) {
@@ -39,6 +39,7 @@ export class Members {
     this.#orphanMs = orphanMs;
     const { env, journal } = producer;
     this.#room = new SubscriptionRoom(producer);
+    this.#givenUp = new GivenUp(journal);
     this.tombstones = new Tombstones(journal, env.clock.wallMs());
     this.vouchers = vouchersOf(env, journal.nodeId);
   }
@@ -87,7 +88,7 @@ export class Members {
     const state = table.get(id);
     if (state === undefined) {
       if (table.size >= env.limits.subscriptionsMax) return;
-      const created = table.create(definitionOf(id, record), this.#startOf(record));
+      const created = table.create(definitionOf(id, record), this.#givenUp.startOf(record));
       if (vouched !== undefined) this.vouchers?.add(created, vouched);
       journal.committer.dirty(created);
       return;
@@ -149,9 +150,12 @@ export class Members {
   orphaned(state: SubscriptionState): void {
     if (state.definition.durable || state.outlets.size > 0 || state.orphanTimer !== undefined)
       return;
-    state.orphanTimer = this.#producer.env.clock.setTimer(this.#orphanMs, () => {
+    const { clock, hybrid } = this.#producer.env;
+    state.orphanTimer = clock.setTimer(this.#orphanMs, () => {
       state.orphanTimer = undefined;
-      if (state.outlets.size === 0) this.#abandon(state);
+      if (state.outlets.size > 0) return;
+      this.#givenUp.add(state.id, hybrid.now(clock.wallMs()));
+      this.#abandon(state);
     });
   }
 
@@ -185,7 +189,7 @@ export class Members {
         return;
       }
     }
-    state ??= table.create(definitionOf(id, record), this.#startOf(record));
+    state ??= table.create(definitionOf(id, record), this.#givenUp.startOf(record));
     this.#define(state, record);
     this.#join(link, state, record);
     if (link.isLocal) this.vouchers?.vouch(state);
@@ -325,15 +329,6 @@ export class Members {
     }
     state.outlets.clear();
     table.remove(state);
-  }
-
-  #startOf(record: SubscriptionRecord) {
-    const { journal } = this.#producer;
-    if (record.start === "earliest") return ZERO;
-    if (record.start === "time") {
-      return startAt(journal, { ms: record.startTimeMs, counter: 0 });
-    }
-    return startAt(journal, record.birthTime);
   }
 
   #confirm(link: Link, subscription: number, code: string, message: string): void {
