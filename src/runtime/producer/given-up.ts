@@ -66,9 +66,10 @@ export class GivenUp {
 
   #asked(record: SubscriptionRecord): Position {
     if (record.start === "earliest") return ZERO;
-    const isTime = record.start === "time";
-    const time = isTime ? { ms: record.startTimeMs, counter: 0 } : record.birthTime;
-    return startAt(this.#journal, time);
+    if (record.start === "time") {
+      return startAt(this.#journal, { ms: record.startTimeMs, counter: 0 });
+    }
+    return startAt(this.#journal, record.birthTime);
   }
 
   #isInLog(position: Position): boolean {
