@@ -66,13 +66,7 @@ export class Lanes<J extends Laned> {
       this.#free.push(job);
       return;
     }
-    let lane = this.#lanes.get(job.keyHash);
-    if (lane === undefined) {
-      lane = this.#spare ?? new Lane<J>();
-      this.#spare = undefined;
-      lane.keyHash = job.keyHash;
-      this.#lanes.set(job.keyHash, lane);
-    }
+    const lane = this.#laneOf(job.keyHash);
     lane.jobs.push(job);
     this.#queue(lane);
   }
@@ -90,9 +84,29 @@ export class Lanes<J extends Laned> {
     return job;
   }
 
-  /** A job that did not wait runs: there was a place, and nothing waited. */
-  begin(_job: J): void {
+  /** A job could start, if there were a place; others wait for one of their key. */
+  get isReady(): boolean {
+    return this.#runnable.length + this.#free.length > 0;
+  }
+
+  /** Whether anything of this key waits, runs or is suspended. */
+  isBusy(keyHash: number): boolean {
+    return this.#lanes.size > 0 && this.#lanes.has(keyHash);
+  }
+
+  /** What is no job runs: there was a place, and nothing was ready. */
+  begin(): void {
     this.#running++;
+  }
+
+  /** It has ended. */
+  end(): void {
+    this.#running--;
+  }
+
+  /** It goes on as this job, whose key is busy from now on. */
+  keep(job: J): void {
+    if (job.keyHash >= 0) this.#laneOf(job.keyHash).busy = true;
   }
 
   /** A running job waits for its next try: its key stays busy, its place may serve another key. */
@@ -139,6 +153,17 @@ export class Lanes<J extends Laned> {
     return taken;
   }
 
+  #laneOf(keyHash: number): Lane<J> {
+    let lane = this.#lanes.get(keyHash);
+    if (lane === undefined) {
+      lane = this.#spare ?? new Lane<J>();
+      this.#spare = undefined;
+      lane.keyHash = keyHash;
+      this.#lanes.set(keyHash, lane);
+    }
+    return lane;
+  }
+
   #queue(lane: Lane<J>): void {
     if (lane.busy || lane.queued || lane.jobs.length === 0) return;
     lane.queued = true;
@@ -152,6 +177,7 @@ export class Lanes<J extends Laned> {
   #nextKeyed(): J | undefined {
     for (let lane = this.#runnable.shift(); lane !== undefined; lane = this.#runnable.shift()) {
       lane.queued = false;
+      if (lane.busy) continue; // what runs came before it; its end brings the lane back
       const job = lane.jobs.shift();
       if (job === undefined) {
         this.#lanes.delete(lane.keyHash); // emptied while it stood in the ring

@@ -3,8 +3,9 @@
  * the same.
  */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { HandlerContext } from "../../src/mesh/handler-context.ts";
+import { AtOnce } from "../../src/runtime/consumer/at-once.ts";
 import { BatchWriter } from "../../src/wire/batch-writer.ts";
 import { EnvelopeTemplate } from "../../src/wire/envelope.ts";
 import type { SettleSection } from "../../src/wire/settle.ts";
@@ -26,7 +27,7 @@ const ACTIONS = [
   "unreadable",
 ] as const;
 type Message = {
-  action: (typeof ACTIONS)[number];
+  action: (typeof ACTIONS)[number] | "stop";
   /** Positions before it that are not for this subscription; -1: it has the position of the one before. */
   skip: number;
   key: string | undefined;
@@ -60,6 +61,21 @@ const message: fc.Arbitrary<Message> = fc.record({
   attempts: fc.constantFrom(0, 0, 0, 0, 0, 1, 4),
   ends: fc.boolean(),
 });
+
+/** A handler was called as its message arrived, without a job. */
+let isAtOnce = false;
+beforeEach(() => {
+  const run = AtOnce.prototype.run;
+  vi.spyOn(AtOnce.prototype, "run").mockImplementation(function (this: AtOnce, arrival) {
+    isAtOnce = true;
+    try {
+      return run.call(this, arrival);
+    } finally {
+      isAtOnce = false;
+    }
+  });
+});
+afterEach(() => void vi.restoreAllMocks());
 
 const send = (peer: RawPeer, messages: readonly Message[]): void => {
   const { index = 0 } =
@@ -101,10 +117,12 @@ const run = async (messages: readonly Message[], given: Options, asJobs: boolean
   });
   const seen: unknown[] = [];
   const alone: number[] = [];
-  let acting = { pause: () => {}, running: () => -1 };
+  const running: number[] = [];
+  let acting = { pause: () => {}, running: () => -1, stop: () => {} };
   const handler = (data: unknown, ctx: HandlerContext): unknown => {
     const { n, action } = data as { n: number; action: Message["action"] };
-    if (acting.running() === 0) alone.push(n);
+    if (isAtOnce) alone.push(n);
+    running.push(acting.running());
     seen.push([n, action, mesh.clock.monotonicMs()]);
     if (action === "throw") throw new Error(`no ${n}`);
     if (action === "reject") return Promise.reject(new Error(`not ${n}`));
@@ -112,8 +130,14 @@ const run = async (messages: readonly Message[], given: Options, asJobs: boolean
     if (action === "publish") ctx.publish("out", n);
     if (action === "pause") acting.pause();
     if (action === "drop") peer.cut();
-    if (action === "wait") {
-      return new Promise<void>((resolve) => void mesh.clock.setTimer(WAIT_MS, resolve));
+    if (action === "stop") acting.stop();
+    if (action === "wait" || action === "stop") {
+      return new Promise<void>((resolve) => {
+        mesh.clock.setTimer(WAIT_MS, () => {
+          seen.push([n, "waited"]);
+          resolve();
+        });
+      });
     }
     if (action === "look") {
       const { id, key, position, time, attempt, headers } = ctx.message;
@@ -129,6 +153,7 @@ const run = async (messages: readonly Message[], given: Options, asJobs: boolean
   acting = {
     pause: () => subscription.pause(),
     running: () => subscription.activity.running,
+    stop: () => void subscription.stop().then(() => seen.push("stopped")),
   };
   await mesh.clock.until(() => creditOf(peer) > 0, 5_000);
   await mesh.owned();
@@ -149,6 +174,7 @@ const run = async (messages: readonly Message[], given: Options, asJobs: boolean
     counters: counters.filter(([name]) => /^(handler|inbox|output|retries)/.test(name)).sort(),
   };
   await mesh.stop();
+  expect(Math.min(...running, 1)).toBe(1);
   return { ...result, alone };
 };
 
@@ -177,11 +203,14 @@ describe("durable messages", () => {
     });
     let alone = 0;
     await fc.assert(
-      fc.asyncProperty(many, options, async (messages, given) => {
+      fc.asyncProperty(many, options, fc.boolean(), async (messages, given, haveKeys) => {
         // Between messages with a key and those without no order is promised.
         const { distribution } = given;
+        const keyOf = (key: string | undefined) => (haveKeys ? (key ?? "c") : undefined);
         const list =
-          distribution === "key" ? messages.map((one) => ({ ...one, key: undefined })) : messages;
+          distribution === "key"
+            ? messages.map((one) => ({ ...one, key: keyOf(one.key) }))
+            : messages;
         const { alone: byThemselves, ...bySelf } = await run(list, given, false);
         const { alone: none, ...asJobs } = await run(list, given, true);
         expect(bySelf).toEqual(asJobs);
@@ -208,13 +237,54 @@ describe("durable messages", () => {
     expect(acked).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it("with keys in order go as jobs beside those without", async () => {
-    const one = { action: "return", skip: 0, rare: false, other: false, attempts: 0 } as const;
-    const keys = [undefined, "a", undefined, "a", "b", undefined];
-    const list = keys.map((key) => ({ ...one, key, ends: false }));
-    const { seen, acked, alone } = await run(list, { concurrency: 4, distribution: "key" }, false);
-    expect(seen).toHaveLength(keys.length);
-    expect(alone).toEqual([0, 2, 5]);
-    expect(acked).toEqual([1, 2, 3, 4, 5, 6]);
+  const keyed = async (
+    list: readonly (readonly [key: string | undefined, action: Message["action"]])[],
+    concurrency = 4,
+  ) => {
+    const one = { skip: 0, rare: false, other: false, attempts: 0, ends: false } as const;
+    const messages = list.map(([key, action]) => ({ ...one, key, action }));
+    return run(messages, { concurrency, distribution: "key" }, false);
+  };
+
+  it("with keys in order run by themselves, beside those without", async () => {
+    const { seen, acked, alone } = await keyed([
+      [undefined, "return"],
+      ["a", "return"],
+      ["a", "return"],
+      ["b", "return"],
+    ]);
+    expect(seen).toHaveLength(4);
+    expect(alone).toEqual([0, 1, 2, 3]);
+    expect(acked).toEqual([1, 2, 3, 4]);
+  });
+
+  it("wait for what is under way of their key, while others run", async () => {
+    const { seen, acked, alone } = await keyed([
+      ["a", "wait"],
+      ["a", "return"],
+      ["b", "return"],
+      ["a", "return"],
+      ["b", "return"],
+    ]);
+    expect(seen.map((line) => (line as unknown[])[0])).toEqual([0, 2, 4, 0, 1, 3]);
+    expect(alone).toEqual([0, 2, 4]);
+    expect(acked).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("wait for a failed one of their key to be tried again", async () => {
+    const { seen, alone } = await keyed([
+      ["a", "throw"],
+      ["a", "return"],
+      ["b", "return"],
+    ]);
+    const order = seen.map((line) => (line as unknown[])[0]);
+    expect(alone).toEqual([0, 2]);
+    expect(order.slice(0, 3)).toEqual([0, 2, 0]);
+    expect(order.indexOf(1)).toBe(-1); // the first is dead, and its producer has not said so
+  });
+
+  it.each(["a", undefined])("are waited for when their handler stops it (key %s)", async (key) => {
+    const { seen } = await keyed([[key, "stop"]]);
+    expect(seen.slice(1)).toEqual([[0, "waited"], "stopped"]);
   });
 });

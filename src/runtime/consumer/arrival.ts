@@ -110,20 +110,27 @@ export class Arrival {
   readonly at: number;
   /** All that its envelope says beside the head, a time and a key. */
   readonly payload: Uint8Array;
+  /** Of the key whose order it keeps; -1: it may run beside any other. */
+  readonly keyHash: number;
+  /** As of its job. */
+  fence: number;
   made: Job | undefined;
   hasEnded: boolean;
 
-  constructor(from: ArrivalSource, at: number, payload: Uint8Array) {
+  constructor(from: ArrivalSource, at: number, payload: Uint8Array, keyHash: number) {
     this.from = from;
     this.at = at;
     this.payload = payload;
+    this.keyHash = keyHash;
+    this.fence = 0;
     this.made = undefined;
     this.hasEnded = false;
   }
 
   get job(): Job {
     if (this.made === undefined) {
-      this.made = this.from.job(this.at, -1);
+      this.made = this.from.job(this.at, this.keyHash);
+      this.made.fence = this.fence;
       this.made.state = this.hasEnded ? "ended" : "running";
     }
     return this.made;

@@ -99,7 +99,7 @@ export class BundleIntake {
       const payload = atOnce.isFree ? plainPayload(bytes, start, end) : undefined;
       if (payload === undefined) {
         arrived(from.job(at, -1));
-      } else if (atOnce.run(new Arrival(from, at, payload))) {
+      } else if (atOnce.run(new Arrival(from, at, payload, -1))) {
         ended++;
         endedBytes += end - start;
       }

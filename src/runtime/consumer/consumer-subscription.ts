@@ -59,7 +59,7 @@ export class ConsumerSubscription implements IntakeOwner, WorkOwner {
     };
     const gates = [this.#flow, this.owned].filter((gate) => gate !== undefined);
     this.#runner = new JobRunner(host.env, spec, handler, owner, gates);
-    this.#atOnce = new AtOnce(this.#runner, handler, this.#flow !== undefined);
+    this.#atOnce = new AtOnce(this.#runner, handler, this.#flow !== undefined, this.owned);
     this.#intake = new Intake(this, this.#atOnce);
   }
 

@@ -11,15 +11,14 @@
  * `failed`, and the owner answers each report with `done` or `again`.
  * Source: DESIGN section 7, "Time-out".
  */
-import { DueHeap } from "../../core/due-heap.ts";
 import { Lanes } from "../../core/lanes.ts";
-import { Ring } from "../../core/ring.ts";
 import { MeshError } from "../../errors.ts";
 import type { Timer } from "../../ports/clock.ts";
 import type { Environment } from "../environment.ts";
 import type { Arrival } from "./arrival.ts";
 import type { ConsumerOpening } from "./consumer-opening.ts";
 import type { Job } from "./job.ts";
+import { RetryWaits } from "./retry-waits.ts";
 import { RunningJobs } from "./running-jobs.ts";
 import { type StartGate, StartGates } from "./start-gate.ts";
 
@@ -54,11 +53,8 @@ export class JobRunner {
   readonly #running: RunningJobs;
   /** Attempts without effect whose promise is still waited for, each with the timer of that wait. */
   readonly #revoked = new Map<Job, Timer>();
-  readonly #waits = new DueHeap<Job>();
-  /** Their wait is over, but all places are taken. */
-  readonly #due = new Ring<Job>();
+  readonly #waits: RetryWaits;
   readonly #gates: StartGates;
-  #waitTimer: Timer | undefined;
   #dispatching = false;
   #paused = false;
   readonly #idle: (() => void)[] = [];
@@ -79,6 +75,7 @@ export class JobRunner {
     this.#running = new RunningJobs(env.clock, timeoutMs, concurrency, (job) =>
       this.#timedOut(job),
     );
+    this.#waits = new RetryWaits(env.clock, () => this.dispatch());
     this.#gates = new StartGates(gates, env.clock, () => this.dispatch());
   }
 
@@ -88,7 +85,7 @@ export class JobRunner {
 
   /** Handlers under way, and attempts that wait for their next try. */
   get running(): number {
-    return this.#lanes.running + this.#waits.size + this.#due.length;
+    return this.#lanes.running + this.#waits.size;
   }
 
   get waiting(): number {
@@ -104,11 +101,16 @@ export class JobRunner {
     this.dispatch();
   }
 
-  /** Nothing waits, and there is a place; gates are not asked. */
+  /** There is a place, and nothing waits for one; gates are not asked. */
   get isFree(): boolean {
     if (this.#paused || this.#dispatching) return false;
-    const { running, waiting } = this.#lanes;
-    return running < this.#limits.concurrency && waiting + this.#due.length === 0;
+    const lanes = this.#lanes;
+    return lanes.running < this.#limits.concurrency && !lanes.isReady && this.#waits.due === 0;
+  }
+
+  /** Whether anything of this key is under way or waits. */
+  isBusy(keyHash: number): boolean {
+    return this.#lanes.isBusy(keyHash);
   }
 
   /** No gate holds back what may run. */
@@ -116,15 +118,31 @@ export class JobRunner {
     return this.#gates.areOpen();
   }
 
-  /** Goes on with an attempt that was begun elsewhere, when `isFree`, and whose handler has returned this. */
+  /** When `isFree`: a handler is called outside of the lanes, and takes a place. Nothing else starts until it is back. */
+  enter(): void {
+    this.#lanes.begin();
+    this.#dispatching = true;
+  }
+
+  /** It is back, and nothing is left of it. */
+  leave(): void {
+    this.#dispatching = false;
+    this.#lanes.end();
+    if (this.#lanes.isReady) this.dispatch();
+    this.#tellIdle();
+  }
+
+  /** It is back with this, and goes on as this attempt. */
   adopt(job: Job, result: void | Promise<void>): void {
-    this.#lanes.begin(job);
+    this.#dispatching = false;
+    this.#lanes.keep(job);
     this.#handled(job, result);
   }
 
   /** As `adopt`; it has thrown. */
   adoptFailed(job: Job, error: unknown): void {
-    this.#lanes.begin(job);
+    this.#dispatching = false;
+    this.#lanes.keep(job);
     this.#owner.failed(job, error);
   }
 
@@ -140,17 +158,7 @@ export class JobRunner {
 
   /** Takes out attempts that wait for their next try; the caller answers each with `done`. */
   takeWaits(belongs: (job: Job) => boolean): Job[] {
-    const taken: Job[] = [];
-    this.#waits.retain((job) => {
-      if (!belongs(job)) return true;
-      taken.push(job);
-      return false;
-    });
-    for (let left = this.#due.length; left > 0; left--) {
-      const job = this.#due.shift() as Job;
-      if (belongs(job)) taken.push(job);
-      else this.#due.push(job);
-    }
+    const taken = this.#waits.take(belongs);
     for (const job of taken) this.#lanes.resume(job);
     return taken;
   }
@@ -218,11 +226,9 @@ export class JobRunner {
   /** The next attempt of the same message starts after `delayMs`; its key waits. */
   again(job: Job, delayMs: number): Job {
     const next = job.nextAttempt();
-    next.deadlineMs = this.#env.clock.monotonicMs() + delayMs;
     job.state = "ended";
     this.#lanes.suspend(job);
-    this.#waits.push(next.deadlineMs, next);
-    this.#armWaits();
+    this.#waits.add(next, delayMs);
     return next;
   }
 
@@ -236,8 +242,7 @@ export class JobRunner {
   }
 
   #stopTimers(): void {
-    this.#clear(this.#waitTimer);
-    this.#waitTimer = undefined;
+    this.#waits.stop();
     this.#running.stop();
     this.#gates.stop();
   }
@@ -248,13 +253,11 @@ export class JobRunner {
 
   #next(): Job | undefined {
     if (this.#lanes.running >= this.#limits.concurrency) return undefined;
-    if (this.#lanes.waiting + this.#due.length === 0 || !this.#gates.areOpen()) return undefined;
-    if (this.#due.length > 0) {
-      const job = this.#due.shift() as Job;
-      this.#lanes.resume(job);
-      return job;
-    }
-    return this.#lanes.next();
+    if (this.#lanes.waiting + this.#waits.due === 0 || !this.#gates.areOpen()) return undefined;
+    const again = this.#waits.next();
+    if (again === undefined) return this.#lanes.next();
+    this.#lanes.resume(again);
+    return again;
   }
 
   #run(job: Job): void {
@@ -301,23 +304,6 @@ export class JobRunner {
     else if (threw) this.#owner.failed(job, error);
     else this.#owner.succeeded(job);
     this.dispatch();
-  }
-
-  #armWaits(): void {
-    const { clock } = this.#env;
-    this.#clear(this.#waitTimer);
-    this.#waitTimer = undefined;
-    const due = this.#waits.nextDueMs;
-    if (due === undefined) return;
-    this.#waitTimer = clock.setTimer(Math.max(0, due - clock.monotonicMs()), () => {
-      this.#waitTimer = undefined;
-      const now = clock.monotonicMs();
-      for (let job = this.#waits.popDue(now); job !== undefined; job = this.#waits.popDue(now)) {
-        this.#due.push(job);
-      }
-      this.#armWaits();
-      this.dispatch();
-    });
   }
 
   #timedOut(job: Job): void {

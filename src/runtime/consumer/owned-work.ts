@@ -5,15 +5,18 @@
  * nothing. Approach: a count per shard of what arrived and has not ended; the lanes hold messages of shards
  * that are this node's only, because those of a shard that moves are taken out when it begins to.
  *
- * Invariants: a job is counted once, from `admit` to `ended`; while the lease has run out, or the shard is not
+ * Invariants: a job is counted once, from `admit` to `ended`, and what runs without one from `began` to `left`, or to the
+ * `ended` of the job that it becomes; while the lease has run out, or the shard is not
  * this node's, none of it starts.
  */
 import { SHARD_COUNT, shardOf } from "../../core/shard-map.ts";
+import type { Environment } from "../environment.ts";
 import type { MemberShards, ShardWork } from "../ownership/member-shards.ts";
 import type { Job } from "./job.ts";
 import type { StartGate } from "./start-gate.ts";
 
 export interface WorkOwner {
+  readonly env: Pick<Environment, "clock">;
   /** Gives back what waits here of these jobs, tries that wait in place included. */
   yieldJobs(belongs: (job: Job) => boolean): void;
   /** As `yieldJobs`, and what runs goes back too: it has no effect from now on. */
@@ -25,6 +28,8 @@ export class OwnedWork implements ShardWork, StartGate {
   readonly #owner: WorkOwner;
   readonly #counts = new Uint32Array(SHARD_COUNT);
   #shards: MemberShards | undefined;
+  /** When `mayRun` was asked. */
+  #nowMs = 0;
 
   constructor(owner: WorkOwner) {
     this.#owner = owner;
@@ -52,7 +57,28 @@ export class OwnedWork implements ShardWork, StartGate {
   ended(job: Job): void {
     if (!job.isCounted) return;
     job.isCounted = false;
-    const shard = shardOf(job.keyHash);
+    this.left(job.keyHash);
+  }
+
+  /** Whether a message of this key may run as it arrives, as far as its shard is concerned. */
+  mayRun(keyHash: number): boolean {
+    const shards = this.#shards;
+    if (shards?.mayStart(shardOf(keyHash)) !== true) return false;
+    this.#nowMs = this.#owner.env.clock.monotonicMs();
+    return shards.leaseValid(this.#nowMs);
+  }
+
+  /** After `mayRun` said so, in the same turn: its handler is called. Returns its fence. */
+  began(keyHash: number): number {
+    const shard = shardOf(keyHash);
+    this.#counts[shard] = (this.#counts[shard] as number) + 1;
+    this.#shards?.used(shard, this.#nowMs);
+    return this.#shards?.fenceOf(shard) ?? 0;
+  }
+
+  /** It has ended. */
+  left(keyHash: number): void {
+    const shard = shardOf(keyHash);
     const count = (this.#counts[shard] as number) - 1;
     this.#counts[shard] = count;
     if (count === 0) this.#shards?.idle(shard);

@@ -8,7 +8,8 @@
  *
  * Invariants: a message that was handled here does not run; what has run is marked in the turn in which it ran, and
  * acked by the commit that holds the mark; every message is consumed once; nothing runs for whose mark there is no
- * room. Keys with an order are not run here, so nothing is bound to a lease and the gates are asked once.
+ * room. A message of a key that has an order runs only where nothing of that key is before it, waiting, under way or
+ * stopped; whether its shard is this node's, and the lease good, is asked for each, and all else once for a section.
  */
 import type { CreditGrant } from "../../core/credit-grant.ts";
 import type { Delivery, Section } from "../../wire/batch.ts";
@@ -71,7 +72,7 @@ export class SectionIntake {
   }
 
   #run(opening: ConsumerOpening, section: Section, from: ArrivedSection): void {
-    const { atOnce, credit, take } = this.#options;
+    const { atOnce, credit, isKeyed, take } = this.#options;
     const { epoch, first, deliveries } = section;
     const handled = new Handled(opening, epoch);
     let ended = 0;
@@ -84,13 +85,14 @@ export class SectionIntake {
         endedBytes += sizeOf(delivery);
         continue;
       }
-      const payload = this.#mayRun(opening, epoch, delivery, handled)
+      const keyHash = isKeyed ? delivery.keyHash : -1;
+      const payload = this.#mayRun(opening, epoch, delivery, keyHash, handled)
         ? this.#envelopes.payloadOf(delivery.bytes, delivery.envelopeStart, delivery.envelopeEnd)
         : undefined;
       if (payload === undefined) {
         handled.mark();
         take(opening, epoch, first + at, delivery);
-      } else if (atOnce.run(new Arrival(from, at, payload))) {
+      } else if (atOnce.run(new Arrival(from, at, payload, keyHash))) {
         handled.add(delivery, first + at);
         ended++;
         endedBytes += sizeOf(delivery);
@@ -112,11 +114,22 @@ export class SectionIntake {
     return denied === undefined ? head : undefined;
   }
 
-  #mayRun(opening: ConsumerOpening, epoch: number, delivery: Delivery, handled: Handled): boolean {
-    const { atOnce, isKeyed, orphans } = this.#options;
+  /** `keyHash` of a key that has an order, or -1. */
+  #mayRun(
+    opening: ConsumerOpening,
+    epoch: number,
+    delivery: Delivery,
+    keyHash: number,
+    handled: Handled,
+  ): boolean {
+    const { atOnce, orphans } = this.#options;
     if (!atOnce.isFree || orphans.size > 0) return false;
-    if ((isKeyed && delivery.keyHash >= 0) || delivery.attempts > 0 || delivery.resume)
-      return false;
+    if (delivery.attempts > 0 || delivery.resume) return false;
+    if (keyHash >= 0) {
+      const { stoppedKeys } = opening;
+      if (stoppedKeys.size > 0 && stoppedKeys.has(keyHash)) return false;
+      if (!atOnce.isFreeFor(keyHash)) return false;
+    }
     const { inbox } = opening.inbox;
     if (handled.isNext(delivery)) return !inbox.isSettled(epoch, delivery.seq);
     handled.mark(); // so that the inbox knows of a message that comes twice
