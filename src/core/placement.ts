@@ -209,9 +209,23 @@ export class Placement {
     if (before.length > 0) this.replaceAll(before);
   }
 
-  /** A key goes on without the message it waited for: not before what is in flight of it is back. */
+  /**
+   * A key goes on without the message it waited for: not before what is in flight of it is back. What is pinned of it
+   * was behind that message at its member, and has not started there.
+   */
   shut(keyHash: number): void {
-    if (this.#gate.shut(keyHash)) this.replaceAll([]);
+    const isNew = this.#gate.shut(keyHash);
+    const opened: Entry[] = [];
+    let unpinned = 0;
+    for (const { queue } of this.#members.values()) {
+      for (let at = 0; at < queue.length; at++) {
+        const entry = queue.at(at) as Entry;
+        if (entry.keyHash !== keyHash || entry.pinnedTo === "" || entry.state !== READY) continue;
+        this.#unpin(entry, opened);
+        unpinned++;
+      }
+    }
+    if (isNew || unpinned > 0) this.replaceAll(opened);
   }
 
   /** Puts back everything that waits, and these READY entries, in order of position. */

@@ -117,6 +117,28 @@ describe("SubscriptionCursor", () => {
     expect(third.state).toBe(IN_FLIGHT);
   });
 
+  it("sends what is pinned of a key behind what was sent before a dead message's end", () => {
+    const { cursor, add, a } = setUp();
+    const entries = [1, 1, 1, 1].map((key) => add(key));
+    const [dead, second, third, pinned] = entries as [Entry, Entry, Entry, Entry];
+    expect(send(cursor, a)).toEqual([1, 2, 3, 4]);
+    cursor.lose(a);
+    cursor.open(a).grant(3, 1_000);
+    expect(send(cursor, a)).toEqual([1, 2, 3]);
+    expect(pinned.state).toBe(READY);
+    cursor.stop(a, take(a, dead));
+    cursor.settle(dead);
+    a.opening?.grant(100, 1_000);
+    expect(send(cursor, a)).toEqual([]);
+    cursor.giveBack([take(a, second)]);
+    expect(send(cursor, a)).toEqual([]);
+    cursor.giveBack([take(a, third)]);
+    const next = cursor.next(a) as Entry;
+    expect(next).toBe(second);
+    expect(cursor.sent(a, next)).toBe(true);
+    expect(send(cursor, a)).toEqual([3, 4]);
+  });
+
   it("keeps a failed message's delay when an earlier one of its key is acked after it failed", () => {
     const { cursor, add, a } = setUp();
     const [first, second, third] = [add(1), add(1), add(1)];
