@@ -15,7 +15,7 @@ import type { JournalStore } from "../ports/journal-store.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
 import type { Security } from "../ports/security.ts";
-import type { Transport } from "../ports/transport.ts";
+import type { Garbage, Transport } from "../ports/transport.ts";
 import { Access } from "../runtime/access.ts";
 import type { RefusalHandler } from "../runtime/consumer/declarations.ts";
 import { forgetMarks } from "../runtime/consumer/forgotten-marks.ts";
@@ -47,6 +47,7 @@ export type NodeAssembly = {
   readonly heartbeat: Heartbeat | undefined;
   /** Simulations cut smaller frames. */
   readonly pieces?: PieceSizes | undefined;
+  readonly garbage?: Garbage | undefined;
 };
 
 /** A subscription's oldest messages expire after this. */
@@ -123,6 +124,7 @@ const environmentOf = (
     peerLimits: options.peerLimits,
     pieces: parts.pieces ?? PIECE_SIZES,
     copies: new LargeCopies(clock),
+    garbage: parts.garbage,
     times: {
       heartbeatMs: options.heartbeatMs,
       leaseMs: options.leaseMs,

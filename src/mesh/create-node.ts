@@ -15,6 +15,7 @@ import { zeromq } from "../transport/zeromq/zeromq-transport.ts";
 import { assembleNode } from "./assemble-node.ts";
 import type { MeshNode } from "./mesh-node.ts";
 import { stderrLogger, systemClock, systemRandom, xxh32 } from "./system-ports.ts";
+import { YoungGarbage } from "./young-garbage.ts";
 
 /** Data folders tried when none is given. */
 const DIRECTORIES_MAX = 1_000;
@@ -42,6 +43,7 @@ export const createNode = async (input: NodeOptions): Promise<MeshNode> => {
     dataDir,
     transports: options.transports ?? [zeromq(), stream()],
     discovery: options.discovery ?? [mdns()],
+    garbage: new YoungGarbage(),
     heartbeat: options.heartbeatThread ? new ThreadHeartbeat() : undefined,
   });
   if (options.signals) stopOnSignals(node);

@@ -48,6 +48,11 @@ export interface Connection {
    * in one place leaves it out. A part may go to other connections as well: nobody changes it.
    */
   sendParts?(parts: readonly Uint8Array[]): void;
+  /**
+   * As `sendParts`, but the parts are copied before it returns: their owners may change them. Only where the copy's memory
+   * is used again, which makes it cheaper than a frame of its own; of up to some 256 KiB.
+   */
+  sendCopy?(parts: readonly Uint8Array[]): void;
   /** Reads no more until `resume`: what the peer sends waits at its end. What was read before may still come. */
   pause?(): void;
   resume?(): void;
@@ -77,11 +82,19 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Sees to large memory that is soon garbage. */
+export type Garbage = {
+  /** So many bytes were given to somebody who may keep them. */
+  made(bytes: number): void;
+};
+
 export type TransportContext = {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Largest frame either side may send; a larger one closes the connection without being read into memory. */
   readonly frameBytesMax: number;
+  /** Told of each large frame whose memory the receiver keeps. */
+  readonly garbage?: Garbage | undefined;
   /** Counts something that went wrong, by name: "transport.malformed". */
   count(name: string): void;
   /** The node's keys. With them every listener and dial is protected; absent: none is. */

@@ -6,6 +6,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Hash } from "../ports/hash.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Random } from "../ports/random.ts";
+import type { Garbage } from "../ports/transport.ts";
 import type { Access } from "./access.ts";
 import type { Counters } from "./counters.ts";
 import type { LargeCopies } from "./link/large-copies.ts";
@@ -54,6 +55,8 @@ export type Environment = {
   /** How large frames travel. */
   readonly pieces: PieceSizes;
   readonly copies: LargeCopies;
+  /** Absent: large memory is left to the collector alone. */
+  readonly garbage?: Garbage | undefined;
   readonly times: RuntimeTimes;
   /** What this node and its peers may do; absent: there are no keys, and everything is allowed. */
   readonly access?: Access | undefined;

@@ -23,6 +23,7 @@ export const listenAll = async (
       clock: env.clock,
       logger: env.logger,
       frameBytesMax: env.limits.frameBytesMax,
+      garbage: env.garbage,
       count: (name) => env.counters.count(name),
       ...(security === undefined ? {} : { security }),
     });

@@ -76,15 +76,14 @@ export const headOfPiece = (
   { total, offset }: { readonly total: number; readonly offset: number },
   bytes: number,
 ): Uint8Array => {
-  const body = new ByteWriter();
-  writeHead(body, { lane, total, offset });
-  const bodyBytes = body.position + 1 + varintBytes(bytes) + bytes;
+  const fields = { lane, total, offset };
+  const dataBytes = 1 + varintBytes(bytes) + bytes;
   const writer = new ByteWriter(HEAD_BYTES);
   writer.byte(0x0d);
   writer.fixed32(session);
   writer.uint64(PIECE_TAG);
-  writer.uint64(bodyBytes);
-  writer.raw(body.take());
+  writer.uint64(fieldsBytes(fields) + dataBytes);
+  writeHead(writer, fields);
   writer.byte(0x7a);
   writer.uint64(bytes);
   return writer.take();
@@ -94,10 +93,18 @@ const HEAD_BYTES = 48;
 /** Field 21 of `Frame`. */
 const PIECE_TAG = (21 << 3) | 2;
 
-const writeHead = (
-  writer: ByteWriter,
-  { lane, total, offset }: Pick<PieceFrame, "lane" | "total" | "offset">,
-): void => {
+type Fields = Pick<PieceFrame, "lane" | "total" | "offset">;
+
+/** What `writeHead` writes. */
+const fieldsBytes = ({ lane, total, offset }: Fields): number => {
+  let bytes = 0;
+  for (const value of [enumNumber(LANES, lane, "lane"), total, offset]) {
+    if (value !== 0) bytes += 1 + varintBytes(value);
+  }
+  return bytes;
+};
+
+const writeHead = (writer: ByteWriter, { lane, total, offset }: Fields): void => {
   uint32Field(writer, 0x08, enumNumber(LANES, lane, "lane"));
   uint32Field(writer, 0x10, total);
   uint32Field(writer, 0x18, offset);

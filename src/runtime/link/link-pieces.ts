@@ -30,6 +30,10 @@ export const PIECES_FEATURE = 2;
 const BUFFERED_BYTES_MAX = 512 * 1024;
 /** Pieces wait while the connection has so much untaken. */
 const SOCKET_BYTES = 128 * 1024;
+/** A payload above this is copied once, behind the head of its frame, where the connection can do so. */
+const COPIED_BYTES_MIN = 8 * 1024;
+/** A message above this is sent from where it lies, where the connection takes parts. */
+const ALONE_BYTES_MIN = 32 * 1024;
 /** A frame around a message takes less than this beside it. */
 const AROUND_BYTES = 1_024;
 
@@ -89,9 +93,20 @@ export class LinkPieces {
     return this.#holdsBulk ? { ...said, tails: [] } : said;
   }
 
-  /** A message of so many bytes had better be sent from where it lies. */
+  /** A frame of so many bytes goes in pieces. */
   isLarge(bytes: number): boolean {
     return this.#cuts && bytes > this.#env.pieces.wholeBytesMax;
+  }
+
+  /** A message of so many bytes had better be sent from where it lies. */
+  isAlone(bytes: number): boolean {
+    const isLong = bytes > ALONE_BYTES_MIN && this.#connection.sendParts !== undefined;
+    return isLong || this.isLarge(bytes);
+  }
+
+  /** A payload of so many bytes is cheaper as a part of its frame, with `bulkCopy`, than written into one. */
+  isCopied(bytes: number): boolean {
+    return bytes > COPIED_BYTES_MIN && this.#connection.sendCopy !== undefined;
   }
 
   /** The peer reads a frame with a message of so many bytes. */
@@ -114,7 +129,7 @@ export class LinkPieces {
 
   /** A frame that overtakes bulk; a large request or reply in pieces, beside it. */
   send(frame: OutgoingFrame): void {
-    if (this.#sendLarge(frame)) return;
+    if (this.#sendCopy(frame) || this.#sendLarge(frame)) return;
     const bytes = encodeFrame(frame);
     const { type } = frame;
     const isLarge = (type === "request" || type === "reply") && this.isLarge(bytes.length);
@@ -129,6 +144,24 @@ export class LinkPieces {
     if (copy === undefined) return;
     this.#filling.delete(request);
     copy.fill(copy.bytes.length);
+  }
+
+  /** A request or reply whose payload is neither small nor large. */
+  #sendCopy(frame: OutgoingFrame): boolean {
+    if (frame.type === "reply") {
+      const { payload } = frame;
+      if (!this.isCopied(payload.length) || this.isLarge(payload.length)) return false;
+      this.#env.garbage?.made(payload.length);
+      this.#connection.sendCopy?.([headOfReply(frame), payload]);
+      return true;
+    }
+    if (frame.type !== "request" || !(frame.envelope instanceof UnwrittenEnvelope)) return false;
+    const { envelope } = frame;
+    const { payload } = envelope.variables;
+    if (!this.isCopied(payload.length) || this.isLarge(payload.length)) return false;
+    this.#env.garbage?.made(payload.length);
+    this.#connection.sendCopy?.([headOfRequest({ ...frame, envelope }), payload]);
+    return true;
   }
 
   /** A request or reply whose payload is large. A request's is copied as it leaves, ahead of each piece. */
@@ -164,6 +197,13 @@ export class LinkPieces {
     const isSmall = !this.#cuts || this.#sender.passes("bulk", bytesOf(parts));
     if (isSmall) this.#send(parts);
     else this.#push("bulk", parts);
+  }
+
+  /** As `bulk`; the parts may be changed afterwards. */
+  bulkCopy(...parts: Uint8Array[]): void {
+    const passes = !this.#cuts || this.#sender.passes("bulk", bytesOf(parts));
+    if (passes && this.#connection.sendCopy !== undefined) this.#connection.sendCopy(parts);
+    else this.bulk(Buffer.concat(parts));
   }
 
   /** Hands to the connection what may go now. */

@@ -158,11 +158,12 @@ export class Link {
     if (this.#state === "up") this.pieces.send(frame);
   }
 
-  /** Sends a batch that ends with bytes which stay where they are, after what was written before. */
-  sendLarge(head: Uint8Array, bytes: Uint8Array): void {
+  /** Sends a batch that ends with bytes where they are, after what was written before; a copy of them if they may change. */
+  sendAlone(head: Uint8Array, bytes: Uint8Array, mayChange = false): void {
     if (this.#state !== "up") return;
     this.#flushBatch();
-    this.pieces.bulk(head, bytes);
+    if (mayChange) this.pieces.bulkCopy(head, bytes);
+    else this.pieces.bulk(head, bytes);
   }
 
   get session(): number {

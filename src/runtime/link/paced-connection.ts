@@ -24,6 +24,7 @@ export class PacedConnection implements Connection {
   isPaced: () => boolean = () => false;
   readonly channel: Channel | undefined;
   sendParts?: (parts: readonly Uint8Array[]) => void;
+  sendCopy?: (parts: readonly Uint8Array[]) => void;
   readonly #connection: Connection;
   readonly #clock: Clock;
   #waiting: Uint8Array[] = [];
@@ -36,8 +37,9 @@ export class PacedConnection implements Connection {
     this.#connection = connection;
     this.#clock = clock;
     this.channel = connection.channel;
-    const { sendParts } = connection;
+    const { sendParts, sendCopy } = connection;
     if (sendParts !== undefined) this.sendParts = sendParts.bind(connection);
+    if (sendCopy !== undefined) this.sendCopy = sendCopy.bind(connection);
   }
 
   get remote(): string {

@@ -50,6 +50,7 @@ export class Emitter {
     const bytes = variables.payload.length + FIELDS_BYTES;
     if (variables.payload.length > SHARED_BYTES_MAX) {
       run.seal();
+      this.#host.env.garbage?.made(bytes);
       return this.#handEach(states, false, keyHash, template, variables);
     }
     run.continue(states, bytes);
@@ -97,8 +98,10 @@ export class Emitter {
     if (link.congested) return "congested";
     if (!link.pieces.takes(variables.payload.length + FIELDS_BYTES)) return "tooLarge";
     if (!outlet.takesVolatile(variables.payload.length + FIELDS_BYTES)) return "noCredit";
-    if (link.pieces.isLarge(variables.payload.length)) {
-      this.#sendLarge(outlet, keyHash, template, variables);
+    const { pieces } = link;
+    const { length } = variables.payload;
+    if (pieces.isLarge(length) || (length > SHARED_BYTES_MAX && pieces.isCopied(length))) {
+      this.#sendAlone(outlet, keyHash, template, variables);
       return undefined;
     }
     outlets.section(outlet, true, 0, outlet.volatileNext++);
@@ -111,21 +114,23 @@ export class Emitter {
   }
 
   /** In a frame of its own; its payload is copied, for its owner may change it. */
-  #sendLarge(
+  #sendAlone(
     outlet: Outlet<SubscriptionState>,
     keyHash: number,
     template: EnvelopeTemplate,
     variables: EnvelopeVariables,
   ): void {
     const { link } = outlet;
+    const { payload } = variables;
     const head = headOfEnvelope(template, variables);
-    const copy = this.#host.env.copies.of(variables.payload);
-    const bytes = head.length + copy.length;
+    const bytes = head.length + payload.length;
     const section = outlet.headOf(true, 0, outlet.volatileNext++);
     const how = { seq: 0, keyHash, attempts: 0, skip: 0, remainingMs: -1, resume: false };
-    const around = headOfBatch(link.session, section, how, bytes);
+    const around = Buffer.concat([headOfBatch(link.session, section, how, bytes), head]);
     outlet.volatileBytes += bytes;
-    link.sendLarge(Buffer.concat([around, head]), copy);
+    if (link.pieces.isLarge(payload.length))
+      link.sendAlone(around, this.#host.env.copies.of(payload));
+    else link.sendAlone(around, payload, true);
   }
 }
 

@@ -164,20 +164,20 @@ export class Pump {
       this.#host.deadLetterDesk.bury(outlet, entry, { reason: TOO_LARGE });
       return false;
     }
-    const isLarge = link.pieces.isLarge(entry.bytes);
+    const isAlone = link.pieces.isAlone(entry.bytes);
     const first = opening.next;
-    if (!isLarge) outlets.section(outlet, false, entry.epoch, first);
+    if (!isAlone) outlets.section(outlet, false, entry.epoch, first);
     const resume = state.cursor.sent(member, entry);
     if (resume) outlet.resumedWith(entry.number);
     const remainingMs =
       expireAtMs < 0 ? -1 : Math.max(0, Math.round(expireAtMs - this.#host.env.clock.wallMs()));
-    if (isLarge) {
+    if (isAlone) {
       const section = outlet.headOf(false, entry.epoch, first);
       const how = { seq: entry.seq, keyHash, attempts, skip, remainingMs, resume };
       const head = headOfBatch(link.session, section, how, entry.bytes);
       const { envelopeBytes } = block;
       const end = block.envelopeEnd(index);
-      link.sendLarge(head, envelopeBytes.subarray(block.envelopeStart(index), end));
+      link.sendAlone(head, envelopeBytes.subarray(block.envelopeStart(index), end));
       return true;
     }
     link.batch.delivery(

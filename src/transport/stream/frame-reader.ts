@@ -2,17 +2,31 @@
  * Cuts a byte stream into frames: a preamble of 8 bytes, then for each frame its length (4 bytes,
  * big-endian) and its bytes. Length 0 is the close marker.
  *
- * Problem: chunks end anywhere, and a peer may claim lengths that it never sends, or send byte by byte.
- * Approach: a frame that lies whole in one chunk is a view of it, without a copy; one that does not is
- * gathered in a buffer that doubles with what has arrived, up to the length claimed.
+ * Problem: reads end anywhere, a peer may claim lengths that it never sends, or send byte by byte, and memory that was
+ * never used costs more than the bytes that are read into it. Approach: the reader says where the next bytes go. That is
+ * a room, which is used again when nobody kept anything of it, or, of a frame that does not fit there, memory of the
+ * frame's size: most of a large frame lies where it will stay when it is read. After a large frame only a little is
+ * read at first, so that little of the next one has to be moved. What a small read brings is copied to memory of its size:
+ * a message that is kept must not keep a whole room.
  *
- * Invariants: memory held is at most twice what arrived of one frame (and 64 KiB); nothing is handed over
- * after a marker or a fault; a buffer is used again only after all frames in it were given back.
+ * Invariants: memory held is at most twice what arrived of one frame, and 324 KiB; nothing is handed over after a marker
+ * or a fault; memory is used again only after all frames in it were given back.
  */
 
 export const PREAMBLE: Uint8Array = Buffer.from("meshbus1");
 export const HEADER_BYTES = 4;
-const GATHER_BYTES = 64 * 1024;
+/** As much as is read at once. */
+const ROOM_BYTES = 64 * 1024;
+/** Less room than this at the end of a room is not worth a read. */
+const REST_BYTES_MIN = 32 * 1024;
+/** What is read when a large frame may begin. */
+const PEEK_BYTES = 4 * 1024;
+/** A read of at most this is copied to where it may be kept. */
+const TIGHT_BYTES = 16 * 1024;
+/** A frame of at most this is copied out of a room that nobody keeps. */
+const SMALL_BYTES = 2 * 1024;
+/** Up to this a frame has memory of its size at once, above every frame that is not in pieces; then it doubles. */
+const BODY_BYTES_MIN = 260 * 1024;
 
 /** "free": nothing of the frame is kept. "stop": it may be, and nothing more is wanted. */
 export type FrameVerdict = "stop" | "kept" | "free";
@@ -30,22 +44,25 @@ const TLS = "TLS: it has keys, and this node has none";
 
 export class FrameReader {
   readonly #frameBytesMax: number;
-  readonly #sink: FrameSink;
+  #sink: FrameSink | undefined;
   #isDone = false;
   #greeted = 0;
-  /** Bytes of a header that was cut. */
-  readonly #header = Buffer.alloc(HEADER_BYTES);
-  #headerBytes = 0;
-  /** The frame being gathered: its length, 0 when there is none, and what has arrived of it. */
+  /** Where frames are read; undefined: the last one was kept. */
+  #room: Buffer | undefined;
+  /** From here to there it holds what was not handed over, which cannot be before so many bytes are there. */
+  #start = 0;
+  #end = 0;
+  #needed = 1;
+  /** Somebody may look into the room later. */
+  #isKept = false;
+  /** Memory of a frame that does not fit in the room, its length, and what has arrived of it. */
+  #body: Buffer | undefined;
   #length = 0;
   #gathered = 0;
-  #body: Buffer = this.#header;
-  /** Where the last frame was gathered, when nothing of it was kept. */
-  #spare: Buffer | undefined;
-  /** Somebody may look into the chunk later. */
-  #isKept = false;
+  #isAfterBody = false;
 
-  constructor(frameBytesMax: number, sink: FrameSink) {
+  /** Without a sink what arrives waits until `open`. */
+  constructor(frameBytesMax: number, sink?: FrameSink) {
     this.#frameBytesMax = frameBytesMax;
     this.#sink = sink;
   }
@@ -55,50 +72,141 @@ export class FrameReader {
     return this.#greeted > 0;
   }
 
-  /**
-   * Takes the next bytes of the stream. The chunk belongs to the reader: frames are views of it.
-   * @returns whether nothing of the chunk is kept
-   */
-  push(chunk: Buffer): boolean {
-    this.#isKept = false;
-    if (!this.#isDone) this.#read(chunk);
-    return !this.#isKept;
+  /** False: no more can be read before it is open. */
+  get hasRoom(): boolean {
+    return this.#sink !== undefined || this.#end < ROOM_BYTES;
   }
 
-  #read(chunk: Buffer): void {
-    let at = this.#greet(chunk);
-    if (this.#length > 0) at = this.#gather(chunk, at);
-    while (!this.#isDone && at < chunk.length) {
-      if (this.#headerBytes > 0 || chunk.length - at < HEADER_BYTES) {
-        at = this.#splitHeader(chunk, at);
-        if (this.#headerBytes > 0) return;
-        if (this.#length > 0) at = this.#gather(chunk, at);
-        continue;
-      }
-      const length = chunk.readUInt32BE(at);
-      at += HEADER_BYTES;
-      if (!this.#accepts(length)) return;
-      const end = at + length;
-      if (end <= chunk.length) {
-        if (this.#handOver(chunk.subarray(at, end)) !== "free") this.#isKept = true;
-        at = end;
-      } else {
-        this.#begin(length);
-        at = this.#gather(chunk, at);
-      }
+  /** Hands over what is there and all that comes. */
+  open(sink: FrameSink): void {
+    this.#sink = sink;
+    this.#read();
+  }
+
+  /** Where the next bytes of the stream go. */
+  room(): Buffer {
+    if (this.#body !== undefined) return this.#body.subarray(this.#gathered);
+    this.#room ??= Buffer.allocUnsafe(ROOM_BYTES);
+    const from = this.#end;
+    if (this.#isAfterBody) return this.#room.subarray(from, from + PEEK_BYTES);
+    return from === 0 ? this.#room : this.#room.subarray(from);
+  }
+
+  /** So many bytes were written there. */
+  filled(bytes: number): void {
+    if (this.#body !== undefined) {
+      this.#gathered += bytes;
+      this.#grow(this.#body);
+      return;
+    }
+    this.#end += bytes;
+    this.#isAfterBody = false;
+    if (this.#sink !== undefined) this.#read();
+  }
+
+  /** Takes bytes that were read elsewhere. They are copied. */
+  push(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length; ) {
+      const bytes = chunk.copy(this.room(), 0, at);
+      at += bytes;
+      this.filled(bytes);
     }
   }
 
-  /** Returns where the frames begin in this chunk. */
-  #greet(chunk: Buffer): number {
-    let at = 0;
-    while (this.#greeted < PREAMBLE.length && at < chunk.length) {
-      if (chunk[at] !== PREAMBLE[this.#greeted]) {
+  /** The body has grown. */
+  #grow(body: Buffer): void {
+    if (this.#gathered === this.#length) {
+      this.#body = undefined;
+      this.#isAfterBody = true;
+      this.#handOver(body);
+    } else if (this.#gathered === body.length) {
+      this.#body = Buffer.allocUnsafe(Math.min(this.#length, 2 * body.length));
+      body.copy(this.#body);
+    }
+  }
+
+  #read(): void {
+    if (this.#isDone) this.#leave();
+    const room = this.#room;
+    if (room === undefined || this.#end - this.#start < this.#needed) return;
+    const end = this.#end;
+    const isTight = this.#start === 0 && end <= TIGHT_BYTES && this.#isWhole(room, end);
+    const bytes = isTight ? copied(room, end) : room;
+    let at = this.#greet(bytes, this.#start, end);
+    let missing = 0;
+    while (!this.#isDone && end - at >= HEADER_BYTES) {
+      const length = bytes.readUInt32BE(at);
+      const from = at + HEADER_BYTES;
+      if (!this.#accepts(length)) break;
+      if (end - from < length) {
+        missing = length;
+        break;
+      }
+      at = from + length;
+      // One small frame must not take the whole room away.
+      const isOwn = isTight || (length <= SMALL_BYTES && !this.#isKept);
+      const frame = bytes.subarray(from, at);
+      const verdict = this.#handOver(isOwn && !isTight ? Buffer.from(frame) : frame);
+      if (verdict !== "free" && !isOwn) this.#isKept = true;
+    }
+    this.#start = at;
+    this.#needed = HEADER_BYTES + missing;
+    this.#makeRoom(room, missing);
+  }
+
+  /** A frame ends in these bytes. */
+  #isWhole(bytes: Buffer, end: number): boolean {
+    if (this.#greeted < PREAMBLE.length || end < HEADER_BYTES) return true;
+    return HEADER_BYTES + bytes.readUInt32BE(0) <= end;
+  }
+
+  /** Sees to it that the rest of the frame that begins at `start`, of so many bytes, can be read. 0: of its header. */
+  #makeRoom(room: Buffer, length: number): void {
+    const end = this.#end;
+    const rest = room.length - end;
+    if (this.#isDone || this.#start === end) {
+      if (this.#isDone || !this.#isKept || rest < REST_BYTES_MIN) this.#leave();
+      return;
+    }
+    if (length > 0 ? this.#start + this.#needed <= room.length : rest >= REST_BYTES_MIN) return;
+    if (this.#needed > ROOM_BYTES / 2) {
+      const from = this.#start + HEADER_BYTES;
+      this.#length = length;
+      this.#gathered = end - from;
+      this.#body = Buffer.allocUnsafe(Math.min(length, BODY_BYTES_MIN));
+      room.copy(this.#body, 0, from, end);
+      this.#needed = HEADER_BYTES;
+      this.#leave();
+      return;
+    }
+    const next = this.#isKept ? Buffer.allocUnsafe(ROOM_BYTES) : room;
+    room.copy(next, 0, this.#start, end);
+    this.#room = next;
+    this.#restart(end - this.#start);
+  }
+
+  /** Nothing in the room waits any more; it is used again, or is of those who keep it. */
+  #leave(): void {
+    if (this.#isKept) this.#room = undefined;
+    this.#restart(0);
+  }
+
+  #restart(end: number): void {
+    this.#start = 0;
+    this.#end = end;
+    this.#isKept = false;
+  }
+
+  /** Returns where the frames begin. */
+  #greet(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (this.#greeted < PREAMBLE.length && at < end) {
+      if (bytes[at] !== PREAMBLE[this.#greeted]) {
         this.#isDone = true;
-        const isTls = this.#greeted === 0 && TLS_RECORDS.includes(chunk[at] as number);
-        if (isTls) this.#sink.malformed(TLS, "UNAUTHORIZED");
-        else this.#sink.malformed("another protocol");
-        return chunk.length;
+        const isTls = this.#greeted === 0 && TLS_RECORDS.includes(bytes[at] as number);
+        if (isTls) this.#sink?.malformed(TLS, "UNAUTHORIZED");
+        else this.#sink?.malformed("another protocol");
+        return end;
       }
       at++;
       this.#greeted++;
@@ -109,58 +217,23 @@ export class FrameReader {
   #accepts(length: number): boolean {
     if (length > 0 && length <= this.#frameBytesMax) return true;
     this.#isDone = true;
-    if (length === 0) this.#sink.marker();
-    else this.#sink.malformed(`a frame of ${length} B, above frameBytesMax ${this.#frameBytesMax}`);
+    if (length === 0) this.#sink?.marker();
+    else {
+      this.#sink?.malformed(`a frame of ${length} B, above frameBytesMax ${this.#frameBytesMax}`);
+    }
     return false;
   }
 
-  #splitHeader(chunk: Buffer, from: number): number {
-    let at = from;
-    while (this.#headerBytes < HEADER_BYTES && at < chunk.length) {
-      this.#header[this.#headerBytes++] = chunk[at++] as number;
-    }
-    if (this.#headerBytes < HEADER_BYTES) return at;
-    this.#headerBytes = 0;
-    const length = this.#header.readUInt32BE(0);
-    if (this.#accepts(length)) this.#begin(length);
-    return at;
-  }
-
-  #begin(length: number): void {
-    this.#length = length;
-    this.#gathered = 0;
-    const bytes = Math.min(length, GATHER_BYTES);
-    const spare = this.#spare;
-    this.#spare = undefined;
-    this.#body = spare !== undefined && spare.length >= bytes ? spare : Buffer.allocUnsafe(bytes);
-  }
-
   #handOver(frame: Buffer): FrameVerdict {
-    const verdict = this.#sink.frame(frame);
-    this.#isDone = verdict === "stop";
+    const verdict = this.#sink?.frame(frame) ?? "stop";
+    if (verdict === "stop") this.#isDone = true;
     return verdict;
   }
-
-  #gather(chunk: Buffer, from: number): number {
-    const end = Math.min(chunk.length, from + this.#length - this.#gathered);
-    this.#ensure(this.#gathered + end - from);
-    chunk.copy(this.#body, this.#gathered, from, end);
-    this.#gathered += end - from;
-    if (this.#gathered === this.#length) {
-      const body = this.#body;
-      const frame = body.length === this.#length ? body : body.subarray(0, this.#length);
-      this.#length = 0;
-      this.#body = this.#header;
-      if (this.#handOver(frame) === "free" && body.length <= GATHER_BYTES) this.#spare = body;
-    }
-    return end;
-  }
-
-  #ensure(bytes: number): void {
-    if (bytes <= this.#body.length) return;
-    const size = Math.min(this.#length, Math.max(bytes, 2 * this.#body.length));
-    const larger = Buffer.allocUnsafe(size);
-    this.#body.copy(larger, 0, 0, this.#gathered);
-    this.#body = larger;
-  }
 }
+
+/** Its first bytes, in memory of their size. */
+const copied = (room: Buffer, bytes: number): Buffer => {
+  const copy = Buffer.allocUnsafe(bytes);
+  room.copy(copy, 0, 0, bytes);
+  return copy;
+};

@@ -21,6 +21,9 @@ import type { DialOptions } from "../dials.ts";
 import { notReached } from "../not-reached.ts";
 import { TlsAcceptor } from "../tls-channel.ts";
 import { TransportLife } from "../transport-life.ts";
+import { FrameReader } from "./frame-reader.ts";
+import { SendRooms } from "./send-rooms.ts";
+import { acceptedInto } from "./socket-reads.ts";
 import { StreamConnection } from "./stream-connection.ts";
 
 /** A socket that connects, and how to wait until it has. */
@@ -34,8 +37,8 @@ export type Medium = {
   readonly hasTls: boolean;
   /** Binds the server; returns the address that peers dial. @throws MeshError */
   bind(server: Server, options: ListenOptions, context: TransportContext): Promise<string>;
-  /** @throws MeshError INVALID_OPTIONS */
-  dial(address: string, context: TransportContext): Dialled;
+  /** What is not TLS is read into the reader. @throws MeshError INVALID_OPTIONS */
+  dial(address: string, context: TransportContext, reader: FrameReader): Dialled;
   /** Where an accepted socket comes from. */
   remoteOf(socket: Socket): string;
   /** Whether an address of this scheme may lead anywhere from here. */
@@ -48,6 +51,7 @@ export class SocketTransport implements Transport {
   readonly #medium: Medium;
   readonly #connectionsMax: number;
   readonly #life: TransportLife;
+  readonly #rooms = new SendRooms();
 
   constructor(medium: Medium, connectionsMax: number) {
     this.#medium = medium;
@@ -69,14 +73,15 @@ export class SocketTransport implements Transport {
     options: ListenOptions,
     accept: (connection: Connection) => void,
   ): Promise<Listener> {
-    const listener = new SocketListener(this.#medium, this.#life.context, accept);
+    const listener = new SocketListener(this.#medium, this.#life.context, this.#rooms, accept);
     await listener.bind(options, this.#connectionsMax);
     return this.#life.listens(listener);
   }
 
   async dial(address: string, options: DialOptions): Promise<Connection> {
     const { context } = this.#life;
-    const { socket, open } = this.#medium.dial(address, context);
+    const reader = new FrameReader(context.frameBytesMax);
+    const { socket, open } = this.#medium.dial(address, context, reader);
     const channel = await this.#life.dials.within(context.clock, options, {
       remote: address,
       open,
@@ -85,7 +90,8 @@ export class SocketTransport implements Transport {
         socket.destroy();
       },
     });
-    return this.#life.holds(new StreamConnection(socket, address, context, channel));
+    const parts = { reader, rooms: this.#rooms, channel };
+    return this.#life.holds(new StreamConnection(socket, address, context, parts));
   }
 
   stop(): Promise<void> {
@@ -96,22 +102,30 @@ export class SocketTransport implements Transport {
 class SocketListener implements Listener {
   readonly #medium: Medium;
   readonly #context: TransportContext;
+  readonly #rooms: SendRooms;
   readonly #server: Server;
   readonly #connections = new Set<StreamConnection>();
   readonly #acceptor: TlsAcceptor | undefined;
   #address = "";
   #closing: Promise<void> | undefined;
 
-  constructor(medium: Medium, context: TransportContext, accept: (connection: Connection) => void) {
+  constructor(
+    medium: Medium,
+    context: TransportContext,
+    rooms: SendRooms,
+    accept: (connection: Connection) => void,
+  ) {
     this.#medium = medium;
     this.#context = context;
+    this.#rooms = rooms;
     const security = medium.hasTls ? context.security : undefined;
     this.#acceptor =
       security &&
       new TlsAcceptor(context, security, undefined, (socket, channel) =>
         this.#accepted(socket, accept, channel),
       );
-    this.#server = createServer({ noDelay: true }, (socket) => {
+    const pauseOnConnect = security === undefined;
+    this.#server = createServer({ noDelay: true, pauseOnConnect }, (socket) => {
       if (this.#acceptor === undefined) this.#accepted(socket, accept, undefined);
       else this.#acceptor.take(socket);
     });
@@ -141,12 +155,15 @@ class SocketListener implements Listener {
   }
 
   #accepted(
-    socket: Socket,
+    accepted: Socket,
     accept: (connection: Connection) => void,
     channel: Channel | undefined,
   ): void {
+    const reader = new FrameReader(this.#context.frameBytesMax);
+    const socket = channel === undefined ? acceptedInto(reader, accepted) : accepted;
     const remote = this.#medium.remoteOf(socket);
-    const connection = new StreamConnection(socket, remote, this.#context, channel);
+    const parts = { reader, rooms: this.#rooms, channel };
+    const connection = new StreamConnection(socket, remote, this.#context, parts);
     this.#connections.add(connection);
     void connection.gone.then(() => this.#connections.delete(connection));
     try {

@@ -7,6 +7,8 @@ import { assertBindable, formatHostPort, parseHostPort } from "../host-port.ts";
 import { listenError } from "../listen-error.ts";
 import { listenOn } from "../listen-on.ts";
 import { secured, tlsDialOptions } from "../tls-channel.ts";
+import type { FrameReader } from "./frame-reader.ts";
+import { readingInto } from "./socket-reads.ts";
 import { connected, type Dialled, type Medium, SocketTransport } from "./socket-transport.ts";
 
 export type StreamOptions = {
@@ -57,10 +59,10 @@ const tcp = (ownPort: number): Medium => ({
   },
 });
 
-function dialled(address: string, { security }: TransportContext): Dialled {
+function dialled(address: string, { security }: TransportContext, reader: FrameReader): Dialled {
   const at = parseHostPort(SCHEME, address);
   if (security === undefined) {
-    const socket = connect({ ...at, noDelay: true });
+    const socket = connect({ ...at, noDelay: true, onread: readingInto(reader) });
     return { socket, open: () => connected(socket, address).then(() => undefined) };
   }
   const socket = tlsConnect({ ...at, ...tlsDialOptions(security) });

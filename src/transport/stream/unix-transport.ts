@@ -13,6 +13,7 @@ import type { Transport } from "../../ports/transport.ts";
 import { listenError } from "../listen-error.ts";
 import { hostIdentity } from "./host-identity.ts";
 import { assertOwn, closeToOthers, newSocketPath, removeLeftover } from "./run-folder.ts";
+import { readingInto } from "./socket-reads.ts";
 import { connected, type Medium, SocketTransport } from "./socket-transport.ts";
 
 export type UnixOptions = {
@@ -69,10 +70,10 @@ const files = (ownPath: string | undefined): Medium => {
       server.on("error", (error) => logger.error("a listener failed", { address, error }));
       return address;
     },
-    dial: (address) => {
+    dial: (address, _context, reader) => {
       const path = pathOf(address);
       assertOwn(path);
-      const socket = connect({ path });
+      const socket = connect({ path, onread: readingInto(reader) });
       return { socket, open: () => connected(socket, address).then(() => undefined) };
     },
     remoteOf: () => `${SCHEME}://peer`,

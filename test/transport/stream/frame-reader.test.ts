@@ -10,6 +10,23 @@ const framed = (frame: Uint8Array): Buffer => {
   return Buffer.concat([header, frame]);
 };
 
+/** Bytes of which no two frames have the same. */
+const patterned = (size: number, seed: number): Buffer => {
+  const bytes = Buffer.allocUnsafe(size);
+  for (let at = 0; at < size; at++) bytes[at] = (at >> 8) * 31 + at * 7 + seed * 13;
+  return bytes;
+};
+
+/** As a socket would: each read brings at most so many bytes, and at most what there is room for. */
+const feed = (reader: FrameReader, bytes: Buffer, sizes: readonly number[]): void => {
+  for (let at = 0, turn = 0; at < bytes.length; turn++) {
+    const size = Math.max(1, sizes[turn % sizes.length] ?? 1);
+    const read = bytes.copy(reader.room(), 0, at, Math.min(bytes.length, at + size));
+    at += read;
+    reader.filled(read);
+  }
+};
+
 /** What a reader makes of these bytes, cut at these places. */
 const read = (
   bytes: Buffer,
@@ -48,38 +65,121 @@ describe("the frame reader", () => {
   });
 
   it("uses no memory again in which a frame lies that is kept", () => {
-    const frames = fc.array(
-      fc.record({ bytes: fc.uint8Array({ minLength: 1, maxLength: 300 }), isKept: fc.boolean() }),
-      { maxLength: 12 },
-    );
+    const sizes = fc.oneof(fc.nat(300), fc.nat(20_000), fc.nat(70_000), fc.nat(190_000));
+    const frames = fc.array(fc.record({ bytes: sizes, isKept: fc.boolean() }), { maxLength: 12 });
+    const reads = fc.array(fc.oneof(fc.nat(20), fc.nat(5_000), fc.constant(65_536)), {
+      minLength: 1,
+      maxLength: 12,
+    });
     fc.assert(
-      fc.property(frames, fc.array(fc.nat(4_000), { maxLength: 40 }), (sent, cuts) => {
-        const kept: Buffer[] = [];
+      fc.property(frames, reads, fc.boolean(), (sent, sizesOfReads, stops) => {
+        const wanted = sent.map(({ bytes }, index) => patterned(bytes + 1, index));
+        const kept: { readonly frame: Buffer; readonly index: number }[] = [];
         let count = 0;
         const reader = new FrameReader(FRAME_BYTES_MAX, {
           frame: (frame) => {
-            expect(frame).toEqual(Buffer.from(sent[count]?.bytes ?? []));
-            if (sent[count++]?.isKept === false) return "free";
-            kept.push(frame);
-            return "kept";
+            const index = count++;
+            expect(frame.equals(wanted[index] ?? Buffer.alloc(0))).toBe(true);
+            if (sent[index]?.isKept === false) return "free";
+            kept.push({ frame, index });
+            return stops && count === sent.length ? "stop" : "kept";
           },
           marker: () => expect.unreachable(),
           malformed: () => expect.unreachable(),
         });
-        const bytes = Buffer.concat([PREAMBLE, ...sent.map((one) => framed(one.bytes))]);
-        let from = 0;
-        const ends = cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b);
-        for (const to of [...ends, bytes.length]) {
-          const chunk = Buffer.from(bytes.subarray(from, to));
-          if (reader.push(chunk)) chunk.fill(0xee);
-          from = to;
-        }
-        const expected = sent.filter(({ isKept }) => isKept).map((one) => Buffer.from(one.bytes));
-        expect(kept).toEqual(expected);
+        const bytes = Buffer.concat([PREAMBLE, ...wanted.map(framed)]);
+        feed(reader, bytes, sizesOfReads);
         expect(count).toBe(sent.length);
+        if (stops && sent.at(-1)?.isKept === true) feed(reader, patterned(200_000, 99), [65_536]);
+        for (const { frame, index } of kept) {
+          expect(frame.equals(wanted[index] ?? Buffer.alloc(0))).toBe(true);
+        }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
+  });
+
+  it("reads into the same memory again while nothing is kept, and what is small is kept in memory of its size", () => {
+    let last: Buffer = Buffer.alloc(0);
+    let verdict: "kept" | "free" = "free";
+    const reader = new FrameReader(FRAME_BYTES_MAX, {
+      frame: (frame) => {
+        last = frame;
+        return verdict;
+      },
+      marker: () => expect.unreachable(),
+      malformed: () => expect.unreachable(),
+    });
+    feed(reader, Buffer.from(PREAMBLE), [8]);
+    const memory = new Set<ArrayBufferLike>();
+    for (let count = 0; count < 20; count++) {
+      memory.add(reader.room().buffer);
+      feed(reader, framed(patterned(30_000, count)), [65_536]);
+    }
+    expect(memory.size).toBe(1);
+    // A small one among them is the receiver's, without the room.
+    const small: Buffer[] = [];
+    for (let count = 0; count < 20; count++) {
+      const large = framed(patterned(30_000, count));
+      feed(reader, large.subarray(0, 20_000), [65_536]);
+      verdict = "free";
+      feed(reader, large.subarray(20_000), [65_536]);
+      verdict = "kept";
+      feed(reader, Buffer.concat([framed(patterned(100, count))]), [65_536]);
+      small.push(last);
+      memory.add(reader.room().buffer);
+    }
+    expect(memory.size).toBe(1);
+    for (const [at, frame] of small.entries()) expect(frame).toEqual(patterned(100, at));
+    for (const size of [1, 100, 5_000, 16_000]) {
+      feed(reader, framed(patterned(size, 7)), [65_536]);
+      expect(last.buffer.byteLength).toBeLessThanOrEqual(Math.max(Buffer.poolSize, size + 4));
+      memory.add(reader.room().buffer);
+    }
+    expect(memory.size).toBe(1);
+  });
+
+  it("reads a large frame to where it stays, but for its beginning", () => {
+    const frame = patterned(150_000, 3);
+    let got: Buffer | undefined;
+    const reader = new FrameReader(FRAME_BYTES_MAX, {
+      frame: (one) => {
+        got = one;
+        return "kept";
+      },
+      marker: () => expect.unreachable(),
+      malformed: () => expect.unreachable(),
+    });
+    feed(reader, Buffer.from(PREAMBLE), [8]);
+    for (let count = 0; count < 3; count++) {
+      const bytes = framed(frame);
+      const begun = bytes.copy(reader.room());
+      reader.filled(begun);
+      const room = reader.room();
+      expect(room.length).toBe(bytes.length - begun);
+      reader.filled(bytes.copy(room, 0, begun));
+      expect(got?.equals(frame)).toBe(true);
+      expect(got?.buffer).toBe(room.buffer);
+    }
+    expect(reader.room().length).toBe(4_096); // the next one may be as large
+  });
+
+  it("hands over what came before it was open", () => {
+    const heard: string[] = [];
+    const reader = new FrameReader(FRAME_BYTES_MAX);
+    feed(reader, Buffer.concat([PREAMBLE, framed(Buffer.from("early"))]), [3]);
+    while (reader.hasRoom)
+      feed(reader, framed(patterned(1_000, 1)).subarray(0, reader.room().length), [65_536]);
+    reader.open({
+      frame: (frame) => {
+        heard.push(frame.length === 5 ? frame.toString() : `${frame.length}`);
+        return "kept";
+      },
+      marker: () => expect.unreachable(),
+      malformed: () => expect.unreachable(),
+    });
+    expect(heard).toEqual(["early", ...Array(65).fill("1000")]);
+    expect(reader.hasRoom).toBe(true);
   });
 
   it("puts a large frame together from single bytes and from odd pieces", () => {
@@ -122,8 +222,8 @@ describe("the frame reader", () => {
     });
     const one = framed(Buffer.from("x"));
     const all = Buffer.concat([PREAMBLE, one, one, one, Buffer.alloc(HEADER_BYTES)]);
-    expect(reader.push(all)).toBe(false); // both frames may be kept
-    expect(reader.push(one)).toBe(true);
+    reader.push(all);
+    reader.push(one);
     expect(count).toBe(2);
   });
 });
