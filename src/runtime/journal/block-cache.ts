@@ -2,23 +2,30 @@
  * Blocks in memory: the newest ones, which every subscription that keeps up reads, and a few older ones
  * for those that lag or send again what was parked.
  *
+ * A block of large messages weighs a part of its bytes: nearly all of it is payload, which costs as much to read and check
+ * anew as it did to write, and the few objects that go with it burden no collection. So what one commit of such messages
+ * brought is still there when it is sent.
+ *
  * Invariants: every durable block whose last position is after `coveredAfter` is in the tail, in order;
- * the tail holds at most `bytesMax` bytes or one block, the older ones a quarter of it or one block.
+ * the tail weighs at most `bytesMax` or is one block, the older ones a quarter of it or one block.
  */
 import { comparePositions, type Position } from "../../core/position.ts";
 import { Ring } from "../../core/ring.ts";
 import type { Block } from "./block.ts";
 
 const OLDER_MAX = 64;
+/** Messages above this are large, and weigh a thirty-second part. */
+const LARGE_BYTES = 16 * 1024;
+const LARGE_SHARE = 32;
 
 export class BlockCache {
   readonly #bytesMax: number;
   readonly #tail = new Ring<Block>();
-  #tailBytes = 0;
+  #tailWeight = 0;
   #coveredAfter: Position;
   /** Least recently used first. */
   #older: Block[] = [];
-  #olderBytes = 0;
+  #olderWeight = 0;
 
   constructor(bytesMax: number, head: Position) {
     this.#bytesMax = bytesMax;
@@ -26,7 +33,11 @@ export class BlockCache {
   }
 
   get bytes(): number {
-    return this.#tailBytes + this.#olderBytes;
+    let bytes = 0;
+    for (let at = 0; at < this.#tail.length; at++)
+      bytes += (this.#tail.at(at) as Block).bytes.length;
+    for (const block of this.#older) bytes += block.bytes.length;
+    return bytes;
   }
 
   /** Every durable block that ends after this is in the tail. */
@@ -37,10 +48,10 @@ export class BlockCache {
   /** A block became durable. */
   push(block: Block): void {
     this.#tail.push(block);
-    this.#tailBytes += block.bytes.length;
-    while (this.#tailBytes > this.#bytesMax && this.#tail.length > 1) {
+    this.#tailWeight += weightOf(block);
+    while (this.#tailWeight > this.#bytesMax && this.#tail.length > 1) {
       const oldest = this.#tail.shift() as Block;
-      this.#tailBytes -= oldest.bytes.length;
+      this.#tailWeight -= weightOf(oldest);
       this.#coveredAfter = { epoch: oldest.epoch, seq: oldest.lastSeq };
     }
   }
@@ -76,12 +87,15 @@ export class BlockCache {
   /** Keeps a block that was read from the store for a while. */
   keep(block: Block): void {
     this.#older.push(block);
-    this.#olderBytes += block.bytes.length;
+    this.#olderWeight += weightOf(block);
     while (
       this.#older.length > 1 &&
-      (this.#olderBytes > this.#bytesMax / 4 || this.#older.length > OLDER_MAX)
+      (this.#olderWeight > this.#bytesMax / 4 || this.#older.length > OLDER_MAX)
     ) {
-      this.#olderBytes -= (this.#older.shift() as Block).bytes.length;
+      this.#olderWeight -= weightOf(this.#older.shift() as Block);
     }
   }
 }
+
+const weightOf = ({ bytes, count }: Block): number =>
+  bytes.length > count * LARGE_BYTES ? bytes.length / LARGE_SHARE : bytes.length;

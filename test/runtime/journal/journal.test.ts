@@ -147,6 +147,25 @@ describe("Journal appending", () => {
     }
   });
 
+  it("keeps the last blocks of large messages, 32 times as many bytes as of small ones", async () => {
+    const limits = { blockBytes: 30_000, cacheBytesMax: 90_000 };
+    const { journal, clock } = await openJournal({ limits });
+    const large = "x".repeat(29_000);
+    for (let at = 0; at < 200; at++) {
+      append(journal, `${at}${large}`);
+      if (at % 40 === 39) await clock.settle();
+    }
+    // A block of one such message weighs less than a kilobyte: 96 of them and more, not 3.
+    expect(journal.cacheBytes).toBeGreaterThan(90 * 29_000);
+    expect(journal.cacheBytes).toBeLessThanOrEqual(32 * 90_000);
+    for (let at = 0; at < 5_000; at++) append(journal, `small ${at}`);
+    await clock.settle();
+    for (let at = 0; at < 9_000; at++) append(journal, `small ${at}`);
+    await clock.settle();
+    expect(journal.cacheBytes).toBeLessThanOrEqual(90_000);
+    expect(readAll(journal)).toHaveLength(14_200);
+  });
+
   it("goes on after the end of an epoch", async () => {
     const first = await openJournal();
     append(first.journal, "a");
