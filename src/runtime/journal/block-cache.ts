@@ -7,7 +7,7 @@
  * brought is still there when it is sent.
  *
  * Invariants: every durable block whose last position is after `coveredAfter` is in the tail, in order;
- * the tail weighs at most `bytesMax` or is one block, the older ones a quarter of it or one block.
+ * the tail weighs at most `bytesMax` or is one block, the older ones half of it or one block.
  */
 import { comparePositions, type Position } from "../../core/position.ts";
 import { Ring } from "../../core/ring.ts";
@@ -90,7 +90,7 @@ export class BlockCache {
     this.#olderWeight += weightOf(block);
     while (
       this.#older.length > 1 &&
-      (this.#olderWeight > this.#bytesMax / 4 || this.#older.length > OLDER_MAX)
+      (this.#olderWeight > this.#bytesMax / 2 || this.#older.length > OLDER_MAX)
     ) {
       this.#olderWeight -= weightOf(this.#older.shift() as Block);
     }

@@ -112,7 +112,8 @@ export class Pump {
     for (const outlet of state.outlets.values()) {
       const { member, opening, link } = outlet;
       if (member.draining || opening.room <= 0 || link.congested) continue;
-      if (cursor.unsent < AHEAD || member.queue.length === 0) return true;
+      // What is for anybody stands in no member's own queue.
+      if (cursor.unsent < AHEAD || cursor.next(member) === undefined) return true;
     }
     return false;
   }
