@@ -266,7 +266,7 @@ export class Producer implements OutputSink {
   // --- inside --------------------------------------------------------------------------------
 
   #onBlock(block: Block): void {
-    this.#retention.appended(block, this.env.clock.monotonicMs());
+    const mayCut = this.#retention.appended(block, this.env.clock.monotonicMs());
     const counts = this.#countsOf(block);
     const head = { epoch: block.epoch, seq: block.lastSeq };
     for (const [state, count] of counts) state.appended(count, head);
@@ -274,6 +274,7 @@ export class Producer implements OutputSink {
       this.journal.committer.meanwhile(() => this.#pumpOwed());
     }
     for (const state of counts.keys()) this.#owed.add(state);
+    if (mayCut) this.env.clock.setTimer(0, () => this.#stopped || this.#sweep());
   }
 
   /** How many of the block's messages each subscription is owed. */

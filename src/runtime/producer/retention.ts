@@ -16,6 +16,8 @@ import type { Block } from "../journal/block.ts";
 const SAMPLE_BYTES = 64 * 1024;
 const SAMPLE_MS = 1_000;
 const WALK_MAX = 4_096;
+/** Of a fast producer: its disk should not hold a second's worth of what nobody needs. */
+const CUT_BYTES = 16 * 1024 * 1024;
 
 type Sample = { readonly position: Position; readonly atMs: number; readonly bytes: number };
 
@@ -39,6 +41,7 @@ export class Retention {
   #bytes = 0;
   #openBytes = 0;
   #openSinceMs = 0;
+  #uncutBytes = 0;
   #cut: Position = { epoch: 0, seq: 0 };
 
   constructor(limits: { ageMs: number; bytesMax: number }, log: RetainedLog, nowMs: number) {
@@ -52,14 +55,18 @@ export class Retention {
     this.#samples.push({ position: log.head, atMs: nowMs, bytes: 0 });
   }
 
-  appended(block: Block, nowMs: number): void {
+  /** True: so much has come since the last cut that another is worth its while. */
+  appended(block: Block, nowMs: number): boolean {
     if (this.#openBytes === 0) this.#openSinceMs = nowMs;
     this.#openBytes += block.bytes.length;
-    if (this.#openBytes < SAMPLE_BYTES && nowMs - this.#openSinceMs < SAMPLE_MS) return;
+    this.#uncutBytes += block.bytes.length;
+    const isDue = this.#uncutBytes >= CUT_BYTES;
+    if (this.#openBytes < SAMPLE_BYTES && nowMs - this.#openSinceMs < SAMPLE_MS) return isDue;
     const position = { epoch: block.epoch, seq: block.lastSeq };
     this.#samples.push({ position, atMs: nowMs, bytes: this.#openBytes });
     this.#bytes += this.#openBytes;
     this.#openBytes = 0;
+    return isDue;
   }
 
   /**
@@ -67,6 +74,7 @@ export class Retention {
    * `unneeded`.
    */
   cut(nowMs: number, unneeded: Position): Position {
+    this.#uncutBytes = 0;
     for (let first = this.#samples.peek(); first !== undefined; first = this.#samples.peek()) {
       const isOld = nowMs - first.atMs >= this.#ageMs;
       if (!isOld && this.#bytes <= this.#bytesMax) break;
