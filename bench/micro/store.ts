@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lmdbEngine } from "../../src/journal/lmdb/lmdb-engine.ts";
 import { memoryEngine } from "../../src/journal/memory/memory-engine.ts";
+import { walEngine } from "../../src/journal/wal/wal-engine.ts";
 import type { JournalStore, StoreWrite } from "../../src/ports/journal-store.ts";
 
 const RECORD_BYTES = 200;
@@ -131,7 +132,7 @@ function anonymousKibibytes(): number {
 
 /** A million records of 200 B, in blocks of 64 KiB. */
 async function memoryAfterMillion(dataDir: string): Promise<string> {
-  const store = await lmdbEngine().open({ dataDir, bytesMax: BYTES_MAX });
+  const store = await walEngine(lmdbEngine()).open({ dataDir, bytesMax: BYTES_MAX });
   const before = anonymousKibibytes();
   const blocks = Math.ceil((1_000_000 * RECORD_BYTES) / BLOCK_BYTES);
   for (let n = 0; n < blocks; n += 1) {
@@ -149,12 +150,20 @@ async function memoryAfterMillion(dataDir: string): Promise<string> {
 
 const folder = mkdtempSync(join(base, "meshbus-bench-"));
 try {
-  const engine = await lmdbEngine().open({ dataDir: join(folder, "lmdb"), bytesMax: BYTES_MAX });
+  const lmdb = await lmdbEngine().open({ dataDir: join(folder, "lmdb"), bytesMax: BYTES_MAX });
+  const wal = await walEngine(lmdbEngine()).open({
+    dataDir: join(folder, "wal"),
+    bytesMax: BYTES_MAX,
+  });
   const memory = await memoryEngine().open({ dataDir: ":memory:", bytesMax: BYTES_MAX });
   const handle = await open(join(folder, "file"), "a");
-  const results = await measure([...fileCases(handle), ...storeCases("lmdb", engine)]);
+  const results = await measure([
+    ...fileCases(handle),
+    ...storeCases("lmdb", lmdb),
+    ...storeCases("wal", wal),
+  ]);
   results.push(...(await measure(storeCases("memory", memory))));
-  await Promise.all([engine.close(), memory.close(), handle.close()]);
+  await Promise.all([lmdb.close(), wal.close(), memory.close(), handle.close()]);
   const million = quick ? "skipped" : await memoryAfterMillion(join(folder, "million"));
   if (json) {
     console.log(JSON.stringify({ node: process.version, results, million }));

@@ -6,6 +6,7 @@ import { MeshError } from "../errors.ts";
 import { ThreadHeartbeat } from "../heartbeat/thread-heartbeat.ts";
 import { lmdbEngine } from "../journal/lmdb/lmdb-engine.ts";
 import { memoryEngine } from "../journal/memory/memory-engine.ts";
+import { walEngine } from "../journal/wal/wal-engine.ts";
 import type { NodeOptions, ResolvedOptions } from "../options/node-options.ts";
 import { resolveOptions } from "../options.ts";
 import type { JournalStore } from "../ports/journal-store.ts";
@@ -79,13 +80,13 @@ const openStore = async (
   const limits = { bytesMax: bytesMax * 2 };
   if (options.dataDir !== undefined) {
     const { dataDir } = options;
-    const engine = dataDir === ":memory:" ? memoryEngine() : lmdbEngine();
+    const engine = dataDir === ":memory:" ? memoryEngine() : walEngine(lmdbEngine());
     return { store: await engine.open({ dataDir, ...limits }), dataDir };
   }
   for (let n = 1; n <= DIRECTORIES_MAX; n++) {
     const dataDir = join(".meshbus", options.service, String(n));
     try {
-      return { store: await lmdbEngine().open({ dataDir, ...limits }), dataDir };
+      return { store: await walEngine(lmdbEngine()).open({ dataDir, ...limits }), dataDir };
     } catch (error) {
       if (!MeshError.is(error, "JOURNAL_LOCKED")) throw error;
     }

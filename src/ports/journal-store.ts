@@ -10,7 +10,7 @@
  * - keys are compared as unsigned bytes, a shorter key before a longer one it is a prefix of.
  */
 
-/** The named key spaces. An engine keeps them apart; one commit may touch several. */
+/** The named key spaces. An engine keeps them apart; one commit may touch several. The log's files know them by index: new ones at the end. */
 export const TABLES = [
   "meta", // node id, epoch, counters of the journal
   "log", // position -> block of messages
@@ -82,9 +82,9 @@ export type OpenStoreOptions = {
   readonly bytesMax: number;
 };
 
-export interface JournalEngine {
-  /** "lmdb", "memory". */
+export interface JournalEngine<Store extends JournalStore = JournalStore> {
+  /** "lmdb", "memory", "wal". */
   readonly name: string;
   /** @throws MeshError JOURNAL_LOCKED, JOURNAL_DAMAGED, DISK_FULL */
-  open(options: OpenStoreOptions): Promise<JournalStore>;
+  open(options: OpenStoreOptions): Promise<Store>;
 }

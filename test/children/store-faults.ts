@@ -1,11 +1,11 @@
 /**
- * Commits blocks while its system calls are made to fail: `store-faults <dataDir> <count> <blockBytes>`.
+ * Commits blocks while its system calls are made to fail: `store-faults <dataDir> <count> <blockBytes> [engine]`.
  * Prints one JSON line for each commit: the outcome, how long it took, and what reads show then.
  */
 import { writeSync } from "node:fs";
-import { lmdbEngine } from "../../src/journal/lmdb/lmdb-engine.ts";
 import { type JournalStore, StoreError, type StoreWrite } from "../../src/ports/journal-store.ts";
 import { LAST_KEY, numberKey, numberOf } from "../journal/numbered-batch.ts";
+import { engineOf } from "./engine-of.ts";
 
 const [dataDir = "", count = "0", blockBytes = "0"] = process.argv.slice(2);
 
@@ -18,7 +18,7 @@ async function outcomeOf(store: JournalStore, writes: readonly StoreWrite[]): Pr
   }
 }
 
-const store = await lmdbEngine().open({ dataDir, bytesMax: 2 ** 30 });
+const store = await engineOf(process.argv[5]).open({ dataDir, bytesMax: 2 ** 30 });
 for (let number = 1; number <= Number(count); number += 1) {
   const key = numberKey(number);
   const block = new Uint8Array(Number(blockBytes)).fill(number);

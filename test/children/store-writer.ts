@@ -1,16 +1,16 @@
 /**
- * Commits numbered batches until it is killed: `store-writer <dataDir>`. Prints "open <last>", then the
+ * Commits numbered batches until it is killed: `store-writer <dataDir> [engine]`. Prints "open <last>", then the
  * number of each batch whose commit resolved. What batch n must leave behind is in `batchOf`, which the
  * parent checks after reopening.
  */
 import { writeSync } from "node:fs";
-import { lmdbEngine } from "../../src/journal/lmdb/lmdb-engine.ts";
 import { batchOf, LAST_KEY, numberOf } from "../journal/numbered-batch.ts";
+import { engineOf } from "./engine-of.ts";
 
 const IN_FLIGHT = 4;
 
 const dataDir = process.argv[2] ?? "";
-const store = await lmdbEngine().open({ dataDir, bytesMax: 2 ** 30 });
+const store = await engineOf(process.argv[3]).open({ dataDir, bytesMax: 2 ** 30 });
 const last = store.get("meta", LAST_KEY);
 let next = last === undefined ? 1 : numberOf(last) + 1;
 writeSync(1, `open ${next - 1}\n`);

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { expect } from "vitest";
 import { lmdbEngine } from "../../src/journal/lmdb/lmdb-engine.ts";
+import { walEngine } from "../../src/journal/wal/wal-engine.ts";
 import type { KillRule, Listen } from "../children/node-protocol.ts";
 import type { ChildNode } from "./child-node.ts";
 import { range } from "./until.ts";
@@ -78,7 +79,7 @@ export class Chain {
   /** Rows of held output in the folder of a worker that is dead. */
   async heldBy(name: string): Promise<number> {
     const dataDir = join(this.world.folder, name);
-    const store = await lmdbEngine().open({ dataDir, bytesMax: STORE_BYTES });
+    const store = await walEngine(lmdbEngine()).open({ dataDir, bytesMax: STORE_BYTES });
     const rows = store.scan("held", { limit: 1_000 }).length;
     await store.close();
     return rows;

@@ -19,7 +19,8 @@ import {
 import { open as openFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { MeshError } from "../../errors.ts";
-import type { JournalEngine, JournalStore, OpenStoreOptions } from "../../ports/journal-store.ts";
+import type { JournalEngine, OpenStoreOptions } from "../../ports/journal-store.ts";
+import { openError } from "../open-error.ts";
 import { DataFile } from "./data-file.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { LmdbEnvironment } from "./lmdb-environment.ts";
@@ -29,8 +30,6 @@ const FILE_NAME = "journal.lmdb";
 /** More than lmdb needs for 16 readers. */
 const LOCK_FILE_BYTES = 8192;
 const FIRST_ROOM_BYTES = 2 * 1024 * 1024;
-const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG", 28, 122, 27]);
-const IO_FAILURES = new Set<unknown>(["EIO", 5]);
 
 /**
  * Durable engine for one process per folder, on a local file system (not NFS).
@@ -39,11 +38,11 @@ const IO_FAILURES = new Set<unknown>(["EIO", 5]);
  * later than large ones. The file itself can grow past it by pages that are free but do not fit, and
  * never shrinks. Keys: 1 to 511 B. Values: up to 4 GiB in lmdb, tried to 64 MiB.
  */
-export function lmdbEngine(): JournalEngine {
+export function lmdbEngine(): JournalEngine<LmdbStore> {
   return { name: "lmdb", open: openStore };
 }
 
-async function openStore(options: OpenStoreOptions): Promise<JournalStore> {
+async function openStore(options: OpenStoreOptions): Promise<LmdbStore> {
   const dataDir = resolve(options.dataDir);
   try {
     await makeFolder(dataDir);
@@ -55,7 +54,7 @@ async function openStore(options: OpenStoreOptions): Promise<JournalStore> {
       throw error;
     }
   } catch (error) {
-    throw asMeshError(error, dataDir);
+    throw openError(error, dataDir);
   }
 }
 
@@ -145,29 +144,4 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function asMeshError(error: unknown, dataDir: string): MeshError {
-  if (MeshError.is(error)) return error;
-  const { code, message } = error as { code?: unknown; message?: string };
-  if (FULL_NAMES.has(code)) {
-    return new MeshError("DISK_FULL", `no room to open the journal in ${dataDir}: ${message}`, {
-      cause: error,
-      details: { dataDir },
-    });
-  }
-  if (IO_FAILURES.has(code)) {
-    return new MeshError(
-      "JOURNAL_DAMAGED",
-      `the journal in ${dataDir} cannot be read: ${message}`,
-      {
-        cause: error,
-        details: { path: dataDir, reason: message },
-      },
-    );
-  }
-  return new MeshError("INVALID_OPTIONS", `dataDir ${dataDir} cannot be used: ${message}`, {
-    cause: error,
-    details: { dataDir },
-  });
 }

@@ -111,6 +111,11 @@ export class LmdbStore implements JournalStore {
     return this.#file.lengthBytes;
   }
 
+  /** Bytes of the pages that hold something. */
+  usedBytes(): number {
+    return this.#opened().usedPages() * this.#pageSizeBytes;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -19,8 +19,8 @@ import {
   TABLES,
   type Table,
 } from "../../ports/journal-store.ts";
+import { SortedTable } from "../sorted-table.ts";
 import { checkBound, checkWrites } from "../store-limits.ts";
-import { SortedTable } from "./sorted-table.ts";
 
 /** Rough cost of an entry beside its bytes: two typed arrays and a record. */
 const ENTRY_OVERHEAD_BYTES = 256;

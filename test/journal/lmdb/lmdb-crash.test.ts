@@ -14,7 +14,7 @@ test("keeps every acknowledged batch whole through kills at random points", asyn
   let acknowledged = 0;
   try {
     for (let round = 0; round < ROUNDS; round += 1) {
-      const child = startChild({ name: "store-writer", args: [dataDir] });
+      const child = startChild({ name: "store-writer", args: [dataDir, "lmdb"] });
       await child.line((line) => line.startsWith("open"));
       // The first rounds die at once, the later ones within a run.
       if (round > 2) await child.line((line) => Number(line) > acknowledged);

@@ -37,7 +37,7 @@ async function runUnder(inject: string, count: number) {
   await (await lmdbEngine().open({ dataDir: folder, bytesMax: 2 ** 30 })).close();
   const child = startChild({
     name: "store-faults",
-    args: [folder, String(count), "65536"],
+    args: [folder, String(count), "65536", "lmdb"],
     under: [
       "strace",
       "-f",
@@ -123,7 +123,7 @@ describe.runIf(canMount)("on a full disk", () => {
   test("refuses blocks as full, still takes small commits, and has lost nothing", async () => {
     const child = startChild({
       name: "store-faults",
-      args: ["/mnt/data", "100", "65536"],
+      args: ["/mnt/data", "100", "65536", "lmdb"],
       under: [
         "unshare",
         "-m",
@@ -149,8 +149,8 @@ describe.runIf(canMount)("on a full disk", () => {
   });
 
   test("opens an existing store, so that what it holds can still leave", () => {
-    const script = `mount -t tmpfs -o size=6m none /mnt && "$0" "$1" /mnt/data 20 65536 &&
-      (cat /dev/zero > /mnt/filler || true) && "$0" "$2" /mnt/data`;
+    const script = `mount -t tmpfs -o size=6m none /mnt && "$0" "$1" /mnt/data 20 65536 lmdb &&
+      (cat /dev/zero > /mnt/filler || true) && "$0" "$2" /mnt/data lmdb`;
     const args = [process.execPath, childPath("store-faults"), childPath("store-holder")];
     const run = spawnSync("unshare", ["-m", "sh", "-c", script, ...args], {
       encoding: "utf8",
@@ -170,6 +170,7 @@ describe.runIf(canMount)("on a full disk", () => {
       process.execPath,
       childPath("store-holder"),
       "/mnt/data",
+      "lmdb",
     ];
     const { stdout } = spawnSync("unshare", args, { encoding: "utf8", input: "" });
     expect(stdout).toMatch(/^DISK_FULL no room to open the journal in \/mnt\/data/);

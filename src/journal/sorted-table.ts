@@ -1,24 +1,23 @@
 /**
- * One table of the memory engine: entries in key order.
+ * A table in memory: entries in key order.
  *
  * Approach: a list of chunks of at most CHUNK_ENTRIES_MAX entries, each chunk sorted. Finding is two
  * binary searches; a change moves part of one chunk. An append at the end fills the last chunk and
  * opens a new one, a removal at the front shifts one chunk, so that the log (append behind, remove in
  * front) costs the same at a thousand and at a million entries.
  * Invariants: no chunk is empty; keys rise strictly through all chunks; keys and values are the
- * table's own copies.
+ * arrays that were put.
  */
-
-import type { StoreEntry } from "../../ports/journal-store.ts";
 
 const CHUNK_ENTRIES_MAX = 512;
 
-type Chunk = StoreEntry[];
+type Entry<V> = { readonly key: Uint8Array; readonly value: V };
+type Chunk<V> = Entry<V>[];
 
-export class SortedTable {
-  readonly #chunks: Chunk[] = [];
+export class SortedTable<V = Uint8Array> {
+  readonly #chunks: Chunk<V>[] = [];
 
-  get(key: Uint8Array): Uint8Array | undefined {
+  get(key: Uint8Array): V | undefined {
     const chunk = this.#chunks[this.#chunkFor(key)];
     if (chunk === undefined) return undefined;
     const entry = chunk[lowerBound(chunk, key)];
@@ -26,7 +25,7 @@ export class SortedTable {
   }
 
   /** Puts the arrays themselves, not copies. Returns the value that was there. */
-  put(key: Uint8Array, value: Uint8Array): Uint8Array | undefined {
+  put(key: Uint8Array, value: V): V | undefined {
     // Past the last key the last chunk takes it.
     const at = Math.min(this.#chunkFor(key), Math.max(this.#chunks.length - 1, 0));
     const chunk = this.#chunks[at];
@@ -52,7 +51,7 @@ export class SortedTable {
   }
 
   /** Returns the value that was there. */
-  remove(key: Uint8Array): Uint8Array | undefined {
+  remove(key: Uint8Array): V | undefined {
     const at = this.#chunkFor(key);
     const chunk = this.#chunks[at];
     if (chunk === undefined) return undefined;
@@ -65,7 +64,7 @@ export class SortedTable {
   }
 
   /** Entries with from <= key < to, in order, each the table's own arrays. */
-  *rising(from: Uint8Array | undefined, to: Uint8Array | undefined): Generator<StoreEntry> {
+  *rising(from: Uint8Array | undefined, to: Uint8Array | undefined): Generator<Entry<V>> {
     let at = from === undefined ? 0 : this.#chunkFor(from);
     let index = from === undefined ? 0 : lowerBound(this.#chunks[at] ?? [], from);
     for (let chunk = this.#chunks[at]; chunk !== undefined; chunk = this.#chunks[++at]) {
@@ -78,7 +77,7 @@ export class SortedTable {
   }
 
   /** The same range from its end. */
-  *falling(from: Uint8Array | undefined, to: Uint8Array | undefined): Generator<StoreEntry> {
+  *falling(from: Uint8Array | undefined, to: Uint8Array | undefined): Generator<Entry<V>> {
     const last = this.#chunks.length - 1;
     let at = to === undefined ? last : Math.min(this.#chunkFor(to), last);
     let chunk = this.#chunks[at];
@@ -109,7 +108,7 @@ export class SortedTable {
 }
 
 /** Unsigned bytes; a prefix before what it is a prefix of. */
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i += 1) {
     const difference = (a[i] as number) - (b[i] as number);
@@ -118,12 +117,12 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-function lowerBound(chunk: Chunk, key: Uint8Array): number {
+function lowerBound<V>(chunk: Chunk<V>, key: Uint8Array): number {
   let low = 0;
   let high = chunk.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const entry = chunk[middle] as StoreEntry;
+    const entry = chunk[middle] as Entry<V>;
     if (compareBytes(entry.key, key) < 0) low = middle + 1;
     else high = middle;
   }
