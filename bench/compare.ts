@@ -1,6 +1,9 @@
 /**
- * Systems side by side: all are open at once and take turns, round by round, so that whatever else the
- * machine does meets all of them alike. Ratios are made inside a round; the median over rounds counts.
+ * Systems side by side: they take turns, round by round, so that whatever else the machine does meets all of them
+ * alike. Ratios are made inside a round; the median over rounds counts.
+ *
+ * All are open at once, and who waits for its turn costs next to nothing. Where that counts all the same, only the
+ * one whose turn it is is open (`alone`).
  */
 import type { Bench } from "./bench.ts";
 import type { Row } from "./row.ts";
@@ -39,6 +42,8 @@ export type Comparison = {
   readonly scenario: string;
   readonly cases: readonly Case[];
   readonly rounds: number;
+  /** Each is opened for its turn, and closed after it; then `open` warms it up. */
+  readonly alone?: boolean;
   readonly contenders: readonly Contender[];
   /** Figures that are summed over rounds; of the others the median counts. */
   readonly summed: readonly string[];
@@ -58,34 +63,69 @@ type Entrant = {
 };
 
 export const compare = async (bench: Bench, comparison: Comparison): Promise<Row[]> => {
-  const { scenario, cases, rounds, contenders } = comparison;
+  const { cases, contenders } = comparison;
   const entrants = contenders.map((contender): Entrant => {
     const byCase = new Map(cases.map((what) => [what, [] as Figures[]]));
     return { contender, rounds: byCase, pair: undefined, failed: undefined, missing: undefined };
   });
+  await (comparison.alone === true ? alone : together)(bench, comparison, entrants);
+  return cases.flatMap((what) =>
+    entrants.map((entrant) => rowOf(comparison, what, entrant, entrants)),
+  );
+};
+
+/** In this round each goes first, second... in turn. */
+const inTurn = (entrants: readonly Entrant[], round: number): Entrant[] =>
+  entrants.map((_, turn) => entrants[(turn + round) % entrants.length] as Entrant);
+
+const together = async (
+  bench: Bench,
+  comparison: Comparison,
+  entrants: readonly Entrant[],
+): Promise<void> => {
+  const { cases, rounds } = comparison;
   for (const entrant of entrants) await open(bench, comparison, entrant);
   for (let round = 1; round <= rounds; round++) {
     for (const what of cases) {
-      for (let turn = 0; turn < entrants.length; turn++) {
-        // Each goes first, second... in turn.
-        const entrant = entrants[(turn + round) % entrants.length] as Entrant;
-        await attempt(entrant, async () => {
-          if (entrant.contender.lacks?.(what) !== undefined) return;
-          const figures = await (entrant.pair as Pair).round(round, false, what);
-          entrant.rounds.get(what)?.push(figures);
-          const shown = Object.entries(figures).map(
-            ([name, value]) => `${name}=${rounded(value, 1)}`,
-          );
-          const name = `${scenario} ${entrant.contender.system} ${what.level ?? what.payloadBytes}`;
-          bench.progress(`${name} ${round}/${rounds}: ${shown.slice(0, 4).join(" ")}`);
-        });
+      for (const entrant of inTurn(entrants, round)) {
+        await attempt(entrant, () => measure(bench, comparison, entrant, round, what));
       }
     }
   }
   for (const { pair } of entrants) await pair?.close();
-  return cases.flatMap((what) =>
-    entrants.map((entrant) => rowOf(comparison, what, entrant, entrants)),
-  );
+};
+
+const alone = async (
+  bench: Bench,
+  comparison: Comparison,
+  entrants: readonly Entrant[],
+): Promise<void> => {
+  const { cases, rounds } = comparison;
+  for (let round = 1; round <= rounds; round++) {
+    for (const entrant of inTurn(entrants, round)) {
+      await open(bench, comparison, entrant);
+      for (const what of cases) {
+        await attempt(entrant, () => measure(bench, comparison, entrant, round, what));
+      }
+      await entrant.pair?.close();
+      entrant.pair = undefined;
+    }
+  }
+};
+
+const measure = async (
+  bench: Bench,
+  { scenario, rounds }: Comparison,
+  { contender, pair, rounds: measured }: Entrant,
+  round: number,
+  what: Case,
+): Promise<void> => {
+  if (contender.lacks?.(what) !== undefined) return;
+  const figures = await (pair as Pair).round(round, false, what);
+  measured.get(what)?.push(figures);
+  const shown = Object.entries(figures).map(([name, value]) => `${name}=${rounded(value, 1)}`);
+  const name = `${scenario} ${contender.system} ${what.level ?? what.payloadBytes}`;
+  bench.progress(`${name} ${round}/${rounds}: ${shown.slice(0, 4).join(" ")}`);
 };
 
 const open = async (bench: Bench, comparison: Comparison, entrant: Entrant): Promise<void> => {
@@ -97,6 +137,7 @@ const open = async (bench: Bench, comparison: Comparison, entrant: Entrant): Pro
       return;
     }
     entrant.pair = opened;
+    if (comparison.alone === true) return;
     for (const what of comparison.cases) {
       if (entrant.contender.lacks?.(what) === undefined) await opened.round(0, true, what);
     }

@@ -25,6 +25,8 @@ export type RoundTrips = {
 };
 
 export type Loaded = Omit<RoundTrips, "askerCpuUs"> & {
+  /** How late this process came round to what was due. */
+  readonly lateP999Us: number;
   readonly asked: number;
   /** Asked for and never answered. */
   readonly lost: number;
@@ -61,6 +63,7 @@ const load = async ({ perSecond, seconds, payloadBytes }: LoadRun): Promise<Load
   const say = ask as Ask;
   const { codec } = adapter as Adapter;
   const histogram = openHistogram();
+  const late = openHistogram();
   const ticks = TICKS_BEFORE + Math.round((seconds * 1_000) / TICK_MS);
   const perTick = (perSecond * TICK_MS) / 1_000;
   let asked = 0;
@@ -69,6 +72,7 @@ const load = async ({ perSecond, seconds, payloadBytes }: LoadRun): Promise<Load
   let tick = 0;
   const askAll = (dueNs: number, until: number): void => {
     const isTimed = tick > TICKS_BEFORE;
+    if (isTimed) late.record(Math.max(1, Math.round(nowNs() - dueNs)));
     while (asked < until) {
       say(makePayload(codec, 0, asked++, payloadBytes)).then(
         () => {
@@ -90,7 +94,8 @@ const load = async ({ perSecond, seconds, payloadBytes }: LoadRun): Promise<Load
     worker.on("exit", () => resolve());
   });
   for (let ms = 0; answered + failed < asked && ms < REST_MS; ms += LOOK_MS) await wait(LOOK_MS);
-  return { ...summary(histogram), asked, lost: asked - answered };
+  const lateP999Us = late.percentile(99.9) / 1_000;
+  return { ...summary(histogram), lateP999Us, asked, lost: asked - answered };
 };
 
 serve({

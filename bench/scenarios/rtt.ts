@@ -3,10 +3,10 @@ import type { Bench } from "../bench.ts";
 import type { Loaded, RoundTrips } from "../children/asking.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
 import { type Case, compare, type Pair } from "../compare.ts";
-import { contendersOf, type Ground } from "../contenders.ts";
+import { contendersOf, type Ground, groundOf } from "../contenders.ts";
 import type { Row } from "../row.ts";
 import { median } from "../statistics.ts";
-import type { SystemName } from "../systems.ts";
+import { aboutSystem, type SystemName } from "../systems.ts";
 
 const OPEN_MS = 30_000;
 const ROUND_MS = 60_000;
@@ -71,32 +71,45 @@ export const rtt = (bench: Bench): Promise<Row[]> => {
  */
 const SHARES = { "20%": 0.2, "50%": 0.5, "80%": 0.8, "same rate": 0.5 } as const;
 type Level = keyof typeof SHARES;
+const RATE_OF: SystemName = "nats";
 const AT_ONCE = 64;
 const CAPACITY_ROUNDS = 3;
 
-export const rttLoad = (bench: Bench): Promise<Row[]> => {
+/**
+ * One at a time: what this measures are the rare moments in which a process waits for a processor, and a dozen idle
+ * systems with their timers, collectors and schedulers take it more often than the one that is asked.
+ */
+export const rttLoad = async (bench: Bench): Promise<Row[]> => {
   const levels: readonly Level[] = bench.flags.quick
     ? ["50%", "same rate"]
     : ["20%", "50%", "80%", "same rate"];
-  const seconds = bench.pick(0.5, 0.4);
+  const seconds = bench.pick(1, 0.4);
   const capacities = new Map<SystemName, number>();
-  return compare(bench, {
+  const openAlone = async (ground: Ground): Promise<Awaited<ReturnType<typeof openAsking>>> => {
+    const { system } = ground;
+    await bench.servers.restBut(aboutSystem(system).server);
+    const opened = await openAsking(bench, ground);
+    if (capacities.has(system)) await warmUp(bench, opened.asking, PAYLOAD_BYTES);
+    else capacities.set(system, await capacityOf(bench, opened.asking, PAYLOAD_BYTES));
+    return opened;
+  };
+  await rateForAll(bench, openAlone);
+  const rows = await compare(bench, {
     scenario: "rtt-load",
     cases: levels.map((level): Case => ({ payloadBytes: PAYLOAD_BYTES, level })),
     rounds: bench.pick(5, 3),
+    alone: true,
     summed: ["asked", "lost"],
     compared: "p999Us",
-    // What the rate for all is taken from comes first.
     contenders: contendersOf(bench, "request", LOADED, NOT_QUICK_LOADED, async (ground) => {
-      const { asking, close } = await openAsking(bench, ground);
       const { system } = ground;
-      capacities.set(system, await capacityOf(bench, asking, PAYLOAD_BYTES));
+      const { asking, close } = await openAlone(ground);
       return {
-        round: async (_round, warmUp, { payloadBytes, level }) => {
+        round: async (_round, _warmUp, { payloadBytes, level }) => {
           const own = capacities.get(system) as number;
-          const of = level === "same rate" ? (capacities.get("nats") ?? own) : own;
+          const of = level === "same rate" ? (capacities.get(RATE_OF) ?? own) : own;
           const perSecond = Math.round(of * SHARES[level as Level]);
-          const run = { perSecond, seconds: warmUp ? seconds / 2 : seconds, payloadBytes };
+          const run = { perSecond, seconds, payloadBytes };
           const loaded = await asking.call<Loaded>("load", run, ROUND_MS);
           return { ...loaded, perSecond, capacityPerSec: Math.round(own) };
         },
@@ -105,18 +118,35 @@ export const rttLoad = (bench: Bench): Promise<Row[]> => {
     }).map((contender) => ({
       ...contender,
       lacks: (what: Case) => {
-        if (what.level !== "same rate" || capacities.has("nats")) return contender.lacks?.(what);
+        if (what.level !== "same rate" || capacities.has(RATE_OF)) return contender.lacks?.(what);
         return "the rate is half of what NATS does, which is not here";
       },
     })),
   });
+  bench.servers.goOn();
+  return rows;
 };
 
 type Asker = Awaited<ReturnType<Bench["start"]>>;
 
-const capacityOf = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<number> => {
+/** What the rate for all is taken from is asked for it before the first round. */
+const rateForAll = async (
+  bench: Bench,
+  openAlone: (ground: Ground) => Promise<{ readonly close: Pair["close"] }>,
+): Promise<void> => {
+  if (!bench.flags.systems.includes(RATE_OF)) return;
+  const ground = await groundOf(bench, RATE_OF);
+  if (!("missing" in ground)) await (await openAlone(ground)).close();
+};
+
+const warmUp = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<void> => {
   const run = { atOnce: AT_ONCE, ms: bench.pick(500, 250), payloadBytes };
   await asking.call("capacity", run, ROUND_MS);
+};
+
+const capacityOf = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<number> => {
+  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 250), payloadBytes };
+  await warmUp(bench, asking, payloadBytes);
   const seen: number[] = [];
   for (let round = 0; round < CAPACITY_ROUNDS; round++) {
     seen.push(await asking.call<number>("capacity", run, ROUND_MS));

@@ -40,15 +40,28 @@ export class Server {
     return this.#keeper.stop();
   }
 
+  /** Takes no processor time until `goOn`. */
+  rest(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.#signal("SIGCONT");
+  }
+
   /** At once, without a word to anybody. */
   kill(): void {
+    this.#signal("SIGKILL");
+    this.#keeper.kill();
+  }
+
+  #signal(signal: NodeJS.Signals): void {
     for (const pid of this.#pids) {
       try {
-        process.kill(-pid, "SIGKILL");
+        process.kill(-pid, signal);
       } catch {
         // gone already
       }
     }
-    this.#keeper.kill();
   }
 }

@@ -54,7 +54,22 @@ export class Servers {
     return this.#readyMs.get(kind);
   }
 
+  /** All but that kind take no processor time until `goOn`: a server that nobody asks wakes now and then all the same. */
+  async restBut(kind: ServerKind | undefined): Promise<void> {
+    for (const [other, started] of this.#servers) {
+      const server = await started;
+      if ("missing" in server) continue;
+      if (other === kind) server.goOn();
+      else server.rest();
+    }
+  }
+
+  goOn(): void {
+    for (const server of this.#running) server.goOn();
+  }
+
   async stop(): Promise<void> {
+    this.goOn();
     await Promise.all([...this.#running].map((server) => server.stop()));
   }
 
