@@ -180,12 +180,22 @@ export class BatchWriter {
 
   /** Ends the frame and hands it over, without its `tail`; the bytes belong to the caller. Then `begin` anew. */
   finish(): Uint8Array {
+    this.#end();
+    return this.#writer.take();
+  }
+
+  /** As `finish`, but the bytes are where they are until `begin`. */
+  finishInPlace(): Uint8Array {
+    this.#end();
+    return this.#writer.lend();
+  }
+
+  #end(): void {
     this.#endSection();
     this.#close(this.#batchStart);
     this.#sectionStart = 0;
     this.#deliveries = 0;
     this.#tail = undefined;
-    return this.#writer.take();
   }
 
   get #tailBytes(): number {

@@ -169,6 +169,13 @@ export class ByteWriter {
     return copy;
   }
 
+  /** What was written, where it is until something else is; starts anew. */
+  lend(): Uint8Array {
+    const lent = this.buffer.subarray(0, this.position);
+    this.position = 0;
+    return lent;
+  }
+
   /** Forgets what was written. */
   reset(): void {
     this.position = 0;

@@ -37,6 +37,28 @@ describe("BatchWriter", () => {
     expect([writer.empty, writer.deliveries]).toEqual([true, 0]);
   });
 
+  it("ends a frame in place: the same bytes, in memory that the next frame is written to", () => {
+    const write = (writer: BatchWriter, count: number): void => {
+      writer.begin(7);
+      writer.beginSection(head);
+      for (let seq = 1; seq <= count; seq++) {
+        writer.emitDelivery(seq, -1, 0, 0, -1, false, template, message);
+      }
+    };
+    const lending = new BatchWriter(4_096);
+    const giving = new BatchWriter(4_096);
+    const memory = new Set<ArrayBufferLike>();
+    for (const count of [1, 60, 3, 50]) {
+      write(lending, count);
+      write(giving, count);
+      const lent = lending.finishInPlace();
+      expect(Buffer.compare(lent, giving.finish())).toBe(0);
+      expect([lending.empty, lending.deliveries]).toEqual([true, 0]);
+      memory.add(lent.buffer);
+    }
+    expect(memory.size).toBe(1);
+  });
+
   it("writes a section without deliveries, which still states the floor", () => {
     const writer = new BatchWriter();
     writer.begin(3);

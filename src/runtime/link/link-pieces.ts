@@ -187,9 +187,9 @@ export class LinkPieces {
   /** What a batch holds, without a copy of its tail where the transport can. */
   batch(batch: BatchWriter): void {
     const { tail } = batch;
-    const frame = batch.finish();
-    if (tail === undefined) this.bulk(frame);
-    else this.bulk(frame, tail);
+    if (tail !== undefined) this.bulk(batch.finish(), tail);
+    else if (this.#connection.sendCopy === undefined) this.bulk(batch.finish());
+    else this.bulkCopy(batch.finishInPlace());
   }
 
   /** The parts of a batch: in order with those before it. */
