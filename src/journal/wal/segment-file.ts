@@ -3,7 +3,7 @@
  *
  * Why zeroed: a write to blocks that a file already has changes no metadata, so that one flush makes it durable
  * (0.1 ms here where an append takes two to three times that); and a full disk is met here, when a file is made,
- * not by a commit. Where the system has `O_DSYNC` a write returns when it is on the disk; elsewhere
+ * not by a commit. A file for one large commit is not: that would write each byte twice. Where the system has `O_DSYNC` a write returns when it is on the disk; elsewhere
  * `fdatasync` follows it (macOS: `F_FULLFSYNC`, by libuv).
  */
 
@@ -41,8 +41,11 @@ export interface SegmentFile {
 export interface SegmentFiles {
   /** Those that are there, opened, in no order that means anything. */
   open(): SegmentFile[];
-  /** A new one that begins so, zeros behind, on the disk with its name. @throws the errno error, with nothing left behind */
-  create(bytes: number, head: Uint8Array): Promise<SegmentFile>;
+  /**
+   * A new one that begins so, zeros behind, on the disk with its name; `isSparse`: its blocks come with what is written.
+   * @throws the errno error, with nothing left behind
+   */
+  create(bytes: number, head: Uint8Array, isSparse: boolean): Promise<SegmentFile>;
   remove(file: SegmentFile): void;
 }
 
@@ -67,14 +70,15 @@ export class FolderSegments implements SegmentFiles {
     return files;
   }
 
-  async create(bytes: number, head: Uint8Array): Promise<SegmentFile> {
+  async create(bytes: number, head: Uint8Array, isSparse: boolean): Promise<SegmentFile> {
     const draft = join(this.#folder, DRAFT);
     try {
       const handle = await open(draft, "w", 0o600);
       try {
         await handle.writeFile(head);
+        if (isSparse) await handle.truncate(bytes);
         const zeros = new Uint8Array(Math.min(bytes, ZEROS_BYTES));
-        for (let at = head.length; at < bytes; at += zeros.length) {
+        for (let at = head.length; at < bytes && !isSparse; at += zeros.length) {
           await handle.writeFile(zeros.subarray(0, Math.min(zeros.length, bytes - at)));
         }
         await handle.datasync();

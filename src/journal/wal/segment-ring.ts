@@ -92,16 +92,18 @@ export class SegmentRing {
   /** Makes a file that holds so much. @throws the errno error */
   async add(bytes: number): Promise<void> {
     const capacity = this.#sizeFor(bytes);
-    const file = await this.#files.create(capacity, segmentHead(capacity, this.#salt));
+    const isSparse = capacity > this.#limits.segmentBytesMax;
+    const file = await this.#files.create(capacity, segmentHead(capacity, this.#salt), isSparse);
     this.#largest = Math.max(this.#largest, Math.min(file.capacity, this.#limits.segmentBytesMax));
     this.#bytes += file.capacity;
     this.#free.push(new Segment(file));
   }
 
-  /** All that is needed of the oldest file is in the store below. One that was made for a single commit goes. */
+  /** All that is needed of the oldest file is in the store below. One that was made for a single commit goes if it is too much. */
   freeOldest(): void {
     const segment = this.#live.shift() as Segment;
-    if (segment.capacity > this.#limits.segmentBytesMax) {
+    const { bytesMax, segmentBytesMax } = this.#limits;
+    if (segment.capacity > segmentBytesMax && this.#bytes > bytesMax) {
       this.#bytes -= segment.capacity;
       this.#files.remove(segment.file);
       return;

@@ -171,15 +171,27 @@ export class WalStore implements JournalStore {
       return;
     }
     const at = segment.end;
-    try {
-      await writeRecord(segment, at, record);
-    } catch (error) {
-      this.#suspects.push({ segment, at });
-      throw await this.#failure(error, segment);
-    }
+    await this.#write(record, segment, at);
     this.#apply(record.head, segment, at, record.bytes);
     for (const commit of group) commit.resolve();
     this.#room.keepUp();
+  }
+
+  /** @throws StoreError */
+  async #write(record: EncodedRecord, segment: Segment, at: number): Promise<void> {
+    const { head, tail, tailFirst } = record;
+    const { file } = segment;
+    // Without its head nothing of a tail can be read: its failure leaves no doubt.
+    if (tailFirst)
+      await file.write(tail, at + head.length).catch((error: unknown) => {
+        throw failureOf(error, file.path);
+      });
+    try {
+      await file.write(tailFirst ? [head] : [head, ...tail], at);
+    } catch (error) {
+      this.#suspects.push({ segment, at });
+      throw await this.#failure(error, file.path);
+    }
   }
 
   #apply(head: Uint8Array, segment: Segment, at: number, bytes: number): void {
@@ -192,18 +204,13 @@ export class WalStore implements JournalStore {
   // --- failures ------------------------------------------------------------------------------
 
   /** A full disk wrote nothing that counts, if what it did write can be made unreadable at once. */
-  async #failure(error: unknown, segment: Segment): Promise<StoreError> {
-    const { code, message } = error as { code?: unknown; message?: string };
-    const { path } = segment.file;
-    if (FULL_NAMES.has(code)) {
-      try {
-        await this.#blankSuspects();
-        return new StoreError("full", `no room in ${path}: ${message}`, error);
-      } catch {
-        // Its outcome is unknown.
-      }
-    }
-    return new StoreError("sync", `a commit failed on ${path}: ${message}`, error);
+  async #failure(error: unknown, path: string): Promise<StoreError> {
+    const failure = failureOf(error, path);
+    if (failure.failure !== "full") return failure;
+    return this.#blankSuspects().then(
+      () => failure,
+      () => new StoreError("sync", `the outcome of a commit on ${path} is unknown`, error),
+    );
   }
 
   /** @throws StoreError "sync" */
@@ -221,14 +228,11 @@ export class WalStore implements JournalStore {
   }
 }
 
-const writeRecord = async (
-  { file }: Segment,
-  at: number,
-  { head, tail, tailFirst }: EncodedRecord,
-): Promise<void> => {
-  if (tailFirst) await file.write(tail, at + head.length);
-  await file.write(tailFirst ? [head] : [head, ...tail], at);
-};
+function failureOf(error: unknown, path: string): StoreError {
+  const { code, message } = error as { code?: unknown; message?: string };
+  const isFull = FULL_NAMES.has(code);
+  return new StoreError(isFull ? "full" : "sync", `a commit failed on ${path}: ${message}`, error);
+}
 
 const isWalKey = (key: Uint8Array): boolean =>
   key.length === WAL_KEY.length && WAL_KEY.every((byte, at) => key[at] === byte);
