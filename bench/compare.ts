@@ -5,6 +5,8 @@
  * All are open at once, and who waits for its turn costs next to nothing. Where that counts all the same, only the
  * one whose turn it is is open (`alone`).
  */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import type { Bench } from "./bench.ts";
 import type { Row } from "./row.ts";
 import type { Missing } from "./servers/servers.ts";
@@ -44,6 +46,8 @@ export type Comparison = {
   readonly rounds: number;
   /** Each is opened for its turn, and closed after it; then `open` warms it up. */
   readonly alone?: boolean;
+  /** What the one before has written is on the disk before the next begins: nobody's writing counts as another's. */
+  readonly synced?: boolean;
   readonly contenders: readonly Contender[];
   /** Figures that are summed over rounds; of the others the median counts. */
   readonly summed: readonly string[];
@@ -74,9 +78,17 @@ export const compare = async (bench: Bench, comparison: Comparison): Promise<Row
   );
 };
 
-/** In this round each goes first, second... in turn. */
-const inTurn = (entrants: readonly Entrant[], round: number): Entrant[] =>
-  entrants.map((_, turn) => entrants[(turn + round) % entrants.length] as Entrant);
+/** Each goes first, second... in turn, and behind another one each round: what one leaves behind does not always meet the same. */
+const inTurn = (entrants: readonly Entrant[], round: number): Entrant[] => {
+  const { length } = entrants;
+  const steps = entrants.map((_, at) => at).filter((step) => divisorOf(step, length) === 1);
+  const step = steps[round % steps.length] ?? 1;
+  return entrants.map((_, turn) => entrants[(turn * step + round) % length] as Entrant);
+};
+
+/** The greatest common one. */
+const divisorOf = (one: number, other: number): number =>
+  other === 0 ? one : divisorOf(other, one % other);
 
 const together = async (
   bench: Bench,
@@ -115,12 +127,13 @@ const alone = async (
 
 const measure = async (
   bench: Bench,
-  { scenario, rounds }: Comparison,
+  { scenario, rounds, synced }: Comparison,
   { contender, pair, rounds: measured }: Entrant,
   round: number,
   what: Case,
 ): Promise<void> => {
   if (contender.lacks?.(what) !== undefined) return;
+  if (synced === true) await promisify(execFile)("sync");
   const figures = await (pair as Pair).round(round, false, what);
   measured.get(what)?.push(figures);
   const shown = Object.entries(figures).map(([name, value]) => `${name}=${rounded(value, 1)}`);

@@ -40,6 +40,7 @@ export const sharded = async (bench: Bench): Promise<Row[]> => {
   );
   return compare(bench, {
     scenario: "sharded",
+    synced: true,
     cases: [{ payloadBytes: PAYLOAD_BYTES }],
     rounds: bench.pick(5, 3),
     summed: ["lost", "reordered", "duplicates"],

@@ -4,11 +4,11 @@
  */
 import type { Bench } from "../bench.ts";
 import { PAYLOAD_BYTES } from "../children/payload.ts";
-import { compare } from "../compare.ts";
+import { type Case, compare } from "../compare.ts";
 import { contendersOf } from "../contenders.ts";
 import type { Row } from "../row.ts";
 import { openStream, WINDOW } from "../stream-pair.ts";
-import type { SystemName } from "../systems.ts";
+import { aboutSystem, canCarry, type SystemName } from "../systems.ts";
 
 const PREFETCH = 2_048;
 const PAYLOADS = [16, PAYLOAD_BYTES, 1_024, 65_536] as const;
@@ -70,12 +70,20 @@ export const throughputEmit = (bench: Bench): Promise<Row[]> => {
   });
 };
 
-export const throughputDurable = (bench: Bench): Promise<Row[]> => {
+/**
+ * In a full run one system is open at a time: who waits for all others has its memory and its compiled code taken away
+ * meanwhile, the more so the longer it waits.
+ */
+export const throughputDurable = async (bench: Bench): Promise<Row[]> => {
   const spec = { sharing: "one", members: 1, prefetch: PREFETCH } as const;
   const seconds = bench.pick(0.5, 0.3);
-  return compare(bench, {
+  const alone = bench.pick(1, 0) === 1;
+  const all = cases(bench);
+  const rows = await compare(bench, {
     scenario: "throughput-durable",
-    cases: cases(bench),
+    alone,
+    synced: true,
+    cases: all,
     rounds: bench.pick(5, 3),
     summed: SUMMED,
     compared: "msgPerSec",
@@ -84,19 +92,31 @@ export const throughputDurable = (bench: Bench): Promise<Row[]> => {
       "durable",
       PUBLISHING,
       NOT_QUICK,
-      (ground) => {
-        const durable = !ground.system.startsWith("raw-");
-        return openStream(bench, ground, { ...spec, durable, seconds });
+      async (ground) => {
+        const { system } = ground;
+        const durable = !system.startsWith("raw-");
+        if (!alone) return openStream(bench, ground, { ...spec, durable, seconds });
+        await bench.servers.restBut(aboutSystem(system).server);
+        const pair = await openStream(bench, ground, { ...spec, durable, seconds });
+        for (const what of all) {
+          const { payloadBytes } = what;
+          const takesPart =
+            canCarry(system, payloadBytes) && lackOf(system, payloadBytes) === undefined;
+          if (takesPart) await pair.round(0, true, what);
+        }
+        return pair;
       },
       { window: WINDOW, prefetch: PREFETCH },
-    ).map((contender) =>
-      contender.system === "jetstream-synced"
-        ? {
-            ...contender,
-            lacks: ({ payloadBytes }) =>
-              payloadBytes === PAYLOAD_BYTES ? undefined : "a sync a message takes minutes",
-          }
-        : contender,
-    ),
+    ).map((contender) => ({
+      ...contender,
+      lacks: (what: Case) => lackOf(contender.system, what.payloadBytes) ?? contender.lacks?.(what),
+    })),
   });
+  bench.servers.goOn();
+  return rows;
 };
+
+const lackOf = (system: string, payloadBytes: number): string | undefined =>
+  system === "jetstream-synced" && payloadBytes !== PAYLOAD_BYTES
+    ? "a sync a message takes minutes"
+    : undefined;

@@ -31,6 +31,7 @@ export const workQueue = (bench: Bench): Promise<Row[]> => {
   const seconds = bench.pick(0.5, 0.3);
   return compare(bench, {
     scenario: "work-queue",
+    synced: true,
     cases: [{ payloadBytes: PAYLOAD_BYTES }],
     rounds: bench.pick(5, 3),
     summed: ["lost", "reordered", "duplicates"],
