@@ -27,8 +27,9 @@ const ROUND_MS = 60_000;
 const FIRST_COUNT = 1_000;
 /** Warm-up rounds grow until one takes this share of what a round shall take. */
 const LONG_ENOUGH = 0.4;
-const WARM_UPS_MIN = 3;
-const WARM_UPS_MAX = 6;
+const WARM_UPS_MIN = 5;
+const WARM_UPS_MIN_QUICK = 3;
+const WARM_UPS_MAX = 8;
 const GROWTH_MAX = 8;
 const FIRST_BYTES = 16 << 20;
 const COUNT_MIN = 400;
@@ -91,6 +92,7 @@ export const openStream = async (bench: Bench, ground: Ground, spec: StreamSpec)
       const most = Math.min(COUNT_MAX, Math.floor(BYTES_MAX / what.payloadBytes));
       const perDelivery = spec.sharing === "all" ? spec.members : 1;
       let count = Math.min(FIRST_COUNT, Math.ceil(FIRST_BYTES / what.payloadBytes));
+      const warmUpsMin = bench.pick(WARM_UPS_MIN, WARM_UPS_MIN_QUICK);
       let best = 0;
       for (let turn = 1; ; turn++) {
         const figures = await one(++serial, what, count);
@@ -100,7 +102,7 @@ export const openStream = async (bench: Bench, ground: Ground, spec: StreamSpec)
         const wanted = Math.min(GROWTH_MAX * count, Math.round(best * secondsOf(what)));
         count = Math.min(most, Math.max(COUNT_MIN, wanted));
         counts.set(what, count);
-        if ((isLong && turn >= WARM_UPS_MIN) || turn === WARM_UPS_MAX) return figures;
+        if ((isLong && turn >= warmUpsMin) || turn === WARM_UPS_MAX) return figures;
       }
     },
     close: async () => {
