@@ -133,7 +133,7 @@ const measure = async (
   what: Case,
 ): Promise<void> => {
   if (contender.lacks?.(what) !== undefined) return;
-  if (synced === true) await promisify(execFile)("sync");
+  if (synced === true && !bench.flags.quick) await promisify(execFile)("sync");
   const figures = await (pair as Pair).round(round, false, what);
   measured.get(what)?.push(figures);
   const shown = Object.entries(figures).map(([name, value]) => `${name}=${rounded(value, 1)}`);

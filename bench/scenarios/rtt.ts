@@ -82,7 +82,7 @@ export const rttLoad = async (bench: Bench): Promise<Row[]> => {
   const levels: readonly Level[] = bench.flags.quick
     ? ["50%", "same rate"]
     : ["20%", "50%", "80%", "same rate"];
-  const seconds = bench.pick(0.5, 0.4);
+  const seconds = bench.pick(0.5, 0.3);
   const capacities = new Map<SystemName, number>();
   const openAlone = async (ground: Ground): Promise<Awaited<ReturnType<typeof openAsking>>> => {
     const { system } = ground;
@@ -92,7 +92,7 @@ export const rttLoad = async (bench: Bench): Promise<Row[]> => {
     if (capacities.has(system)) await warmUp(bench, asking, PAYLOAD_BYTES);
     else capacities.set(system, await capacityOf(bench, asking, PAYLOAD_BYTES));
     const perSecond = Math.round((capacities.get(system) as number) / 2);
-    const run = { perSecond, seconds: bench.pick(0.4, 0.2), payloadBytes: PAYLOAD_BYTES };
+    const run = { perSecond, seconds: bench.pick(0.4, 0.1), payloadBytes: PAYLOAD_BYTES };
     await asking.call("load", run, ROUND_MS); // what was not called yet is compiled
     return opened;
   };
@@ -143,12 +143,12 @@ const rateForAll = async (
 };
 
 const warmUp = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<void> => {
-  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 250), payloadBytes };
+  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 150), payloadBytes };
   await asking.call("capacity", run, ROUND_MS);
 };
 
 const capacityOf = async (bench: Bench, asking: Asker, payloadBytes: number): Promise<number> => {
-  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 250), payloadBytes };
+  const run = { atOnce: AT_ONCE, ms: bench.pick(500, 150), payloadBytes };
   await warmUp(bench, asking, payloadBytes);
   const seen: number[] = [];
   for (let round = 0; round < bench.pick(3, 2); round++) {
