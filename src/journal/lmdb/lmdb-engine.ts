@@ -16,11 +16,12 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { open as openFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { MeshError } from "../../errors.ts";
 import type { JournalEngine, OpenStoreOptions } from "../../ports/journal-store.ts";
 import { openError } from "../open-error.ts";
+import { syncFolder } from "../sync-folder.ts";
 import { DataFile } from "./data-file.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { LmdbEnvironment } from "./lmdb-environment.ts";
@@ -133,15 +134,5 @@ async function makeFolder(dataDir: string): Promise<void> {
   for (let folder = dataDir; folder.length >= first.length; folder = dirname(folder)) {
     await syncFolder(dirname(folder));
     if (folder === dirname(folder)) return;
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return; // a folder cannot be opened there
-  const handle = await openFile(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -20,13 +20,13 @@ import {
   type StoreWrite,
   type Table,
 } from "../../ports/journal-store.ts";
+import { type Commit, CommitQueue } from "../commit-queue.ts";
+import { FULL_NAMES, storeErrorOf } from "../full-disk.ts";
 import { checkBound, checkWrites } from "../store-limits.ts";
 import type { DataFile } from "./data-file.ts";
 import type { FolderLock } from "./folder-lock.ts";
 import { LmdbEnvironment } from "./lmdb-environment.ts";
 
-/** Values of one group, so that a burst does not become one endless transaction. */
-const GROUP_BYTES_MAX = 16 * 1024 * 1024;
 /** Tree paths and free lists of one transaction, beside what its writes need. */
 const MARGIN_PAGES = 128;
 const RESERVE_PAGES = 384;
@@ -37,14 +37,6 @@ const GROWTH_BYTES_MIN = 1024 * 1024;
 const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
 /** ENOSPC, EDQUOT, EFBIG, ENOMEM, and lmdb's MDB_MAP_FULL. */
 const FULL_CODES = new Set<unknown>([28, 122, 27, 12, -30792]);
-const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
-
-type Commit = {
-  readonly writes: readonly StoreWrite[];
-  readonly bytes: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-};
 
 export type LmdbStoreParts = {
   readonly environment: LmdbEnvironment;
@@ -59,8 +51,7 @@ export class LmdbStore implements JournalStore {
   readonly #bytesMax: number;
   readonly #pageSizeBytes: number;
   #environment: LmdbEnvironment | undefined;
-  #queue: Commit[] = [];
-  #draining: Promise<void> | undefined;
+  readonly #queue = new CommitQueue((group) => this.#commitGroup(group));
   /** A sync failed and none has succeeded since. */
   #suspect = false;
   #closing: Promise<void> | undefined;
@@ -76,11 +67,8 @@ export class LmdbStore implements JournalStore {
   async commit(writes: readonly StoreWrite[]): Promise<void> {
     if (this.#closing !== undefined) throw new StoreError("closed", "the store is closed");
     const bytes = checkWrites(writes);
-    if (writes.length === 0) return this.#draining;
-    return new Promise<void>((resolve, reject) => {
-      this.#queue.push({ writes, bytes, resolve, reject });
-      this.#draining ??= this.#drain();
-    });
+    if (writes.length === 0) return this.#queue.idle;
+    return this.#queue.add(writes, bytes);
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
@@ -122,7 +110,7 @@ export class LmdbStore implements JournalStore {
   }
 
   async #close(): Promise<void> {
-    await this.#draining;
+    await this.#queue.idle;
     const environment = this.#environment;
     this.#environment = undefined;
     try {
@@ -137,30 +125,6 @@ export class LmdbStore implements JournalStore {
     if (this.#closing !== undefined) throw new StoreError("closed", "the store is closed");
     this.#environment ??= this.#openAgain();
     return this.#environment;
-  }
-
-  async #drain(): Promise<void> {
-    await undefined; // calls of the same turn join the first group
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        await this.#commitGroup(group);
-      } catch (error) {
-        for (const commit of group) commit.reject(error);
-      }
-    }
-    this.#draining = undefined;
-  }
-
-  #takeGroup(): Commit[] {
-    let bytes = 0;
-    let count = 0;
-    for (const commit of this.#queue) {
-      bytes += commit.bytes;
-      if (count > 0 && bytes > GROUP_BYTES_MAX) break;
-      count += 1;
-    }
-    return this.#queue.splice(0, count);
   }
 
   /** Settles every commit of the group, or throws what the remaining ones fail with. */
@@ -204,7 +168,7 @@ export class LmdbStore implements JournalStore {
       await this.#grow(missingBytes);
     } catch (error) {
       if (small && this.#file.roomPages() >= leastPages) return;
-      throw fullError(error, this.#file.path);
+      throw storeErrorOf(error, `no room could be made in ${this.#file.path}`);
     }
   }
 
@@ -273,13 +237,6 @@ function pagesFor(group: readonly Commit[], pageSizeBytes: number): number {
     }
   }
   return pages;
-}
-
-function fullError(error: unknown, path: string): StoreError {
-  if (error instanceof StoreError) return error;
-  const { code, message } = error as { code?: unknown; message?: string };
-  const failure = FULL_NAMES.has(code) ? "full" : "sync";
-  return new StoreError(failure, `no room could be made in ${path}: ${message}`, error);
 }
 
 function roundUp(bytes: number, step: number): number {

@@ -14,6 +14,7 @@ import {
   type StoreWrite,
   type Table,
 } from "../../ports/journal-store.ts";
+import { storeErrorOf } from "../full-disk.ts";
 import { bytesBelow, type Overlay, type OverlayRow, valueIn } from "./overlay.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentRing } from "./segment-ring.ts";
@@ -27,7 +28,6 @@ const SMALL_BYTES_MAX = 48 * 1024;
 const RESERVE_BYTES = 1536 * 1024;
 /** Upkeep that failed is not tried after every commit: on a full disk that writes zeros for nothing. */
 const REST_COMMITS = 256;
-const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** What the log is brought to. */
 export type StoreBelow = JournalStore & {
@@ -108,7 +108,7 @@ export class LogRoom {
       const segment = this.ready(bytes);
       if (segment !== undefined) return segment;
       await this.#work(bytes).catch((error: unknown) => {
-        throw storeError(error, "the log has no room");
+        throw storeErrorOf(error, "the log has no room");
       });
     }
   }
@@ -198,10 +198,4 @@ export class LogRoom {
     await this.#upkeep;
     this.#ring.close();
   }
-}
-
-function storeError(error: unknown, what: string): StoreError {
-  if (error instanceof StoreError) return error;
-  const { code, message } = error as { code?: unknown; message?: string };
-  return new StoreError(FULL_NAMES.has(code) ? "full" : "sync", `${what}: ${message}`, error);
 }

@@ -20,6 +20,8 @@ import {
   type StoreWrite,
   type Table,
 } from "../../ports/journal-store.ts";
+import { type Commit, CommitQueue } from "../commit-queue.ts";
+import { storeErrorOf } from "../full-disk.ts";
 import { checkBound, checkWrites } from "../store-limits.ts";
 import type { LogRoom, StoreBelow } from "./log-room.ts";
 import { type Overlay, valueIn } from "./overlay.ts";
@@ -34,17 +36,7 @@ import {
 } from "./wal-record.ts";
 import { WAL_KEY } from "./wal-row.ts";
 
-/** Values of one record, so that a burst does not become one endless write. */
-const GROUP_BYTES_MAX = 16 * 1024 * 1024;
-const FULL_NAMES = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
 const BLANK = new Uint8Array(RECORD_ALIGN_BYTES);
-
-type Commit = {
-  readonly writes: readonly StoreWrite[];
-  readonly bytes: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-};
 
 export type WalStoreParts = {
   readonly below: StoreBelow;
@@ -65,8 +57,7 @@ export class WalStore implements JournalStore {
   readonly #salt: Uint8Array;
   readonly #tailFirstBytes: number;
   #next: number;
-  #queue: Commit[] = [];
-  #draining: Promise<void> | undefined;
+  readonly #queue = new CommitQueue((group) => this.#commitGroup(group));
   /** Where a record may lie whose write failed, or was cut off. */
   readonly #suspects: Slot[];
   #closing: Promise<void> | undefined;
@@ -84,11 +75,8 @@ export class WalStore implements JournalStore {
   async commit(writes: readonly StoreWrite[]): Promise<void> {
     this.#checkOpen();
     const bytes = checkWrites(writes);
-    if (writes.length === 0) return this.#draining;
-    return new Promise<void>((resolve, reject) => {
-      this.#queue.push({ writes, bytes, resolve, reject });
-      this.#draining ??= this.#drain();
-    });
+    if (writes.length === 0) return this.#queue.idle;
+    return this.#queue.add(writes, bytes);
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
@@ -119,9 +107,12 @@ export class WalStore implements JournalStore {
   }
 
   async #close(): Promise<void> {
-    await this.#draining;
-    await this.#room.close();
-    await this.#below.close();
+    await this.#queue.idle;
+    try {
+      await this.#room.close();
+    } finally {
+      await this.#below.close(); // it has the folder's lock
+    }
   }
 
   #checkOpen(): void {
@@ -129,30 +120,6 @@ export class WalStore implements JournalStore {
   }
 
   // --- commits -------------------------------------------------------------------------------
-
-  async #drain(): Promise<void> {
-    await undefined; // calls of the same turn join the first group
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        await this.#commitGroup(group);
-      } catch (error) {
-        for (const commit of group) commit.reject(error);
-      }
-    }
-    this.#draining = undefined;
-  }
-
-  #takeGroup(): Commit[] {
-    let bytes = 0;
-    let count = 0;
-    for (const commit of this.#queue) {
-      bytes += commit.bytes;
-      if (count > 0 && bytes > GROUP_BYTES_MAX) break;
-      count += 1;
-    }
-    return this.#queue.splice(0, count);
-  }
 
   /** Settles every commit of the group, or throws what the remaining ones fail with. */
   async #commitGroup(group: readonly Commit[]): Promise<void> {
@@ -184,7 +151,7 @@ export class WalStore implements JournalStore {
     // Without its head nothing of a tail can be read: its failure leaves no doubt.
     if (tailFirst)
       await file.write(tail, at + head.length).catch((error: unknown) => {
-        throw failureOf(error, file.path);
+        throw storeErrorOf(error, `a commit failed on ${file.path}`);
       });
     try {
       await file.write(tailFirst ? [head] : [head, ...tail], at);
@@ -205,7 +172,7 @@ export class WalStore implements JournalStore {
 
   /** A full disk wrote nothing that counts, if what it did write can be made unreadable at once. */
   async #failure(error: unknown, path: string): Promise<StoreError> {
-    const failure = failureOf(error, path);
+    const failure = storeErrorOf(error, `a commit failed on ${path}`);
     if (failure.failure !== "full") return failure;
     return this.#blankSuspects().then(
       () => failure,
@@ -226,12 +193,6 @@ export class WalStore implements JournalStore {
       this.#suspects.pop();
     }
   }
-}
-
-function failureOf(error: unknown, path: string): StoreError {
-  const { code, message } = error as { code?: unknown; message?: string };
-  const isFull = FULL_NAMES.has(code);
-  return new StoreError(isFull ? "full" : "sync", `a commit failed on ${path}: ${message}`, error);
 }
 
 const isWalKey = (key: Uint8Array): boolean =>
