@@ -106,4 +106,43 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
     replacement: "if (!moved) this.#moving.delete(name);",
     caughtBy: { by: "simulation", checks: ["C2", "C11"] },
   },
+  {
+    name: "does-not-mark-its-log",
+    promise: "G1",
+    does: "takes a last commit of the log that rotted for one that was never acknowledged",
+    file: "src/journal/wal/wal-store.ts",
+    anchor: "this.#mark.note(this.#next);",
+    replacement: "",
+    caughtBy: {
+      by: "test",
+      file: "test/journal/wal/wal-damage.test.ts",
+      test: "is JOURNAL_DAMAGED after a close, wherever its rows were hit, and names the way on",
+    },
+  },
+  {
+    name: "trusts-memory-after-a-kill",
+    promise: "G1",
+    does: "goes on behind a commit that a killed process wrote and that may not be on the disk yet",
+    file: "src/journal/wal/open-log.ts",
+    anchor: "if (next - 1 > mark.number) await live.at(-1)?.file.sync();",
+    replacement: "",
+    caughtBy: {
+      by: "test",
+      file: "test/journal/wal/wal-crash.property.test.ts",
+      test: "shows after any crash every acknowledged commit, and of the last one all or nothing",
+    },
+  },
+  {
+    name: "forgets-what-lmdb-counts-on",
+    promise: "G1",
+    does: "brings rows to lmdb without a word of the later commits that changed the others",
+    file: "src/journal/wal/log-room.ts",
+    anchor: "synced: this.#ring.last });",
+    replacement: "synced: 0 });",
+    caughtBy: {
+      by: "test",
+      file: "test/journal/wal/wal-damage.test.ts",
+      test: "is missed for what lmdb has, which the mark does not excuse",
+    },
+  },
 ];

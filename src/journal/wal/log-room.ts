@@ -186,7 +186,8 @@ export class LogRoom {
       if (bytes >= MOVE_BYTES || batch.length >= MOVE_ROWS) await move();
     }
     const moved = Math.max(this.#moved, segment.last);
-    const row = encodeWalRow({ salt: this.#salt, moved, begun: true });
+    // Rows that were not brought below are as later commits left them, which must not be lost from now on.
+    const row = encodeWalRow({ salt: this.#salt, moved, synced: this.#ring.last });
     batch.push({ table: "meta", key: WAL_KEY, value: row });
     await move();
     this.#moved = moved;

@@ -3,9 +3,10 @@
  *
  * Commits are numbered without a gap, and one is written only after the one before it was synced. So a record
  * behind which another lies is whole, and only the last of all may be torn: it was not acknowledged, and goes.
- * Anything else that is missing is damage, never the end of the log: a number that is skipped, or a later record
- * behind one that cannot be read (looked for at every sector of the rest).
- * Not told apart: a last record that rotted from one that was torn.
+ * Anything else that is missing is damage, never the end of the log: a number that is skipped, a later record
+ * behind one that cannot be read (looked for at every sector of the rest), one that the mark (log-mark.ts) says was
+ * synced.
+ * Not told apart: a last record that rotted from one that was torn, where the mark does not know it yet.
  */
 
 import { crc32 } from "node:zlib";
@@ -23,6 +24,7 @@ import {
   readHeader,
   rowsOf,
 } from "./wal-record.ts";
+import type { WalRow } from "./wal-row.ts";
 
 const WINDOW_BYTES = 256 * 1024;
 
@@ -45,13 +47,13 @@ export type Slot = { readonly segment: Segment; readonly at: number };
 type Found = { readonly at: number; readonly head: Uint8Array; readonly header: RecordHeader };
 
 /**
- * Fills the overlay with what came after commit `moved`, up to which all is in the store below.
+ * Fills the overlay with what is not in the store below. `marked`: up to this commit all was synced, the mark says.
  * @throws MeshError JOURNAL_DAMAGED
  */
 export function readLog(
   files: readonly SegmentFile[],
-  salt: Uint8Array,
-  moved: number,
+  { salt, moved, synced }: WalRow,
+  marked: number,
   overlay: Overlay,
 ): ReadLog {
   const logs = files.map((file) => new Log(file, salt));
@@ -62,9 +64,10 @@ export function readLog(
   for (const [index, log] of live.entries()) {
     if (log.first !== next) throw damaged(log.file, 0, `commit ${next} is missing`);
     const isLast = index === live.length - 1;
-    next = log.replay(overlay, isLast);
+    next = log.replay(overlay, isLast ? Math.max(synced, marked) : Number.POSITIVE_INFINITY);
   }
   for (const log of logs) log.checkRest(next);
+  if (next <= Math.max(synced, marked)) throw endMissing(next, synced, marked);
   return {
     torn: logs
       .filter((log) => log.isTorn(next))
@@ -93,8 +96,8 @@ class Log {
     this.first = this.#recordAt(SEGMENT_HEAD_BYTES)?.header.number ?? 0;
   }
 
-  /** Applies every record; returns the number of the commit that follows. */
-  replay(overlay: Overlay, isLast: boolean): number {
+  /** Applies every record, one after `synced` only if it is whole; returns the number of the commit that follows. */
+  replay(overlay: Overlay, synced: number): number {
     const { segment } = this;
     let expected = this.first;
     let found = this.#recordAt(SEGMENT_HEAD_BYTES);
@@ -102,8 +105,8 @@ class Log {
       const { at, head, header } = found;
       const end = at + head.length + header.tailBytes;
       const behind = this.#recordAt(aligned(end));
-      const isFollowed = behind?.header.number === expected + 1;
-      if (isLast && !isFollowed && !this.#hasWholeTail(found)) return expected;
+      const wasSynced = expected <= synced || behind?.header.number === expected + 1;
+      if (!wasSynced && !this.#hasWholeTail(found)) return expected;
       for (const row of rowsOf(head)) overlay.apply(row, segment, at);
       segment.last = expected;
       segment.end = aligned(end);
@@ -157,7 +160,17 @@ class Log {
   }
 }
 
-export function damaged(file: SegmentFile, at: number, reason: string): MeshError {
+function endMissing(next: number, synced: number, marked: number): MeshError {
+  const reason = `commit ${next} is missing, and ${Math.max(synced, marked)} was synced`;
+  const back = "put the log's newest file back, or an older copy of the whole folder";
+  // What is in the store below is from before what is missing: a state that the journal had.
+  const orGoOn =
+    next > synced ? ", or delete journal.wal.mark to go on without what is missing" : "";
+  const message = `the journal's log lacks its end: ${reason}: ${back}${orGoOn}`;
+  return new MeshError("JOURNAL_DAMAGED", message, { details: { reason } });
+}
+
+function damaged(file: SegmentFile, at: number, reason: string): MeshError {
   const { path } = file;
   return new MeshError(
     "JOURNAL_DAMAGED",

@@ -10,6 +10,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fdatasync,
   fstatSync,
   openSync,
@@ -21,12 +22,15 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { syncFolder } from "../sync-folder.ts";
 
 const NAME = /^journal\.wal\.(\d+)$/;
+const MARK = "journal.wal.mark";
 /** Of a file that is being made. */
 const DRAFT = "journal.wal.new";
 const ZEROS_BYTES = 256 * 1024;
+const fdatasyncAsync = promisify(fdatasync);
 const SYNCED = process.platform === "linux" ? (constants.O_DSYNC ?? 0) : 0;
 
 export interface SegmentFile {
@@ -36,6 +40,8 @@ export interface SegmentFile {
   write(parts: readonly Uint8Array[], at: number): Promise<void>;
   /** A copy; shorter where the file ends. */
   read(at: number, bytes: number): Uint8Array;
+  /** What a process that is gone had written may have been in memory only: resolves once it is on the disk. */
+  sync(): Promise<void>;
   close(): void;
 }
 
@@ -48,6 +54,10 @@ export interface SegmentFiles {
    */
   create(bytes: number, head: Uint8Array, isSparse: boolean): Promise<SegmentFile>;
   remove(file: SegmentFile): void;
+  /** The file that says how far the log was synced, if it is there (log-mark.ts). */
+  openMark(): SegmentFile | undefined;
+  /** Makes it, empty. @throws the errno error */
+  createMark(): Promise<SegmentFile>;
 }
 
 /** Segment files of one folder: `journal.wal.1`, `.2`, ... */
@@ -101,6 +111,17 @@ export class FolderSegments implements SegmentFiles {
     file.close();
     removeIfThere(file.path);
   }
+
+  openMark(): SegmentFile | undefined {
+    const path = join(this.#folder, MARK);
+    return existsSync(path) ? new OpenFile(path) : undefined;
+  }
+
+  async createMark(): Promise<SegmentFile> {
+    const file = new OpenFile(join(this.#folder, MARK), constants.O_CREAT);
+    await syncFolder(this.#folder);
+    return file;
+  }
 }
 
 class OpenFile implements SegmentFile {
@@ -109,9 +130,9 @@ class OpenFile implements SegmentFile {
   readonly #fd: number;
   #isOpen = true;
 
-  constructor(path: string) {
+  constructor(path: string, flags = 0) {
     this.path = path;
-    this.#fd = openSync(path, constants.O_RDWR | SYNCED);
+    this.#fd = openSync(path, constants.O_RDWR | SYNCED | flags, 0o600);
     this.capacity = fstatSync(this.#fd).size;
   }
 
@@ -137,6 +158,10 @@ class OpenFile implements SegmentFile {
       got += count;
     }
     return got === bytes ? into : into.subarray(0, got);
+  }
+
+  sync(): Promise<void> {
+    return fdatasyncAsync(this.#fd);
   }
 
   close(): void {

@@ -62,6 +62,11 @@ export class SegmentRing {
     return this.#live[0];
   }
 
+  /** Number of the last commit. */
+  get last(): number {
+    return this.#live.reduce((most, { last }) => Math.max(most, last), 0);
+  }
+
   /** More than the file that is written holds something. */
   get hasFull(): boolean {
     return this.#live.length > 1;

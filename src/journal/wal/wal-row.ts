@@ -11,31 +11,38 @@ export type WalRow = {
   readonly salt: Uint8Array;
   /** Number of the last commit that is in the store below with all before it. */
   readonly moved: number;
-  /** The log has files; without them something is missing. */
-  readonly begun: boolean;
+  /**
+   * Number of a commit that was synced. What rows were before they were changed up to it may be nowhere any more:
+   * without it the journal is no state it ever had.
+   */
+  readonly synced: number;
 };
 
-const AT = { crc: 0, flags: 4, moved: 8, salt: 16 };
+/** Of this row, the files' heads and the records. */
+const FORMAT = 1;
+const AT = { crc: 0, format: 4, moved: 8, synced: 16, salt: 24 };
 const BYTES = AT.salt + SALT_BYTES;
 
-export function encodeWalRow({ salt, moved, begun }: WalRow): Uint8Array {
+export function encodeWalRow({ salt, moved, synced }: WalRow): Uint8Array {
   const bytes = new Uint8Array(BYTES);
   const view = new DataView(bytes.buffer);
-  view.setUint32(AT.flags, begun ? 1 : 0, true);
+  view.setUint32(AT.format, FORMAT, true);
   view.setBigUint64(AT.moved, BigInt(moved), true);
+  view.setBigUint64(AT.synced, BigInt(synced), true);
   bytes.set(salt, AT.salt);
-  view.setUint32(AT.crc, crc32(bytes.subarray(AT.flags)), true);
+  view.setUint32(AT.crc, crc32(bytes.subarray(AT.format)), true);
   return bytes;
 }
 
-/** undefined: damaged. */
+/** undefined: damaged, or of a format that is not known. */
 export function decodeWalRow(bytes: Uint8Array): WalRow | undefined {
   if (bytes.length !== BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(AT.crc, true) !== crc32(bytes.subarray(AT.flags))) return undefined;
+  if (view.getUint32(AT.crc, true) !== crc32(bytes.subarray(AT.format))) return undefined;
+  if (view.getUint32(AT.format, true) !== FORMAT) return undefined;
   return {
     salt: bytes.slice(AT.salt),
     moved: Number(view.getBigUint64(AT.moved, true)),
-    begun: view.getUint32(AT.flags, true) === 1,
+    synced: Number(view.getBigUint64(AT.synced, true)),
   };
 }

@@ -23,6 +23,7 @@ import {
 import { type Commit, CommitQueue } from "../commit-queue.ts";
 import { storeErrorOf } from "../full-disk.ts";
 import { checkBound, checkWrites } from "../store-limits.ts";
+import type { LogMark } from "./log-mark.ts";
 import type { LogRoom, StoreBelow } from "./log-room.ts";
 import { type Overlay, valueIn } from "./overlay.ts";
 import type { Slot } from "./read-log.ts";
@@ -42,6 +43,7 @@ export type WalStoreParts = {
   readonly below: StoreBelow;
   readonly overlay: Overlay;
   readonly room: LogRoom;
+  readonly mark: LogMark;
   readonly salt: Uint8Array;
   /** Number of the next commit. */
   readonly next: number;
@@ -54,6 +56,7 @@ export class WalStore implements JournalStore {
   readonly #below: StoreBelow;
   readonly #overlay: Overlay;
   readonly #room: LogRoom;
+  readonly #mark: LogMark;
   readonly #salt: Uint8Array;
   readonly #tailFirstBytes: number;
   #next: number;
@@ -66,6 +69,7 @@ export class WalStore implements JournalStore {
     this.#below = parts.below;
     this.#overlay = parts.overlay;
     this.#room = parts.room;
+    this.#mark = parts.mark;
     this.#salt = parts.salt;
     this.#next = parts.next;
     this.#suspects = parts.torn;
@@ -110,6 +114,7 @@ export class WalStore implements JournalStore {
     await this.#queue.idle;
     try {
       await this.#room.close();
+      await this.#mark.close();
     } finally {
       await this.#below.close(); // it has the folder's lock
     }
@@ -163,6 +168,7 @@ export class WalStore implements JournalStore {
 
   #apply(head: Uint8Array, segment: Segment, at: number, bytes: number): void {
     for (const row of rowsOf(head)) this.#overlay.apply(row, segment, at);
+    this.#mark.note(this.#next);
     segment.last = this.#next;
     segment.end = at + aligned(bytes);
     this.#next += 1;

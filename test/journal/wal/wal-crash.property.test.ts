@@ -3,84 +3,23 @@
  * below is in memory, which is what a store with synced commits is after a crash: as of its last commit.
  */
 
-import { crc32 } from "node:zlib";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { memoryEngine } from "../../../src/journal/memory/memory-engine.ts";
-import type { StoreBelow } from "../../../src/journal/wal/log-room.ts";
-import { type LogLimits, openLog } from "../../../src/journal/wal/open-log.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { MARK_MS } from "../../../src/journal/wal/log-mark.ts";
+import { openLog } from "../../../src/journal/wal/open-log.ts";
+import type { JournalStore } from "../../../src/ports/journal-store.ts";
 import {
-  type JournalStore,
-  StoreError,
-  type StoreWrite,
-  type Table,
-} from "../../../src/ports/journal-store.ts";
+  applied,
+  Below,
+  LIMITS,
+  type Model,
+  plannedWrite,
+  settled,
+  shown,
+  sorted,
+  writesOf,
+} from "./log-model.ts";
 import { SimulatedSegments } from "./simulated-segments.ts";
-
-const LIMITS: LogLimits = {
-  bytesMax: 2 ** 30,
-  rowsMax: 24,
-  memoryBytesMax: 4_096,
-  logBytesMax: 24 * 1024,
-  tailFirstBytes: 8_000,
-  segmentBytesMin: 4 * 1024 + 512,
-  segmentBytesMax: 8 * 1024,
-};
-const TABLES: readonly Table[] = ["log", "cursor"];
-
-/** The store below: survives a crash with its last commit, and can be told to fail. */
-class Below {
-  readonly #store: JournalStore;
-  cut = false;
-  commits = 0;
-
-  constructor(store: JournalStore) {
-    this.#store = store;
-  }
-
-  opened(): StoreBelow {
-    const store = this.#store;
-    return {
-      commit: async (writes) => {
-        await Promise.resolve();
-        if (this.cut) await new Promise(() => {});
-        this.commits += 1;
-        await store.commit(writes);
-      },
-      get: (table, key) => store.get(table, key),
-      scan: (table, options) => store.scan(table, options),
-      bytesOnDisk: () => 0,
-      usedBytes: () => 0,
-      close: async () => {},
-    };
-  }
-}
-
-type Model = Map<string, string>;
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-const digest = (bytes: Uint8Array): string => `${bytes.length}/${crc32(bytes)}`;
-
-const applied = (model: Model, writes: readonly StoreWrite[]): Model => {
-  const next = new Map(model);
-  for (const { table, key, value } of writes) {
-    if (value === undefined) next.delete(`${table}:${hex(key)}`);
-    else next.set(`${table}:${hex(key)}`, digest(value));
-  }
-  return next;
-};
-
-const shown = (store: JournalStore): Model => {
-  const model: Model = new Map();
-  for (const table of TABLES) {
-    for (const { key, value } of store.scan(table, { limit: 10_000 })) {
-      model.set(`${table}:${hex(key)}`, digest(value));
-    }
-  }
-  return model;
-};
-
-const sorted = (model: Model): [string, string][] =>
-  [...model].sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** Which of these states the store shows. */
 const oneOf = (store: JournalStore, allowed: readonly Model[]): Model => {
@@ -90,31 +29,9 @@ const oneOf = (store: JournalStore, allowed: readonly Model[]): Model => {
   return match as Model;
 };
 
-const writesOf = (plan: readonly PlannedWrite[]): StoreWrite[] =>
-  plan.map(({ table, key, value }) => ({
-    table,
-    key: Uint8Array.of(key >> 3, key & 7),
-    value: value && new Uint8Array(value[0]).fill(value[1]),
-  }));
-
-type PlannedWrite = {
-  readonly table: Table;
-  readonly key: number;
-  readonly value: readonly [number, number] | undefined;
-};
-
-const write: fc.Arbitrary<PlannedWrite> = fc.record({
-  table: fc.constantFrom(...TABLES),
-  key: fc.nat({ max: 40 }),
-  /** Length and content of the value; undefined: removed. */
-  value: fc.option(
-    fc.tuple(fc.constantFrom(0, 1, 30, 200, 1_023, 1_024, 3_000, 9_000), fc.nat({ max: 255 })),
-    { nil: undefined, freq: 3 },
-  ),
-});
 const commit = fc.record({
   kind: fc.constant("commit" as const),
-  writes: fc.array(write, { minLength: 1, maxLength: 5 }),
+  writes: fc.array(plannedWrite, { minLength: 1, maxLength: 5 }),
   fails: fc.oneof(
     { weight: 9, arbitrary: fc.constant(false) },
     { weight: 1, arbitrary: fc.constant(true) },
@@ -122,36 +39,31 @@ const commit = fc.record({
 });
 const cut = fc.record({
   kind: fc.constant("cut" as const),
+  /** The machine is gone and not only the process: what it had not synced may be. */
+  losesPower: fc.boolean(),
   /** Writes that still reach the disk. */
   after: fc.nat({ max: 1 }),
   sectors: fc.array(fc.boolean(), { maxLength: 24 }),
 });
 const reopen = fc.record({ kind: fc.constant("reopen" as const) });
+/** Long enough for the mark to be written. */
+const pause = fc.record({ kind: fc.constant("pause" as const) });
 const steps = fc.array(
   fc.oneof(
     { weight: 20, arbitrary: commit },
     { weight: 2, arbitrary: cut },
     { weight: 1, arbitrary: reopen },
+    { weight: 1, arbitrary: pause },
   ),
   { minLength: 1, maxLength: 60 },
 );
 
-const settled = async (promise: Promise<void>): Promise<"ok" | "failed" | "open"> => {
-  let outcome: "ok" | "failed" | "open" = "open";
-  promise.then(
-    () => {
-      outcome = "ok";
-    },
-    (error: unknown) => {
-      expect(error).toBeInstanceOf(StoreError);
-      outcome = "failed";
-    },
-  );
-  for (let turn = 0; turn < 3 && outcome === "open"; turn += 1) {
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-  return outcome;
-};
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("the write-ahead log", () => {
   test("shows after any crash every acknowledged commit, and of the last one all or nothing", async () => {
@@ -159,9 +71,7 @@ describe("the write-ahead log", () => {
     let moves = 0;
     const property = fc.asyncProperty(steps, async (plan) => {
       const disk = new SimulatedSegments();
-      const below = new Below(
-        await memoryEngine().open({ dataDir: ":memory:", bytesMax: 2 ** 30 }),
-      );
+      const below = await Below.empty();
       let store = await openLog(below.opened(), disk, LIMITS);
       let model: Model = new Map();
       /** What a failed commit may still turn out to have done, until another one succeeds. */
@@ -188,6 +98,9 @@ describe("the write-ahead log", () => {
           store = await openLog(below.opened(), disk, LIMITS);
           model = oneOf(store, [model, ...(unknown === undefined ? [] : [unknown])]);
           unknown = undefined;
+        } else if (step.kind === "pause") {
+          vi.advanceTimersByTime(MARK_MS);
+          await settled(new Promise(() => {}));
         } else {
           cuts += 1;
           const [last, ...rest] = plan.flatMap((one) =>
@@ -201,6 +114,8 @@ describe("the write-ahead log", () => {
           below.cut = true;
           void store.commit(writes);
           await settled(new Promise(() => {}));
+          vi.clearAllTimers();
+          if (step.losesPower) disk.losePower();
           disk.cut = false;
           below.cut = false;
           disk.fate = () => true;
