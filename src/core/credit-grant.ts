@@ -4,11 +4,11 @@
  *
  * Problem: every producer needs leave to send before it sends, leave once given cannot be taken
  * back, and all leave together must fit the consumer's memory. A link that hoards unused leave must
- * not starve the others. Approach: count what is pledged, and never let one link have more than
- * three quarters of what the others have left (a dynamic threshold): a lone link gets 3/4 of the
- * budget, n busy links settle at 3/(3n+1) of it each, and behind k links that fell idle with full
- * windows 1/4^k is still free. Every link, idle ones too, may always hold `minShare`, on top of the
- * budget where it must.
+ * not starve the others, and a hundred that are idle must not either. Approach: every link may always hold
+ * `minShare`, which is on top of the budget; what it holds above that is counted, and no link has more than
+ * three quarters of what the others have left of the budget (a dynamic threshold): a lone busy link gets 3/4 of it,
+ * however many are idle; n busy ones settle at 3/(3n+1) each, and up to `minShare` more; behind k links that fell
+ * idle with full windows 1/4^k is still free.
  *
  * In messages, with granted = the limit told, and
  *   pledged(link) = max(granted, delivered) - consumed    while the link lives,
@@ -25,7 +25,8 @@
  * count until they are consumed, so that a flapping link gains nothing.
  * Rejected: equal shares of the budget (after k bursts of different links k windows stand unused
  * and either nothing is left or the budget is overdrawn k-fold); credit per link (memory grows with
- * the links).
+ * the links); shares of idle links as a part of the budget (of a window of 256 a lone producer had 16 left among
+ * sixteen peers that send nothing).
  * Source: Choudhury & Hahne 1998, "Dynamic Queue Length Thresholds"; DESIGN section 4, "Credit".
  */
 import { MeshError } from "../errors.ts";
@@ -71,6 +72,9 @@ export class CreditGrant<Link> {
   #live = 0;
   #pledged = 0;
   #pledgedBytes = 0;
+  /** Of that what links hold above their shares; all that is left of a removed one. */
+  #above = 0;
+  #aboveBytes = 0;
 
   /** @throws MeshError INVALID_OPTIONS */
   constructor(budget: CreditBudget) {
@@ -154,12 +158,10 @@ export class CreditGrant<Link> {
   onConsumed(link: Link, bytes: number, count = 1): void {
     const credit = this.#creditOf(link);
     if (credit === undefined || credit.consumed === credit.delivered) return;
-    const messages = Math.min(count, credit.delivered - credit.consumed);
-    credit.consumed += messages;
-    const taken = Math.min(bytes, credit.deliveredBytes - credit.consumedBytes);
-    credit.consumedBytes += taken;
-    this.#pledged -= messages;
-    this.#pledgedBytes -= taken;
+    this.#unpledge(credit);
+    credit.consumed += Math.min(count, credit.delivered - credit.consumed);
+    credit.consumedBytes += Math.min(bytes, credit.deliveredBytes - credit.consumedBytes);
+    this.#pledge(credit);
     if (!credit.live && credit.consumed === credit.delivered) this.#forget(link);
   }
 
@@ -231,30 +233,35 @@ export class CreditGrant<Link> {
     if (credit.numberLimit === 0 && this.#bytesRise(credit) === 0) return 0;
     const { messages, minShare } = this.#budget;
     const mine = pledgedOf(credit);
-    return this.#riseOf(credit.active, mine, this.#pledged, messages, minShare);
+    const others = this.#above - aboveOf(credit, mine, minShare);
+    const most = messages + this.#live * minShare - this.#pledged;
+    return riseOf(credit.active, mine, messages - others, most, minShare);
   }
 
   #bytesRise(credit: LinkCredit): number {
-    const mine = pledgedBytesOf(credit);
+    const { bytes } = this.#budget;
     const share = this.#minShareBytes;
-    return this.#riseOf(credit.active, mine, this.#pledgedBytes, this.#budget.bytes, share);
-  }
-
-  /** By how much a link's pledge of `mine` may rise, of `pledged` over all links. */
-  #riseOf(active: boolean, mine: number, pledged: number, budget: number, share: number): number {
-    const free = budget - (pledged - mine);
-    const window = active ? Math.max(share, Math.floor((free * 3) / 4)) : share;
-    return Math.max(0, Math.min(window - mine, budget + this.#live * share - pledged));
+    const mine = pledgedBytesOf(credit);
+    const others = this.#aboveBytes - aboveOf(credit, mine, share);
+    const most = bytes + this.#live * share - this.#pledgedBytes;
+    return riseOf(credit.active, mine, bytes - others, most, share);
   }
 
   #pledge(credit: LinkCredit): void {
-    this.#pledged += pledgedOf(credit);
-    this.#pledgedBytes += pledgedBytesOf(credit);
+    this.#count(credit, 1);
   }
 
   #unpledge(credit: LinkCredit): void {
-    this.#pledged -= pledgedOf(credit);
-    this.#pledgedBytes -= pledgedBytesOf(credit);
+    this.#count(credit, -1);
+  }
+
+  #count(credit: LinkCredit, sign: 1 | -1): void {
+    const messages = pledgedOf(credit);
+    const bytes = pledgedBytesOf(credit);
+    this.#pledged += sign * messages;
+    this.#pledgedBytes += sign * bytes;
+    this.#above += sign * aboveOf(credit, messages, this.#budget.minShare);
+    this.#aboveBytes += sign * aboveOf(credit, bytes, this.#minShareBytes);
   }
 }
 
@@ -262,6 +269,22 @@ const limitsOf = ({ numberLimit, bytesLimit }: LinkCredit): CreditLimits => ({
   numberLimit,
   bytesLimit,
 });
+
+/** By how much a link's pledge of `mine` may rise, of a budget of which so much is free, and by at most `most`. */
+const riseOf = (
+  active: boolean,
+  mine: number,
+  free: number,
+  most: number,
+  share: number,
+): number => {
+  const window = active ? Math.max(share, Math.floor((free * 3) / 4)) : share;
+  return Math.max(0, Math.min(window - mine, most));
+};
+
+/** What a link that holds so much holds above its share; one that was removed has none. */
+const aboveOf = ({ live }: LinkCredit, pledged: number, share: number): number =>
+  live ? Math.max(0, pledged - share) : pledged;
 
 const pledgedOf = ({ live, numberLimit, delivered, consumed }: LinkCredit): number =>
   (live ? Math.max(numberLimit, delivered) : delivered) - consumed;

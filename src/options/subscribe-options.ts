@@ -63,7 +63,8 @@ export type SubscribeOptions = {
   readonly prefetch?: number;
   /**
    * And their bytes, 1 KiB up to the node's limits.nodePrefetchBytes; default 8 MiB, or that limit
-   * if less.
+   * if less. At-most-once messages have 65,536 messages and 16 MiB of their own; more than that
+   * raises their bytes too.
    */
   readonly prefetchBytes?: number;
   /**

@@ -152,6 +152,9 @@ describe("CreditGrant", () => {
     expect(scene.grant.pledged).toBe(5 * (BUDGET.minShare - 3));
     for (const peer of scene.peers) while (peer.held.length > 0) scene.consume(peer);
     expect([scene.grant.pledged, scene.grant.pledgedBytes]).toEqual([0, 0]);
+    scene.grant.addLink("next");
+    scene.grant.markActive("next");
+    expect(scene.grant.limitsFor("next")).toEqual({ numberLimit: 192, bytesLimit: 786_432 });
   });
 
   it("gives an idle link minShare and a lone busy one three quarters of the budget", () => {
@@ -190,8 +193,30 @@ describe("CreditGrant", () => {
       grant.markActive(link);
     }
     expect(grant.limitsFor("hoarder").numberLimit).toBe(192);
-    expect(grant.limitsFor("second").numberLimit).toBe(48);
-    expect(grant.limitsFor("third").numberLimit).toBe(12);
+    expect(grant.limitsFor("second").numberLimit).toBe(54); // 3/4 of what 184 above a share leave
+    expect(grant.limitsFor("third").numberLimit).toBe(19);
+  });
+
+  it("takes nothing from a busy link for idle ones, however many", () => {
+    const grant = new CreditGrant<string>(BUDGET);
+    for (let idle = 0; idle < 200; idle++) {
+      grant.addLink(`idle-${idle}`);
+      grant.limitsFor(`idle-${idle}`);
+    }
+    grant.addLink("busy");
+    grant.markActive("busy");
+    expect(grant.limitsFor("busy")).toEqual({ numberLimit: 192, bytesLimit: 786_432 });
+    expect(grant.pledged).toBe(200 * 8 + 192);
+    // One that left its messages here has no share any more: they count.
+    grant.addLink("gone");
+    grant.limitsFor("gone");
+    for (let n = 0; n < 8; n++) grant.onDelivered("gone", 1);
+    grant.removeLink("gone");
+    for (let n = 0; n < 192; n++) {
+      grant.onDelivered("busy", 1);
+      grant.onConsumed("busy", 1);
+    }
+    expect(grant.limitsFor("busy").numberLimit).toBe(192 + ((256 - 8) * 3) / 4);
   });
 
   it("asks for an update once half of the last window has been consumed, and not before", () => {

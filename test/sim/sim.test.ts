@@ -1,5 +1,5 @@
 /** A small swarm with every test run; `npm run sim` is the large one. */
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { coverOf, NO_SCENARIO, SCENARIOS } from "./scenarios.ts";
 import { simulate } from "./simulate.ts";
@@ -10,25 +10,31 @@ const SCENARIO_SEEDS = 3;
 /** Without a scenario the seed runs without one, whatever it draws today. */
 type Regression = { readonly seed: number; readonly scenario?: string; readonly cause: string };
 
-describe("a simulated mesh", () => {
-  it("keeps its promises through the first seeds", { timeout: 240_000 }, async () => {
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const { violations, diagnosis } = await simulate(seed);
-      expect(violations, `seed ${seed}\n${diagnosis}`).toEqual([]);
-    }
-  });
+/** What the seeds in regressions.json once broke. */
+const REGRESSIONS: readonly Regression[] = JSON.parse(
+  readFileSync(new URL("./regressions.json", import.meta.url), "utf8"),
+);
 
-  it("keeps its promises where they were once broken", { timeout: 240_000 }, async () => {
-    const text = await readFile(new URL("./regressions.json", import.meta.url), "utf8");
-    for (const { seed, scenario = NO_SCENARIO, cause } of JSON.parse(text) as Regression[]) {
+// A test for each, so that none is late because there are many.
+describe("a simulated mesh", { timeout: 240_000 }, () => {
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
+    "keeps its promises with seed %d",
+    async (seed) => {
+      const { violations, diagnosis } = await simulate(seed);
+      expect(violations, diagnosis).toEqual([]);
+    },
+  );
+
+  it.each(REGRESSIONS)(
+    "keeps its promises where they were once broken: seed $seed, $cause",
+    async ({ seed, scenario = NO_SCENARIO }) => {
       const { violations, diagnosis } = await simulate(seed, { scenario });
-      expect(violations, `seed ${seed}: ${cause}\n${diagnosis}`).toEqual([]);
-    }
-  });
+      expect(violations, diagnosis).toEqual([]);
+    },
+  );
 
   it.each(SCENARIOS.map(({ name }) => name))(
     "sees %s happen, and keeps its promises",
-    { timeout: 240_000 },
     async (scenario) => {
       let seen = 0;
       for (let seed = 1; seed <= SCENARIO_SEEDS; seed++) {

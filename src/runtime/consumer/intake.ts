@@ -24,8 +24,8 @@ import { Job, type JobSubscription } from "./job.ts";
 import { SectionIntake } from "./section-intake.ts";
 import { SenderRights } from "./sender-rights.ts";
 
-/** Credit for at-most-once deliveries, apart from durable ones. */
-const VOLATILE_MESSAGES = 32_768;
+/** Credit for at-most-once deliveries, apart from durable ones; bytes are `prefetchBytes` where that is more. */
+const VOLATILE_MESSAGES = 65_536;
 const VOLATILE_BYTES = 16 * 1024 * 1024;
 const VOLATILE_SHARE_MIN = 4_096;
 /** What its sender counts beside the payload, and headers. */
@@ -82,7 +82,7 @@ export class Intake {
     });
     this.#volatileCredit = new CreditGrant<ConsumerOpening>({
       messages: VOLATILE_MESSAGES,
-      bytes: Math.max(VOLATILE_BYTES, 2 * owner.env.limits.payloadBytesMax),
+      bytes: Math.max(VOLATILE_BYTES, prefetchBytes, 2 * owner.env.limits.payloadBytesMax),
       minShare: VOLATILE_SHARE_MIN,
       // An idle link has room for the largest message: who sends it does not know what is in flight.
       minShareBytes: owner.env.limits.payloadBytesMax + VOLATILE_AROUND_BYTES,
