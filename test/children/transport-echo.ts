@@ -1,8 +1,10 @@
 /**
  * A peer in a process of its own: `transport-echo listen <zmq|tcp|grpc|unix>` or `transport-echo dial <address>`. It
  * prints the address it listens on (or "dialed"), and echoes every frame. The frame "close" closes the connection, "flood" makes it
- * send frames without end, "exit" stops the transport, after which the process must end by itself.
+ * send frames without end, "memory" asks for the most it ever took, "exit" stops the transport, after which the process
+ * must end by itself.
  */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Timer } from "../../src/ports/clock.ts";
 import type { Connection, TransportContext } from "../../src/ports/transport.ts";
@@ -37,6 +39,15 @@ async function flood(connection: Connection, isOpen: () => boolean): Promise<voi
   }
 }
 
+/** Address space is not resident until it is written: what is only reserved shows there. */
+function memory(): Uint8Array {
+  const isLinux = process.platform === "linux";
+  const status = isLinux ? readFileSync("/proc/self/status", "utf8") : "";
+  const reservedKb = Number(/^VmPeak:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
+  const residentMb = process.resourceUsage().maxRSS / 1_024;
+  return Buffer.from(JSON.stringify({ residentMb, reservedMb: reservedKb / 1_024 }));
+}
+
 function serve(connection: Connection): void {
   let isOpen = true;
   connection.open({
@@ -44,6 +55,7 @@ function serve(connection: Connection): void {
       const text = bytes.length < 16 ? Buffer.from(bytes).toString() : "";
       if (text === "close") connection.close();
       else if (text === "exit") void transport.stop();
+      else if (text === "memory") connection.send(memory());
       else if (text === "flood") void flood(connection, () => isOpen);
       else connection.send(bytes);
     },

@@ -12,12 +12,13 @@ import {
 } from "../../src/directory-service/directory-messages.ts";
 import type { Connection, Transport, TransportContext } from "../../src/ports/transport.ts";
 import { CallTransport } from "../../src/transport/grpc/call-transport.ts";
-import { freshNodeId, realClock } from "../discovery/discovery-recorder.ts";
+import { freshNodeId } from "../discovery/discovery-recorder.ts";
 import { until } from "../integration/until.ts";
+import { ownClock } from "../own-clock.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const context: TransportContext = {
-  clock: { ...realClock, endOfTurn: (fn) => queueMicrotask(() => process.nextTick(fn)) },
+  clock: { ...ownClock, endOfTurn: (fn) => queueMicrotask(() => process.nextTick(fn)) },
   logger: silent,
   frameBytesMax: MESSAGE_BYTES_MAX * 4, // more than is allowed
   count: () => {},

@@ -6,6 +6,7 @@ import { mdns } from "../../src/discovery/mdns/mdns.ts";
 import { staticPeers } from "../../src/discovery/static/static-peers.ts";
 import type { Discovery } from "../../src/ports/discovery.ts";
 import { entryOf, RawDirectory } from "../directory-service/raw-sides.ts";
+import { ownClock } from "../own-clock.ts";
 import { contractCases, type DiscoverySubject, describesDiscovery } from "./discovery-contract.ts";
 import { announcement, Recorder } from "./discovery-recorder.ts";
 import { NameServer } from "./dns/name-server.ts";
@@ -85,7 +86,7 @@ class Broken implements Discovery {
 
   async start(...[{ self }, events]: Parameters<Discovery["start"]>): Promise<void> {
     if (this.#timer !== undefined) throw new Error("started twice");
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise<void>((resolve) => ownClock.setTimer(600, resolve));
     const { nodeId, addresses } = self;
     this.#timer = setInterval(() => events.found({ nodeId, addresses, source: "other" }), 5);
     this.#timer.unref();

@@ -1,26 +1,19 @@
 /**
- * What the discovery tests share: real time and randomness, a record of everything a discovery said,
- * and waiting for it with a deadline.
+ * What the discovery tests share: the process's own time, real randomness, a record of everything a discovery
+ * said, and waiting for it with a deadline.
  */
 import { randomBytes } from "node:crypto";
 import type { MeshError } from "../../src/errors.ts";
-import type { Clock, Timer } from "../../src/ports/clock.ts";
 import type {
   Announcement,
   Discovery,
   DiscoveryContext,
   PeerHint,
 } from "../../src/ports/discovery.ts";
+import { ownClock } from "../own-clock.ts";
 
-export const realClock: Clock = {
-  wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  setTimer: (delayMs, fn) => setTimeout(fn, delayMs).unref() as unknown as Timer,
-  clearTimer: (timer) => clearTimeout(timer as unknown as NodeJS.Timeout),
-  endOfTurn: (fn) => {
-    setImmediate(fn);
-  },
-};
+/** Ends a wait that would be in vain. */
+const DEADLINE_MS = 60_000;
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -34,7 +27,7 @@ export function contextFor(
   return {
     self,
     ...(secrets === undefined ? {} : { secrets }),
-    clock: realClock,
+    clock: ownClock,
     random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
     logger: { ...silent, warn: (message) => void warned.push(message) },
     count: (name) => counts.set(name, (counts.get(name) ?? 0) + 1),
@@ -100,16 +93,17 @@ export class Recorder implements AsyncDisposable {
     return this.found.some((peer) => peer.nodeId === nodeId);
   }
 
-  /** Resolves with the ms it took until `condition` held; rejects with everything recorded after `withinMs`. */
-  async until(what: string, condition: () => boolean, withinMs = 5_000): Promise<number> {
+  /** Resolves with the process's own ms until `condition` held; rejects with everything recorded. */
+  async until(what: string, condition: () => boolean): Promise<number> {
     const startedMs = performance.now();
+    const startedOwnMs = ownClock.monotonicMs();
     for (;;) {
-      if (condition()) return performance.now() - startedMs;
-      const leftMs = withinMs - (performance.now() - startedMs);
+      if (condition()) return ownClock.monotonicMs() - startedOwnMs;
+      const leftMs = DEADLINE_MS - (performance.now() - startedMs);
       if (leftMs <= 0) {
         const { found, lost, problems } = this;
         const heard = JSON.stringify({ found, lost, problems: problems.map(String) });
-        throw new Error(`not within ${withinMs} ms: ${what}; heard ${heard}`);
+        throw new Error(`not within ${DEADLINE_MS} ms: ${what}; heard ${heard}`);
       }
       await new Promise<void>((resolve) => {
         // Counters change without an event, so the condition is looked at every 20 ms as well.

@@ -12,7 +12,7 @@ const runOn = async (rig: Rig, { run }: HeartbeatCase): Promise<void> => {
   }
 };
 
-describe("the heartbeat of a thread", { timeout: 120_000 }, () => {
+describe("the heartbeat of a thread", () => {
   it.each(HEARTBEAT_CASES)("$title", (each) => runOn(new ThreadRig(), each));
 });
 

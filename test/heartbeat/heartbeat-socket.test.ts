@@ -186,9 +186,7 @@ describe("a heartbeat's port", () => {
     await goesOn();
   });
 
-  it("goes on for its peer while a thousand sockets send rubbish", {
-    timeout: 60_000,
-  }, async () => {
+  it("goes on for its peer while a thousand sockets send rubbish", async () => {
     const crowd = Array.from({ length: 1_000 }, () => createSocket("udp4"));
     const rubbish = [randomBytes(DATAGRAM_BYTES), made({ from: "22222222222222222222" })];
     for (const each of crowd) {

@@ -21,7 +21,7 @@ export type HeartbeatCommand =
   | { readonly op: "stop" | "leave" };
 
 const INTERVAL_MS = 50;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const LOOK_EVERY_MS = 5;
 
 export class ThreadNode implements RigNode {

@@ -210,7 +210,7 @@ describe("meshbus keys", () => {
     expect(loadSecurity(at("keys-0")).self.serial).not.toBe(nodes[0]?.self.serial);
     await stop(child, "SIGTERM");
     expect(child.exitCode).toBe(0);
-  }, 240_000);
+  });
 
   it("gives one key what a token stands for, however often the issuer is killed", async () => {
     await issuer();
@@ -241,5 +241,5 @@ describe("meshbus keys", () => {
       // Nobody has a certificate that is not in the record.
       expect(lines.map(({ serial }) => serial)).toContain(self.serial);
     }
-  }, 240_000);
+  });
 });

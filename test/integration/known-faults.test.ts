@@ -19,7 +19,7 @@ import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { ROOT_PATH } from "../project/source-tree.ts";
 
-const TEST_MS = 60_000;
+const TEST_MS = 240_000;
 const folders: string[] = [];
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });

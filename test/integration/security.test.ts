@@ -8,7 +8,7 @@ import { until } from "./until.ts";
 import { worlds } from "./world.ts";
 
 const world = worlds(afterEach);
-const TEST_MS = 120_000;
+const TEST_MS = 240_000;
 
 const refusedBy = async (node: ChildNode): Promise<number> => {
   const counters = await node.counters();

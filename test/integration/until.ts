@@ -1,5 +1,5 @@
 /** Waiting for a condition, with a deadline; never for a time. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 60_000;
 const LOOK_MS = 5;
 
 export const until = async (

@@ -35,5 +35,5 @@ export function describeCrash(engine: string): void {
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }
-  }, 120_000);
+  });
 }

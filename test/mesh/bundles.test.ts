@@ -233,7 +233,7 @@ describe("at-most-once messages", () => {
       }),
       { numRuns: RUNS },
     );
-  }, 120_000);
+  });
 
   it("beyond the credit are dropped and counted, those within it are not", async () => {
     const mesh = new TestMesh();
@@ -356,7 +356,7 @@ describe("what is said at most once", () => {
       }),
       { numRuns: 40 },
     );
-  }, 120_000);
+  });
 
   it("goes to a peer as it can read it, encoded once for those that take bundles", async () => {
     const mesh = new TestMesh();

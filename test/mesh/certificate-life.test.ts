@@ -24,7 +24,7 @@ import { stream } from "../../src/transport/stream/stream-transport.ts";
 import { until } from "../integration/until.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 
-const TEST_MS = 60_000;
+const TEST_MS = 240_000;
 const ALL: Partial<IssueKeysOptions> = {
   allow: { publish: [">"], subscribe: [">"], send: [">"], handle: [">"], request: [">"] },
 };

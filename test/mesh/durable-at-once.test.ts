@@ -220,7 +220,7 @@ describe("durable messages", () => {
       { numRuns: RUNS },
     );
     expect(alone).toBeGreaterThan(RUNS / 4);
-  }, 120_000);
+  });
 
   it("of one frame are handled once each, also when two of them have one position", async () => {
     const one = {

@@ -62,7 +62,7 @@ describe.each([
       while (!giver.emit(shown, part)) await new Promise((resolve) => void setImmediate(resolve));
       scratch.fill(0xee);
     }
-    await expect.poll(() => came.length, { timeout: 10_000 }).toBe(rounds * SIZES.length);
+    await expect.poll(() => came.length, { timeout: 60_000 }).toBe(rounds * SIZES.length);
     for (const [number, payload] of came.entries()) {
       expect(isSame(payload, patterned(SIZES[number % SIZES.length] ?? 0, number))).toBe(true);
     }
@@ -105,7 +105,7 @@ describe.each([
     const sizes = [...SIZES, 3, 200];
     const wanted = Array.from({ length: 64 }, (_, at) => patterned(sizes[at % 8] ?? 0, at));
     await Promise.all(wanted.map((payload) => giver.publish(kept, payload)));
-    await expect.poll(() => came.length, { timeout: 10_000 }).toBe(64);
+    await expect.poll(() => came.length, { timeout: 60_000 }).toBe(64);
     for (const [at, payload] of came.entries()) {
       expect(isSame(payload, wanted[at] ?? payload)).toBe(true);
     }

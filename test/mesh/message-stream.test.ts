@@ -66,7 +66,7 @@ describe("a message of the loop", () => {
 
   it("is not handed out after its time, and comes again as the next attempt", async () => {
     const running = await start();
-    const retry = { attempts: 5, baseMs: 0, capMs: 0 };
+    const retry = { attempts: 1_000_000, baseMs: 0, capMs: 0 };
     const stream = running.messages(Job, { ...options, timeoutMs: 50, abandonMs: 600_000, retry });
     await stream.start();
     await running.publish(Job, { n: 1 });
@@ -79,9 +79,9 @@ describe("a message of the loop", () => {
 });
 
 const untilTimeouts = async (running: MeshNode, count: number): Promise<void> => {
-  const deadlineMs = performance.now() + 20_000;
+  const deadlineMs = performance.now() + 60_000;
   while ((running.counters()["handler.timeouts"] ?? 0) < count) {
-    if (performance.now() > deadlineMs) throw new Error(`fewer than ${count} time-outs in 20 s`);
+    if (performance.now() > deadlineMs) throw new Error(`fewer than ${count} time-outs in 60 s`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };

@@ -54,7 +54,7 @@ describe("the mutants", () => {
     expect(docs).toContain(mutantTable(MUTANTS));
   });
 
-  it("are caught: two of them", { timeout: 180_000 }, async () => {
+  it("are caught: two of them", { timeout: 900_000 }, async () => {
     const only = QUICK.flatMap((name) => ["--only", name]);
     const args = [".build/test/mutants/main.js", "--seeds", "20", ...only];
     const { stdout } = await run(process.execPath, args);

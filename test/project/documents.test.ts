@@ -58,7 +58,7 @@ describe("the documents", () => {
     expect(missing).toEqual([]);
   });
 
-  it.each(PAGES_WITH_CODE)("%s shows only code that works", { timeout: 300_000 }, async (page) => {
+  it.each(PAGES_WITH_CODE)("%s shows only code that works", { timeout: 600_000 }, async (page) => {
     expect(await checkSnippets(read(page))).toEqual([]);
   });
 

@@ -116,7 +116,7 @@ describe("the import rules", () => {
     tree = await SourceTree.copy();
     await plantAll(tree);
     report = await checkImports(tree.path, await loadImportRules(ROOT_PATH));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await tree[Symbol.asyncDispose]();
@@ -127,7 +127,7 @@ describe("the import rules", () => {
     const found = await checkImports(clean.path, await loadImportRules(ROOT_PATH));
     expect(found.violations).toEqual([]);
     expect(found.moduleCount).toBeGreaterThan(MODULE_COUNT_MIN);
-  }, 60_000);
+  });
 
   it.each(BREACHES)("%s catches %s importing %s", (rule, from) => {
     expect(report.violations.filter((found) => found.from === from)).toContainEqual(

@@ -89,7 +89,7 @@ describe("the rules of purity and of promises", () => {
         messages.map((message) => message.ruleId ?? message.message),
       );
     }
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await tree[Symbol.asyncDispose]();

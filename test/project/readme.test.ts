@@ -14,7 +14,7 @@ describe("the README", () => {
     expect(readPage(readFileSync(README_PATH, "utf8")).snippets).not.toEqual([]);
   });
 
-  it("shows only code that works", { timeout: 300_000 }, async () => {
+  it("shows only code that works", { timeout: 600_000 }, async () => {
     expect(await checkSnippets(readFileSync(README_PATH, "utf8"))).toEqual([]);
   });
 });

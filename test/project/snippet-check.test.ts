@@ -6,7 +6,7 @@ import { checkSnippets } from "./snippet-check.ts";
 const page = (...lines: string[]): string => ["# A page", "", ...lines, ""].join("\n");
 const block = (info: string, ...code: string[]): string[] => [`\`\`\`${info}`, ...code, "```"];
 
-describe("checking the snippets of a page", { timeout: 120_000 }, () => {
+describe("checking the snippets of a page", () => {
   it.each([
     ["a wrong type", block("ts", "const n: number = 'x';"), /^line 4: Type 'string'/],
     [

@@ -7,6 +7,7 @@ import { type Certificate, readCertificate } from "../../src/security/certificat
 import { createIssuer } from "../../src/security/open-authority.ts";
 import { toPem } from "../../src/security/pem.ts";
 import { isSignedBy } from "../../src/security/verify-chain.ts";
+import { timesTheCost } from "../processor-time.ts";
 import { KeysWorld } from "./keys-world.ts";
 
 let world: KeysWorld;
@@ -130,7 +131,7 @@ describe("a certificate", () => {
       ),
       { numRuns: 3_000 },
     );
-  }, 120_000);
+  });
 
   it.each([
     ["nothing", Buffer.alloc(0)],
@@ -145,9 +146,11 @@ describe("a certificate", () => {
       Buffer.concat([Buffer.from("30823e80", "hex"), Buffer.alloc(16_000, 5)]),
     ],
   ])("of %s is refused at once", (_what, bytes) => {
-    const beganMs = performance.now();
     expect(readCertificate(bytes)).toEqual({ malformed: expect.any(String) });
-    expect(performance.now() - beganMs).toBeLessThan(1_000);
+    const readsOfProperOnes = (): void => {
+      for (let n = 0; n < 20; n++) readCertificate(leaf);
+    };
+    expect(timesTheCost(() => readCertificate(bytes), readsOfProperOnes)).toBeLessThan(1);
   });
 
   it("followed by one byte more is refused", () => {

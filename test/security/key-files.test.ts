@@ -16,7 +16,7 @@ const sizes = [];
 parentPort.postMessage("looks");
 for (const path of workerData) {
   let stats;
-  const endMs = Date.now() + 10_000;
+  const endMs = Date.now() + 60_000;
   while (stats === undefined && Date.now() < endMs) stats = statSync(path, { throwIfNoEntry: false });
   sizes.push(stats === undefined ? -1 : stats.size);
 }

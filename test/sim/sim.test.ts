@@ -16,7 +16,7 @@ const REGRESSIONS: readonly Regression[] = JSON.parse(
 );
 
 // A test for each, so that none is late because there are many.
-describe("a simulated mesh", { timeout: 240_000 }, () => {
+describe("a simulated mesh", { timeout: 900_000 }, () => {
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
     "keeps its promises with seed %d",
     async (seed) => {

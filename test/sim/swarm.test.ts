@@ -14,7 +14,7 @@ const sim = async (...args: string[]): Promise<string> => {
 const totals = (stdout: string): SwarmTotals =>
   JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as SwarmTotals;
 
-describe("the simulation's command", { timeout: 240_000 }, () => {
+describe("the simulation's command", { timeout: 900_000 }, () => {
   it("reports the same whatever the number of threads", async () => {
     const seeds = ["--seeds", "8", "--seed-start", "3", "--json"];
     const alone = await sim(...seeds, "--workers", "1");

@@ -175,7 +175,7 @@ describe("a test mesh", () => {
       });`;
     const file = join(folder, "solo.test.mjs");
     await writeFile(file, source);
-    const run = promisify(execFile)(process.execPath, ["--test", file], { timeout: 60_000 });
+    const run = promisify(execFile)(process.execPath, ["--test", file], { timeout: 200_000 });
     await expect(run).resolves.toMatchObject({ stdout: expect.stringMatching(/pass 1\b/) });
     await rm(folder, { recursive: true });
   });

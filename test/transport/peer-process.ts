@@ -3,6 +3,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { DEADLINE_MS, type Recorder } from "./transport-harness.ts";
 
 const CHILD = fileURLToPath(
   new URL("../../.build/test/children/transport-echo.js", import.meta.url),
@@ -29,3 +30,24 @@ export class PeerProcesses {
     }
   }
 }
+
+/** What a peer process took at most, in MiB; of address space where the system says so. */
+type Memory = { readonly residentMb: number; readonly reservedMb: number };
+
+/** By how much the most that a peer process ever took grew meanwhile. It does nothing else, unlike the one that tests run in. */
+export const memoryTaken = async (peer: Recorder, attack: () => Promise<void>): Promise<Memory> => {
+  const before = await memoryOf(peer);
+  await attack();
+  const after = await memoryOf(peer);
+  return {
+    residentMb: after.residentMb - before.residentMb,
+    reservedMb: after.reservedMb - before.reservedMb,
+  };
+};
+
+const memoryOf = async (peer: Recorder): Promise<Memory> => {
+  const before = peer.received;
+  peer.connection.send(Buffer.from("memory"));
+  await peer.until("answer", () => peer.received > before, DEADLINE_MS);
+  return JSON.parse(Buffer.from(peer.frames.at(-1) as Uint8Array).toString()) as Memory;
+};

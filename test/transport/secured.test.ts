@@ -17,9 +17,14 @@ import { zapHandler } from "../../src/transport/zeromq/zap-handler.ts";
 import { ListenSocket } from "../../src/transport/zeromq/zeromq-sockets.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { KeysWorld } from "../security/keys-world.ts";
-import { FRAME_BYTES_MAX, Harness, numbered, type TestNode } from "./transport-harness.ts";
+import {
+  DEADLINE_MS,
+  FRAME_BYTES_MAX,
+  Harness,
+  numbered,
+  type TestNode,
+} from "./transport-harness.ts";
 
-const DEADLINE_MS = 15_000;
 const keys = new KeysWorld();
 const strangers = new KeysWorld("other");
 afterAll(() => {

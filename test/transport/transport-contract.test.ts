@@ -7,9 +7,7 @@ import { unix } from "../../src/transport/stream/unix-transport.ts";
 import { zeromq } from "../../src/transport/zeromq/zeromq-transport.ts";
 import { KeysWorld } from "../security/keys-world.ts";
 import { type Features, runCase, TRANSPORT_CASES } from "./transport-contract.ts";
-import { Harness } from "./transport-harness.ts";
-
-const DEADLINE_MS = 15_000;
+import { DEADLINE_MS, Harness } from "./transport-harness.ts";
 
 const memory: Features = {
   host: "local",

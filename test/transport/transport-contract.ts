@@ -5,6 +5,7 @@
 import { strict as assert } from "node:assert";
 import { MeshError } from "../../src/errors.ts";
 import type { Connection } from "../../src/ports/transport.ts";
+import { ownClock } from "../own-clock.ts";
 import {
   FRAME_BYTES_MAX,
   type Harness,
@@ -88,7 +89,8 @@ const frames: readonly Case[] = [
         connection.sendCopy([frame.subarray(0, 4), part]);
         scratch.fill(0xee);
         // Some leave turn by turn, from rooms that others had; some wait for the same socket.
-        if (number % 7 === 0) await accepted.until("it", () => accepted.received > number, 5_000);
+        if (number % 7 === 0)
+          await accepted.until("it", () => accepted.received > number, harness.deadlineMs);
       }
       await accepted.until("all", () => accepted.received >= 200, harness.deadlineMs);
       isSequence(accepted.frames, 200);
@@ -343,10 +345,10 @@ const addresses: readonly Case[] = [
     title: "a dial to nobody fails with PEER_LOST within its time",
     async run(harness, { nowhere }) {
       const { transport } = await harness.node();
-      const startMs = performance.now();
+      const startMs = ownClock.monotonicMs();
       const dial = transport.dial(nowhere, { timeoutMs: 300 });
       assert.equal(code(await dial.catch((error: unknown) => error)), "PEER_LOST");
-      assert.ok(performance.now() - startMs < 300 + harness.deadlineMs / 2);
+      assert.ok(ownClock.monotonicMs() - startMs < 1_000);
     },
   },
   {
@@ -446,9 +448,9 @@ const stopping: readonly Case[] = [
           flood(pair.dialed.connection);
           flood(pair.accepted.connection);
         }
-        const startMs = performance.now();
+        const startMs = ownClock.monotonicMs();
         await (stopper === "dialler" ? client : server).transport.stop();
-        assert.ok(performance.now() - startMs < 3_000);
+        assert.ok(ownClock.monotonicMs() - startMs < 3_000);
         for (const recorder of harness.recorders) await closesOnce(harness, recorder);
       },
     }),

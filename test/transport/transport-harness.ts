@@ -1,9 +1,8 @@
 /**
- * What the transport suites run in: transports with a real clock and counters, and recorders that know
+ * What the transport suites run in: transports with counters and the process's own time, and recorders that know
  * what a connection's events must never do. Waiting is always for a condition, with a deadline.
  */
 import type { MeshError } from "../../src/errors.ts";
-import type { Clock, Timer } from "../../src/ports/clock.ts";
 import type { Security } from "../../src/ports/security.ts";
 import type {
   Connection,
@@ -12,24 +11,17 @@ import type {
   Transport,
   TransportContext,
 } from "../../src/ports/transport.ts";
+import { ownClock } from "../own-clock.ts";
 
+/** Ends a wait that would be in vain. */
+export const DEADLINE_MS = 60_000;
 export const FRAME_BYTES_MAX = 1 << 20;
-
-export function realClock(): Clock {
-  return {
-    wallMs: () => Date.now(),
-    monotonicMs: () => performance.now(),
-    setTimer: (delayMs, fn) => setTimeout(fn, delayMs).unref() as unknown as Timer,
-    clearTimer: (timer) => clearTimeout(timer as unknown as NodeJS.Timeout),
-    endOfTurn: (fn) => void setImmediate(fn),
-  };
-}
 
 export type TestContext = TransportContext & { readonly counts: Map<string, number> };
 
 export function testContext(
   frameBytesMax = FRAME_BYTES_MAX,
-  clock = realClock(),
+  clock = ownClock,
   security?: Security,
 ): TestContext {
   const counts = new Map<string, number>();
@@ -145,7 +137,7 @@ export class Harness {
     security = this.#security,
     address?: string,
   ): Promise<TestNode> {
-    const context = testContext(frameBytesMax, realClock(), security);
+    const context = testContext(frameBytesMax, ownClock, security);
     const node = { transport: this.#create(address), context };
     this.#nodes.push(node);
     await node.transport.start(node.context);

@@ -8,6 +8,7 @@ import type { MdnsOptions } from "../../../src/discovery/mdns/mdns-options.ts";
 import { staticPeers } from "../../../src/discovery/static/static-peers.ts";
 import { MeshError } from "../../../src/errors.ts";
 import type { Announcement } from "../../../src/ports/discovery.ts";
+import { processorMs } from "../../processor-time.ts";
 import { announcement, freshNodeId, Recorder } from "../discovery-recorder.ts";
 
 /** A group of its own for each test: other programs use 5353. */
@@ -27,8 +28,11 @@ describe("mdns", () => {
     const [selfA, selfB] = pair();
     await using a = await started(selfA, { port });
     await using b = await started(selfB, { port });
-    await a.until("a knows b", () => a.knows(selfB.nodeId));
-    await b.until("b knows a", () => b.knows(selfA.nodeId));
+    const tookMs =
+      (await a.until("a knows b", () => a.knows(selfB.nodeId))) +
+      (await b.until("b knows a", () => b.knows(selfA.nodeId)));
+    // The target is far lower (docs/discovery.md); this bound only catches a wait for a second query.
+    expect(tookMs).toBeLessThan(900);
     expect(a.found[0]).toEqual({
       nodeId: selfB.nodeId,
       epoch: selfB.epoch,
@@ -47,7 +51,7 @@ describe("mdns", () => {
     try {
       for (const node of nodes) {
         const others = nodes.filter((other) => other !== node).map((other) => other.self.nodeId);
-        await node.until("all others known", () => others.every((id) => node.knows(id)), 10_000);
+        await node.until("all others known", () => others.every((id) => node.knows(id)));
         expect(node.knows(node.self.nodeId)).toBe(false);
       }
     } finally {
@@ -186,27 +190,34 @@ describe("mdns", () => {
 
   it("survives 10,000 malformed packets on 5353 and finds peers afterwards", async () => {
     const [selfA, selfB] = pair();
-    await using a = await started(selfA);
     const raw = createSocket("udp4");
     await new Promise<void>((resolve) => raw.bind(0, "127.0.0.1", resolve));
     raw.setMulticastInterface("127.0.0.1");
-    const cpuBefore = process.cpuUsage();
-    try {
+    const flood = async (): Promise<number> => {
+      const beganMs = processorMs();
       for (let n = 0; n < 10_000; n += 1) {
         await new Promise<void>((resolve) =>
           raw.send(badPacket(n), 5_353, "224.0.0.251", () => resolve()),
         );
+        // The socket of the node is read in the turns between.
+        if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
+      return processorMs() - beganMs;
+    };
+    try {
+      await flood(); // warms up
+      const sendingMs = await flood();
+      await using a = await started(selfA);
+      const tookMs = await flood();
+      await a.until("some were counted", () => (a.counts.get("discovery.malformed") ?? 0) > 100);
+      expect(tookMs).toBeLessThan(10 * sendingMs); // to drop one costs no more than to send some
+      await using b = await started(selfB);
+      await a.until("a knows b", () => a.knows(selfB.nodeId));
+      await b.until("b knows a", () => b.knows(selfA.nodeId));
+      expect(a.found.every((peer) => peer.nodeId === selfB.nodeId)).toBe(true);
     } finally {
       await new Promise<void>((resolve) => raw.close(resolve));
     }
-    const cpu = process.cpuUsage(cpuBefore);
-    await a.until("some were counted", () => (a.counts.get("discovery.malformed") ?? 0) > 100);
-    await using b = await started(selfB);
-    await a.until("a knows b", () => a.knows(selfB.nodeId), 15_000);
-    await b.until("b knows a", () => b.knows(selfA.nodeId), 15_000);
-    expect((cpu.user + cpu.system) / 1_000).toBeLessThan(5_000);
-    expect(a.found.every((peer) => peer.nodeId === selfB.nodeId)).toBe(true);
   });
 
   it("reports a port that another program keeps to itself, and takes it when it is free", async () => {

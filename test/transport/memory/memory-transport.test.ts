@@ -2,7 +2,8 @@ import { strict as assert } from "node:assert";
 import { test } from "vitest";
 import type { Clock, Timer } from "../../../src/ports/clock.ts";
 import { MemoryNetwork, memoryTransport } from "../../../src/transport/memory/memory-transport.ts";
-import { numbered, numberOf, Recorder, realClock, testContext } from "../transport-harness.ts";
+import { ownClock } from "../../own-clock.ts";
+import { numbered, numberOf, Recorder, testContext } from "../transport-harness.ts";
 
 type Due = { readonly atMs: number; readonly fn: () => void };
 
@@ -100,7 +101,7 @@ test("hands the very bytes over, without a copy", async () => {
 
 test("two nodes that answer one another endlessly let timers run", async () => {
   // A turn's end that is reached by promises alone, as the strictest reading of the clock allows.
-  const clock: Clock = { ...realClock(), endOfTurn: (fn) => queueMicrotask(fn) };
+  const clock: Clock = { ...ownClock, endOfTurn: (fn) => queueMicrotask(fn) };
   const { dialed, accepted } = await linked(clock, () => Promise.resolve());
   let rounds = 0;
   let isDone = false;

@@ -17,9 +17,8 @@ import { MeshError } from "../../../src/errors.ts";
 import { hostIdentity } from "../../../src/transport/stream/host-identity.ts";
 import { unix } from "../../../src/transport/stream/unix-transport.ts";
 import { PeerProcesses } from "../peer-process.ts";
-import { FRAME_BYTES_MAX, Harness, numbered } from "../transport-harness.ts";
+import { DEADLINE_MS, FRAME_BYTES_MAX, Harness, numbered } from "../transport-harness.ts";
 
-const DEADLINE_MS = 15_000;
 let folder: string;
 let harness: Harness;
 let peers: PeerProcesses;
