@@ -18,18 +18,21 @@ const serve = async (mesh: World, name: string, port = 0) => {
 
 const listen = { name: "log", verb: "subscribe", subject: "sale.made" } as const;
 
-it("three nodes that know nothing but a directory meet within a second", async () => {
+/** Before that nobody is told anything twice: what went wrong at first is not made up for. */
+const REPEAT_MS = 20_000;
+
+it("three nodes that know nothing but a directory meet at once: by the first word, and the first dial", async () => {
   const mesh = await world();
   const { address } = await serve(mesh, "directory");
   const children = ["a", "b", "c"].map((name) => mesh.spawn(name));
-  // The processes are up: what is measured is the time from the start of the nodes.
   await Promise.all(children.map((child) => child.call({ op: "info" }).catch(() => undefined)));
   const startedMs = performance.now();
   await Promise.all(
     children.map((child) => child.create(mesh.options(child.service, { directories: [address] }))),
   );
   await meetAll(children);
-  expect(performance.now() - startedMs).toBeLessThan(1_000);
+  expect(performance.now() - startedMs).toBeLessThan(REPEAT_MS);
+  for (const child of children) expect(await child.counter("link.dialFailed")).toBe(0);
 });
 
 it("go on when the directory is killed, and use it again when it is back", async () => {

@@ -16,6 +16,8 @@ const world = worlds(afterEach);
 /** Nobody is late by so much, on a busy machine either. */
 const TIMES = { heartbeatMs: 100, leaseMs: 1_500, silenceMs: 4_000 };
 
+const HOUR_MS = 3_600_000;
+
 /** The message whose handler does it. */
 const TROUBLE = 1_000;
 const KEYS = range(0, 16);
@@ -155,15 +157,13 @@ describe("a member whose event loop is blocked", () => {
   });
 
   it("and that is killed then is dead within its lease", async () => {
-    const { says, owner, key, say } = await scene({ type: "block" });
+    const { says, owner, key, say } = await scene({ type: "block" }, { stalledMaxMs: HOUR_MS });
     await say(TROUBLE, key);
     await say(TROUBLE + 1, key);
     await stalls(owner, says);
     const before = gone(says, owner).length; // of two links at the start one was closed, perhaps
     await owner.kill();
-    const killedMs = performance.now();
     await says.sees("dead", () => statesOf(says, owner).includes("peer-dead"));
-    expect(performance.now() - killedMs).toBeLessThan(10_000); // far from stalledMaxMs
     expect(gone(says, owner).slice(before)).toEqual(["peer-down", "peer-dead"]);
   });
 });

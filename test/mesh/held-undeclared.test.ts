@@ -1,5 +1,6 @@
-/** Output held for a subscription that the next program of its node does not have. */
+/** Output held when its member went: for a subscription that its next life has again, and for one that it has not. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ASK_AFTER_MS } from "../../src/runtime/consumer/held-output.ts";
 import { TestMesh } from "./test-mesh.ts";
 import { TestStore } from "./test-store.ts";
 
@@ -37,6 +38,23 @@ const held = async () => {
   await mesh.clock.run(hears.stop({ drainMs: 0 }));
   return { says, keeps, next, out };
 };
+
+describe("output held for a subscription that is declared again", () => {
+  it("leaves when the member is back, not at the next round of asking", async () => {
+    const { says, keeps, next, out } = await held();
+    keeps.letGo();
+    await mesh.clock.advance(100);
+    expect(says.ledger()["event hears x.y"]).toMatchObject({ acked: 1, pending: 0 });
+    const startedMs = mesh.clock.monotonicMs();
+    const again = await mesh.node("hears", { store: next });
+    await mesh.linked(says, again); // it links before it listens, as services do
+    await mesh.clock.run(again.subscribe("x.y", () => {}, { durable: true }));
+    await mesh.clock.until(() => out.length === 1, 30_000);
+    expect(mesh.clock.monotonicMs() - startedMs).toBeLessThan(ASK_AFTER_MS / 5);
+    await mesh.clock.advance(30_000);
+    expect(out).toEqual([1]);
+  });
+});
 
 describe("output held for a subscription that is not declared any more", () => {
   it("leaves once its settle was accepted, and nothing of it stays", async () => {
