@@ -1,7 +1,7 @@
 /** The real heartbeat, each in a process of its own. */
 import { randomBytes } from "node:crypto";
 import { NODE_ID_RANDOM_BYTES, nodeIdFrom } from "../../src/core/ids.ts";
-import { type StoreChild, startChild } from "../journal/lmdb/store-child.ts";
+import { type StoreChild, startChild } from "../journal/store-child.ts";
 import type { Look, Rig, RigNode } from "./heartbeat-contract.ts";
 
 export type HeartbeatCommand =

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { engineOf } from "../children/engine-of.ts";
-import { startChild } from "./lmdb/store-child.ts";
 import { lastWholeBatch } from "./numbered-batch.ts";
+import { startChild } from "./store-child.ts";
 
 const ROUNDS = 20;
 

@@ -16,7 +16,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { MeshError } from "../../../src/errors.ts";
 import { FolderLock } from "../../../src/journal/lmdb/folder-lock.ts";
 import { lmdbEngine } from "../../../src/journal/lmdb/lmdb-engine.ts";
-import { startChild } from "./store-child.ts";
+import { startChild } from "../store-child.ts";
 
 let folder = "";
 beforeEach(() => {

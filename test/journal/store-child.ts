@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const CHILDREN = fileURLToPath(new URL("../../../.build/test/children/", import.meta.url));
+const CHILDREN = fileURLToPath(new URL("../../.build/test/children/", import.meta.url));
 
 export type StoreChild = {
   readonly process: ChildProcess;
