@@ -7,84 +7,24 @@ import {
   type ClientHttp2Stream,
   connect as connectHttp2,
 } from "node:http2";
-import { connect, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, test } from "vitest";
+import { describe, test } from "vitest";
 import { MeshError } from "../../../src/errors.ts";
 import { type GrpcOptions, grpc } from "../../../src/transport/grpc/grpc-transport.ts";
-import { ownClock } from "../../own-clock.ts";
-import { memoryTaken, PeerProcesses } from "../peer-process.ts";
-import {
-  DEADLINE_MS,
-  FRAME_BYTES_MAX,
-  Harness,
-  numbered,
-  numberOf,
-  type Recorder,
-} from "../transport-harness.ts";
+import { describeBetweenProcesses } from "../between-processes.ts";
+import { memoryTaken } from "../peer-process.ts";
+import { DEADLINE_MS, FRAME_BYTES_MAX, numbered, type Recorder } from "../transport-harness.ts";
+import { closeOf, echoes, lostBy, portOf, WireRig } from "../wire-rig.ts";
 
-let harness: Harness;
-let options: GrpcOptions;
-let peers: PeerProcesses;
-let cleanups: (() => void)[];
-
-beforeEach(() => {
-  options = {};
-  peers = new PeerProcesses();
-  cleanups = [];
-  harness = new Harness(() => grpc(options), "127.0.0.1", DEADLINE_MS);
-});
-
-afterEach(async () => {
-  for (const cleanup of cleanups) cleanup();
-  peers.kill();
-  await harness.stop();
-  for (const recorder of harness.recorders) assert.deepEqual(recorder.breaches, []);
-});
-
-const lostBy = async (recorder: Recorder): Promise<void> => {
-  await recorder.until("closed", () => recorder.closes.length > 0, DEADLINE_MS);
-  assert.ok(MeshError.is(recorder.closes[0], "PEER_LOST"));
-};
-
-const echoes = async (recorder: Recorder, text: string): Promise<void> => {
-  const before = recorder.received;
-  recorder.connection.send(Buffer.from(text));
-  await recorder.until("echo", () => recorder.received > before, DEADLINE_MS);
-  assert.equal(Buffer.from(recorder.frames.at(-1) as Uint8Array).toString(), text);
-};
-
-/** A listener, and a check that it still accepts and carries frames. */
-const listening = async () => {
-  const server = await harness.node();
-  const { listener, accepted } = await harness.listen(server);
-  const count = (name: string) => server.context.counts.get(name) ?? 0;
-  const goesOn = async () => {
-    const client = await harness.node();
-    const pair = await harness.connect(client, listener.address, accepted);
-    pair.dialed.connection.send(numbered(1, 10));
-    await pair.accepted.until("frame", () => pair.accepted.received === 1, DEADLINE_MS);
-  };
-  return { listener, accepted, count, goesOn };
-};
-
-const portOf = (address: string): number => Number(address.split(":").at(-1));
-
-/** A bare TCP client. */
-const bareClient = (address: string): { socket: Socket; closed: Promise<unknown> } => {
-  const socket = connect(portOf(address), "127.0.0.1");
-  socket.on("error", () => {});
-  socket.resume();
-  cleanups.push(() => socket.destroy());
-  return { socket, closed: once(socket, "close") };
-};
+const rig = new WireRig<GrpcOptions>("grpc", grpc);
 
 /** A bare HTTP/2 client, as a peer that knows nothing of our rules. */
 const bareSession = (address: string): ClientHttp2Session => {
   const session = connectHttp2(`http://127.0.0.1:${portOf(address)}`);
   session.on("error", () => {});
-  cleanups.push(() => session.destroy());
+  rig.ends(() => session.destroy());
   return session;
 };
 
@@ -110,104 +50,18 @@ const message = (bytes: Buffer, flag = 0, length = bytes.length): Buffer => {
 
 /** Of a listener in a process of its own, while a bare call says this to it. */
 const takenBy = async (bytes: Buffer, headers: object = {}): Promise<void> => {
-  const { line } = await peers.start("listen", "grpc");
-  const peer = await harness.dial(await harness.node(), line);
+  const { line } = await rig.peers.start("listen", "grpc");
+  const peer = await rig.dial(line);
   const taken = await memoryTaken(peer, async () => {
     const call = bareCall(bareSession(line), headers);
-    const closed = once(call.resume(), "close");
+    const closed = closeOf(call.resume());
     call.write(bytes);
     await closed;
   });
   assert.ok(taken.residentMb < 64 && taken.reservedMb < 1_024, JSON.stringify(taken));
 };
 
-describe("peers in other processes", () => {
-  test("a listener killed with SIGKILL is noticed by the dialler", async () => {
-    const { child, line } = await peers.start("listen", "grpc");
-    const dialed = await harness.dial(await harness.node(), line);
-    await echoes(dialed, "hello");
-    child.kill("SIGKILL");
-    await lostBy(dialed);
-  });
-
-  test("a dialler killed in a flood is noticed by the listener", async () => {
-    const { listener, accepted } = await listening();
-    const { child } = await peers.start("dial", listener.address);
-    await harness.poll("accepted", () => accepted.length === 1);
-    const [peer] = accepted as [Recorder];
-    peer.keep = false;
-    peer.connection.send(Buffer.from("flood"));
-    await peer.until("flood", () => peer.received > 100, DEADLINE_MS);
-    child.kill("SIGKILL");
-    await lostBy(peer);
-  });
-
-  test("a close by a peer process is orderly", async () => {
-    const { line } = await peers.start("listen", "grpc");
-    const dialed = await harness.dial(await harness.node(), line);
-    dialed.connection.send(Buffer.from("close"));
-    await dialed.until("closed", () => dialed.closes.length > 0, DEADLINE_MS);
-    assert.equal(dialed.closes[0], undefined);
-  });
-
-  for (const role of ["listen", "dial"] as const) {
-    test(`a process that ${role}s ends by itself after stop()`, async () => {
-      const { listener, accepted } = await listening();
-      const { child, line } = await peers.start(
-        role,
-        role === "listen" ? "grpc" : listener.address,
-      );
-      if (role === "listen") await harness.dial(await harness.node(), line);
-      else await harness.poll("accepted", () => accepted.length === 1);
-      const peer = harness.recorders.at(-1) as Recorder;
-      const exit = once(child, "exit");
-      peer.connection.send(Buffer.from("exit"));
-      assert.deepEqual(await exit, [0, null]);
-      await peer.until("closed", () => peer.closes.length > 0, DEADLINE_MS);
-      assert.equal(peer.closes[0], undefined);
-    });
-  }
-
-  test("a stopped process that reads nothing delays no other peer and then gets all in order", async () => {
-    const { listener, accepted } = await listening();
-    const { child } = await peers.start("dial", listener.address);
-    await harness.poll("accepted", () => accepted.length === 1);
-    const slow = accepted[0] as Recorder;
-    await slow.until("frame", () => slow.received === 1, DEADLINE_MS);
-    child.kill("SIGSTOP");
-    let sent = 0;
-    while (slow.connection.bufferedBytes < 2 ** 20) {
-      slow.connection.send(numbered(sent++, 65_536));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const quick = await harness.connect(await harness.node(), listener.address, accepted);
-    quick.accepted.onFrame = (bytes) => quick.accepted.connection.send(bytes);
-    for (let round = 0; round < 100; round += 1) await echoes(quick.dialed, `round ${round}`);
-    assert.ok(slow.connection.bufferedBytes > 0);
-    slow.frames.length = 0;
-    child.kill("SIGCONT");
-    await slow.until("echoes", () => slow.received === sent + 1, DEADLINE_MS);
-    assert.deepEqual(slow.frames.map(numberOf), [...Array(sent).keys()]);
-    assert.equal(slow.connection.bufferedBytes, 0);
-  });
-
-  test("a close waits for a peer that does not read, gives up after half a second, and leaves no socket", async () => {
-    const { child, line } = await peers.start("listen", "grpc");
-    const client = await harness.node();
-    const dialed = await harness.dial(client, line);
-    await echoes(dialed, "hello");
-    child.kill("SIGSTOP");
-    for (let number = 0; number < 400; number += 1) {
-      dialed.connection.send(numbered(number, 65_536));
-    }
-    const startMs = ownClock.monotonicMs();
-    await client.transport.stop();
-    const tookMs = ownClock.monotonicMs() - startMs;
-    assert.ok(tookMs > 400 && tookMs < 3_000, `${tookMs} ms`);
-    assert.equal(client.context.counts.get("transport.discarded"), 1);
-    child.kill("SIGCONT");
-  });
-});
+describeBetweenProcesses(rig);
 
 describe("a dial", () => {
   test("of a port that accepts and says nothing gives up in time and keeps no socket", async () => {
@@ -218,13 +72,13 @@ describe("a dial", () => {
       socket.once("close", () => sockets.delete(socket));
     });
     await once(silent.listen(0, "127.0.0.1"), "listening");
-    cleanups.push(() => silent.close());
+    rig.ends(() => silent.close());
     const { port } = silent.address() as { port: number };
-    const { transport } = await harness.node();
+    const { transport } = await rig.harness.node();
     const dial = transport.dial(`grpc://127.0.0.1:${port}`, { timeoutMs: 300 });
     const error = await dial.catch((reason: unknown) => reason);
     assert.ok(MeshError.is(error, "PEER_LOST"));
-    await harness.poll("no socket is left", () => sockets.size === 0);
+    await rig.harness.poll("no socket is left", () => sockets.size === 0);
   });
 
   test("of another protocol's port fails with PEER_LOST", async () => {
@@ -233,9 +87,9 @@ describe("a dial", () => {
       socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     await once(http.listen(0, "127.0.0.1"), "listening");
-    cleanups.push(() => http.close());
+    rig.ends(() => http.close());
     const { port } = http.address() as { port: number };
-    const { transport } = await harness.node();
+    const { transport } = await rig.harness.node();
     const dial = transport.dial(`grpc://127.0.0.1:${port}`, { timeoutMs: DEADLINE_MS });
     assert.ok(MeshError.is(await dial.catch((reason: unknown) => reason), "PEER_LOST"));
   });
@@ -248,34 +102,34 @@ describe("peers that break the rules", () => {
     ["ZMTP", "\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0"],
   ] as const) {
     test(`${what} on the port is closed, counted, and the listener goes on`, async () => {
-      const { listener, accepted, count, goesOn } = await listening();
-      const { socket, closed } = bareClient(listener.address);
+      const { listener, accepted, count, goesOn } = await rig.listening();
+      const { socket, closed } = rig.bareClient(listener.address);
       socket.write(bytes, "latin1");
       await closed;
-      await harness.poll("counted", () => count("transport.malformed") === 1);
+      await rig.harness.poll("counted", () => count("transport.malformed") === 1);
       assert.equal(accepted.length, 0);
       await goesOn();
     });
   }
 
   test("a socket that says nothing is closed in time and is no fault", async () => {
-    options = { handshakeTimeoutMs: 100 };
-    const { listener, count, goesOn } = await listening();
-    await bareClient(listener.address).closed;
+    rig.options = { handshakeTimeoutMs: 100 };
+    const { listener, count, goesOn } = await rig.listening();
+    await rig.bareClient(listener.address).closed;
     assert.equal(count("transport.malformed"), 0);
     await goesOn();
   });
 
   test("HTTP/2 without a call is closed in time and counted", async () => {
-    options = { handshakeTimeoutMs: 100 };
-    const { listener, count, goesOn } = await listening();
-    await once(bareSession(listener.address), "close");
-    await harness.poll("counted", () => count("transport.malformed") === 1);
+    rig.options = { handshakeTimeoutMs: 100 };
+    const { listener, count, goesOn } = await rig.listening();
+    await closeOf(bareSession(listener.address));
+    await rig.harness.poll("counted", () => count("transport.malformed") === 1);
     await goesOn();
   });
 
   test("another method, and what is not gRPC, is answered and opens nothing", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     const session = bareSession(listener.address);
     const wrongPath = bareCall(session, { ":path": "/meshbus.v1.Link/Close" });
     const [answer] = (await once(wrongPath, "response")) as [Record<string, string>];
@@ -288,9 +142,9 @@ describe("peers that break the rules", () => {
   });
 
   test("a message that claims 2 GiB ends the call without memory", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     const call = bareCall(bareSession(listener.address));
-    await harness.poll("accepted", () => accepted.length === 1);
+    await rig.harness.poll("accepted", () => accepted.length === 1);
     const claim = message(Buffer.alloc(0), 0, 0x7fff_ffff);
     call.write(claim);
     await lostBy(accepted[0] as Recorder);
@@ -299,9 +153,9 @@ describe("peers that break the rules", () => {
   });
 
   test("a message that unpacks to more than frameBytesMax ends the call without memory", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     const call = bareCall(bareSession(listener.address), { "grpc-encoding": "gzip" });
-    await harness.poll("accepted", () => accepted.length === 1);
+    await rig.harness.poll("accepted", () => accepted.length === 1);
     const peer = accepted[0] as Recorder;
     const small = gzipSync(Buffer.from("packed"));
     call.write(message(small, 1));
@@ -317,11 +171,11 @@ describe("peers that break the rules", () => {
   });
 
   test("half a message and an end is a lost peer, and none of it is handed over", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     const session = bareSession(listener.address);
     const call = bareCall(session);
     call.write(message(Buffer.from("half"), 0, 16));
-    await harness.poll("accepted", () => accepted.length === 1);
+    await rig.harness.poll("accepted", () => accepted.length === 1);
     session.destroy();
     const peer = accepted[0] as Recorder;
     await lostBy(peer);
@@ -330,9 +184,9 @@ describe("peers that break the rules", () => {
   });
 
   test("an end of the call without the close marker is a lost peer", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     bareCall(bareSession(listener.address)).end(message(Buffer.from("last")));
-    await harness.poll("accepted", () => accepted.length === 1);
+    await rig.harness.poll("accepted", () => accepted.length === 1);
     const peer = accepted[0] as Recorder;
     await lostBy(peer);
     assert.deepEqual(
@@ -343,50 +197,50 @@ describe("peers that break the rules", () => {
   });
 
   test("a peer that opens calls and reads nothing delays nobody, and is cut off when it is closed", async () => {
-    const { listener, accepted, goesOn } = await listening();
+    const { listener, accepted, goesOn } = await rig.listening();
     const session = bareSession(listener.address);
     const calls = Array.from({ length: 40 }, () => bareCall(session).pause());
-    await harness.poll("some are accepted", () => accepted.length === 16);
+    await rig.harness.poll("some are accepted", () => accepted.length === 16);
     const deaf = accepted.slice();
     for (const { connection } of deaf) {
       for (let number = 0; number < 16; number += 1) connection.send(numbered(number, 65_536));
     }
-    const quick = await harness.connect(await harness.node(), listener.address, accepted);
+    const quick = await rig.harness.connect(await rig.harness.node(), listener.address, accepted);
     quick.accepted.onFrame = (bytes) => quick.accepted.connection.send(bytes);
     for (let round = 0; round < 50; round += 1) await echoes(quick.dialed, `round ${round}`);
     assert.ok(deaf.every(({ connection }) => connection.bufferedBytes > 0));
     assert.ok(calls.length > deaf.length);
     for (const { connection } of deaf) connection.close();
-    await once(session, "close");
+    await closeOf(session);
     await goesOn();
   });
 
   test("connections beyond connectionsMax are refused and counted, and room comes back", async () => {
-    options = { connectionsMax: 2 };
-    const { listener, accepted, count, goesOn } = await listening();
+    rig.options = { connectionsMax: 2 };
+    const { listener, accepted, count, goesOn } = await rig.listening();
     const first = bareSession(listener.address);
     bareCall(first);
     bareCall(first);
-    await harness.poll("both are in", () => accepted.length === 2);
+    await rig.harness.poll("both are in", () => accepted.length === 2);
     const [refusal] = (await once(bareCall(first), "response")) as [Record<string, string>];
     assert.equal(Number(refusal["grpc-status"]), 8); // RESOURCE_EXHAUSTED
     assert.equal(count("transport.refused"), 1);
-    const second = bareClient(listener.address);
+    const second = rig.bareClient(listener.address);
     await once(second.socket, "connect");
-    await bareClient(listener.address).closed;
+    await rig.bareClient(listener.address).closed;
     assert.equal(count("transport.refused"), 2);
     second.socket.destroy();
     first.destroy();
-    await harness.poll("both are out", () => accepted.every(({ closes }) => closes.length > 0));
+    await rig.harness.poll("both are out", () => accepted.every(({ closes }) => closes.length > 0));
     await goesOn();
   });
 
   test("200 sockets that say nothing do not keep others from talking", async () => {
-    const { listener, accepted, goesOn } = await listening();
-    const sockets = Array.from({ length: 200 }, () => bareClient(listener.address).socket);
+    const { listener, accepted, goesOn } = await rig.listening();
+    const sockets = Array.from({ length: 200 }, () => rig.bareClient(listener.address).socket);
     await Promise.all(sockets.map((socket) => once(socket, "connect")));
-    const client = await harness.node();
-    const pair = await harness.connect(client, listener.address, accepted);
+    const client = await rig.harness.node();
+    const pair = await rig.harness.connect(client, listener.address, accepted);
     pair.accepted.onFrame = (bytes) => pair.accepted.connection.send(bytes);
     await echoes(pair.dialed, "through");
     await goesOn();
