@@ -26,7 +26,7 @@ const calls =
   ];
 
 describeSlowDisk(rig, calls("pwritev:delay_enter=120000"));
-describeFullDisk(rig, { some: "12m", blocks: 200, twenty: "16m", none: "3400k" });
+describeFullDisk(rig, { some: "12m", blocks: 200, twenty: "16m", none: "2400k" });
 
 describe.runIf(canTrace)("with failing system calls", () => {
   test("undoes a commit whose write failed, and goes on when writes succeed again", async () => {
