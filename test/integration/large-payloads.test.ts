@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { KillRule } from "../children/node-protocol.ts";
 import type { ChildNode } from "./child-node.ts";
-import { range } from "./until.ts";
+import { DEADLINE_MS, range } from "./until.ts";
 import { type NodeSetup, type World, worlds } from "./world.ts";
 
 const world = worlds(afterEach);
@@ -64,7 +64,12 @@ describe.each(SCHEMES)("over %s", (scheme) => {
     const { giver, taker } = await pair(await world(), scheme);
     await taker.listen({ name: "turn", verb: "reply", subject: "scan.turn" });
     const ask = (data: object): Promise<unknown> =>
-      giver.call({ op: "request", subject: "scan.turn", data, options: { timeoutMs: 20_000 } });
+      giver.call({
+        op: "request",
+        subject: "scan.turn",
+        data,
+        options: { timeoutMs: DEADLINE_MS },
+      });
     await ask({ n: 1 });
     const large = ask({ n: 2, textBytes: 12 * MIB });
     const small = await Promise.all(range(3, 10).map((n) => ask({ n })));

@@ -13,9 +13,6 @@ import { type World, worlds } from "./world.ts";
 
 const world = worlds(afterEach);
 
-/** Nobody is late by so much, on a busy machine either. */
-const TIMES = { heartbeatMs: 100, leaseMs: 1_500, silenceMs: 4_000 };
-
 const HOUR_MS = 3_600_000;
 
 /** The message whose handler does it. */
@@ -39,7 +36,7 @@ type Scene = {
 const scene = async (trouble: Omit<Behaviour, "only">, times: object = {}): Promise<Scene> => {
   const mesh = await world();
   const [says, one, two] = await Promise.all(
-    ["says", "one", "two"].map((name) => mesh.start(name, { node: { ...TIMES, ...times } })),
+    ["says", "one", "two"].map((name) => mesh.start(name, { node: times })),
   );
   if (says === undefined || one === undefined || two === undefined) throw new Error("no nodes");
   await mesh.link(says, one, two);
@@ -117,9 +114,7 @@ describe("a member whose event loop is blocked", () => {
 
   it("gets no requests that another can answer", async () => {
     const mesh = await world();
-    const nodes = await Promise.all(
-      ["asks", "one", "two"].map((name) => mesh.start(name, { node: TIMES })),
-    );
+    const nodes = await Promise.all(["asks", "one", "two"].map((name) => mesh.start(name)));
     const [asks, one, two] = nodes as [ChildNode, ChildNode, ChildNode];
     await mesh.link(asks, one, two);
     await two.listen({ name: "q", verb: "reply", subject: "q.q" });

@@ -3,41 +3,27 @@
  * and what is out must settle all the same.
  */
 import type { Run } from "../../../src/testing/history.ts";
-import { PLAIN, type Scenario, withSubscription } from "../scenario.ts";
-
-const TIMES_MAX = 10;
+import { ForeignRuns, slowHandlers } from "../foreign-runs.ts";
+import type { Scenario } from "../scenario.ts";
 
 export const failedSyncInFlight: Scenario = {
   name: "failed-sync-in-flight",
   about: "a producer's sync fails while its messages are with other members",
-  shape: (plan, random) => ({
-    ...withSubscription(plan, {
-      ...PLAIN,
-      slow: 1,
-      slowMs: 60,
-      sends: random.chance(0.6) ? 0.5 : 0,
-      concurrency: 16,
-    }),
-    isCalm: false,
-  }),
-  begin: ({ world, random, seen }) => {
-    let times = 0;
-    const running = new Set<Run>();
+  shape: (plan, random) => slowHandlers(plan, random, { slowMs: 60, sends: 0.6 }),
+  begin: (stage) => {
+    const { world, seen } = stage;
+    const runs = new ForeignRuns(stage, 10);
     const hit = new Set<Run>();
     return {
       runStarted: (run) => {
-        if (run.producer === run.member || run.volatile) return;
-        running.add(run);
-        if (world.isHealing || times >= TIMES_MAX || !random.chance(0.1)) return;
-        times++;
-        world.nodes[run.producer]?.disk.failNextSync();
+        if (runs.begins(run)) world.nodes[run.producer]?.disk.failNextSync();
       },
       diskFault: (node, name) => {
         if (!name.startsWith("syncFailed")) return;
-        for (const run of running) if (run.producer === node.index) hit.add(run);
+        for (const run of runs.now) if (run.producer === node.index) hit.add(run);
       },
       runEnded: (run) => {
-        running.delete(run);
+        runs.now.delete(run);
         if (hit.delete(run) && run.outcome === "ok") seen();
       },
     };
