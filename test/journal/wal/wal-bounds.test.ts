@@ -33,7 +33,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 type Model = Map<number, number>;
 type Plan = { readonly rows: number; readonly valueBytes: number; readonly perCommit: number };
 
-const valueOf = (number: number, version: number, bytes: number): Uint8Array => {
+const rowValue = (number: number, version: number, bytes: number): Uint8Array => {
   const value = new Uint8Array(bytes).fill((number * 31 + version) & 0xff);
   value.set(numberKey(number * 8 + version));
   return value;
@@ -43,7 +43,7 @@ const valueOf = (number: number, version: number, bytes: number): Uint8Array => 
 const commitOf = (plan: Plan, first: number, model: Model): StoreWrite[] => {
   const writes: StoreWrite[] = [];
   const put = (number: number, version: number): void => {
-    const value = valueOf(number, version, plan.valueBytes);
+    const value = rowValue(number, version, plan.valueBytes);
     writes.push({ table: "log", key: numberKey(number), value });
     model.set(number, version);
   };
@@ -80,7 +80,7 @@ const expectAll = (store: JournalStore, { valueBytes }: Plan, model: Model): voi
   const isWrong = ([number, version]: [number, number], at: number): boolean => {
     const { key, value } = found[at] as (typeof found)[number];
     return (
-      numberOf(key) !== number || Buffer.compare(value, valueOf(number, version, valueBytes)) !== 0
+      numberOf(key) !== number || Buffer.compare(value, rowValue(number, version, valueBytes)) !== 0
     );
   };
   expect(expected.filter(isWrong)).toEqual([]);
@@ -110,7 +110,7 @@ const restOf = async (plan: Plan, bytesMax: number, committed?: () => void): Pro
   const again = await open();
   expectAll(again, plan, model);
   const added = new Map(model).set(plan.rows, 0);
-  const value = valueOf(plan.rows, 0, plan.valueBytes);
+  const value = rowValue(plan.rows, 0, plan.valueBytes);
   await again.commit([{ table: "log", key: numberKey(plan.rows), value }]);
   expectAll(again, plan, added);
   await again.close();
