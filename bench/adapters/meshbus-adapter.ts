@@ -134,9 +134,9 @@ export const meshbusAdapter = ({ codec, scheme, anyMember = false }: Options = {
 
 /**
  * One of many subscribers that is full drops, and nobody is told. So each is asked now and then whether it has come this
- * far, as a flush of NATS asks the server.
+ * far, as often as the client of NATS is flushed.
  */
-const BETWEEN_FENCES = 2_048;
+const BETWEEN_FENCES = 4_096;
 
 const fenceOf = (mesh: string, index: number) =>
   query(`bench.${mesh}.fence-${index}`, { request: bytes(), reply: bytes() });

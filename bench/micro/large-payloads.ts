@@ -1,9 +1,9 @@
 /**
  * What large payloads cost a small request: two processes over one link, requests of 128 B one after the other and at
  * fixed times, alone and while payloads of 64 MiB are on their way from the same node to the same peer. In one run, in
- * turns, over each transport; a request that was due counts from when it was due.
+ * turns, over each transport; a request that was due counts from when it was due. `raw` is the floor: two sockets.
  *
- * Run: node .build/bench/micro/large-payloads.js [--quick] [--json] [--only tcp,zmq] [--kinds emit,request,publish]
+ * Run: node .build/bench/micro/large-payloads.js [--quick] [--json] [--only raw,tcp,zmq] [--kinds emit,request,publish]
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -24,17 +24,20 @@ import {
   zeromq,
 } from "meshbus";
 import { grpc } from "meshbus/grpc";
+import { RawRig, serveRaw } from "./raw-sockets.ts";
 
 const CREATE = { tcp: stream, zmq: zeromq, grpc, unix } as const;
 type Scheme = keyof typeof CREATE;
 const KINDS = ["alone", "emit", "request", "publish"] as const;
 type Kind = (typeof KINDS)[number];
+/** What a raw socket has of them. */
+const RAW_KINDS: readonly Kind[] = ["alone", "request"];
 
 const { values: flags } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
-    only: { type: "string", default: "tcp,zmq" },
+    only: { type: "string", default: "raw,tcp,zmq" },
     kinds: { type: "string", default: KINDS.join() },
     serve: { type: "string" },
     mib: { type: "string", default: "64" },
@@ -78,6 +81,15 @@ const serve = async (scheme: Scheme): Promise<void> => {
   process.exit(0);
 };
 
+/** Who sends large payloads and asks small questions. */
+interface Asker {
+  /** Sends one payload after the other until told to end; returns how many arrived. */
+  load(kind: Kind, goesOn: () => boolean): Promise<number>;
+  /** Resolves with the microseconds that an answer took. */
+  ask(): Promise<number>;
+  stop(): Promise<void>;
+}
+
 /** A line of the table. */
 type Row = {
   readonly scheme: string;
@@ -92,20 +104,27 @@ type Row = {
 const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 
-class Rig {
+class MeshRig implements Asker {
   readonly #node: MeshNode;
   readonly #child: ChildProcess;
   readonly #payload = new Uint8Array(PAYLOAD_BYTES).fill(7);
   readonly #small = new Uint8Array(128).fill(1);
   #came: () => void = () => {};
 
-  constructor(node: MeshNode, child: ChildProcess) {
+  static async open(scheme: Scheme): Promise<MeshRig> {
+    const child = fork(fileURLToPath(import.meta.url), ["--serve", scheme]);
+    const [address] = (await once(child, "message")) as [string];
+    const node = await open(scheme, "giver", [address]);
+    await Promise.all([node.waitFor(echo), node.waitFor(volatile), node.waitFor(durable)]);
+    return new MeshRig(node, child);
+  }
+
+  private constructor(node: MeshNode, child: ChildProcess) {
     this.#node = node;
     this.#child = child;
     child.on("message", () => this.#came());
   }
 
-  /** Sends one payload after the other until told to end; returns how many arrived. */
   async load(kind: Kind, goesOn: () => boolean): Promise<number> {
     let count = 0;
     for (; kind !== "alone" && goesOn(); count++) {
@@ -140,7 +159,7 @@ class Rig {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
-const measure = async (rig: Rig, kind: Kind): Promise<Omit<Row, "scheme" | "kind">> => {
+const measure = async (rig: Asker, kind: Kind): Promise<Omit<Row, "scheme" | "kind">> => {
   const endMs = performance.now() + ROUND_MS;
   const goesOn = (): boolean => performance.now() < endMs;
   const begun = performance.now();
@@ -174,14 +193,15 @@ const median = (values: readonly number[]): number =>
     0.5,
   );
 
-const run = async (scheme: Scheme): Promise<Row[]> => {
-  const child = fork(fileURLToPath(import.meta.url), ["--serve", scheme]);
-  const [address] = (await once(child, "message")) as [string];
-  const node = await open(scheme, "giver", [address]);
-  const rig = new Rig(node, child);
-  await Promise.all([node.waitFor(echo), node.waitFor(volatile), node.waitFor(durable)]);
+const run = async (scheme: Scheme | "raw"): Promise<Row[]> => {
+  const isRaw = scheme === "raw";
+  const raw = ["--serve", "raw", "--mib", flags.mib];
+  const rig: Asker = isRaw
+    ? await RawRig.open(fileURLToPath(import.meta.url), raw, PAYLOAD_BYTES)
+    : await MeshRig.open(scheme);
   for (let count = 0; count < 2_000; count++) await rig.ask();
-  const kinds = KINDS.filter((kind) => flags.kinds.split(",").includes(kind));
+  const wanted = flags.kinds.split(",");
+  const kinds = (isRaw ? RAW_KINDS : KINDS).filter((kind) => wanted.includes(kind));
   const all = new Map<Kind, Omit<Row, "scheme" | "kind">[]>(kinds.map((kind) => [kind, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const kind of kinds) all.get(kind)?.push(await measure(rig, kind));
@@ -204,7 +224,8 @@ const run = async (scheme: Scheme): Promise<Row[]> => {
 
 const main = async (): Promise<void> => {
   const rows: Row[] = [];
-  for (const scheme of flags.only.split(",") as Scheme[]) rows.push(...(await run(scheme)));
+  for (const scheme of flags.only.split(",") as (Scheme | "raw")[])
+    rows.push(...(await run(scheme)));
   const text = (value: number): string => value.toFixed(0).padStart(8);
   console.log("transport  meanwhile   p50 us   p99 us   max us  due p99    MiB/s");
   for (const row of rows) {
@@ -215,4 +236,6 @@ const main = async (): Promise<void> => {
   if (flags.json) console.log(JSON.stringify({ node: process.version, rows }));
 };
 
-await (flags.serve === undefined ? main() : serve(flags.serve as Scheme));
+if (flags.serve === undefined) await main();
+else if (flags.serve === "raw") await serveRaw(PAYLOAD_BYTES);
+else await serve(flags.serve as Scheme);
