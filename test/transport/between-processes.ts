@@ -1,4 +1,4 @@
-/** What every transport over sockets must do with a peer in another process, which may be killed, or stopped where it is. */
+/** What every transport over sockets must do with a peer in another process, which may be killed, or stopped where it is; and with a crowd that says nothing. */
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { describe, test } from "vitest";
@@ -98,5 +98,18 @@ export function describeBetweenProcesses<Options extends object>(rig: WireRig<Op
       assert.equal(client.context.counts.get("transport.discarded"), 1);
       child.kill("SIGCONT");
     });
+  });
+
+  test("200 sockets that say nothing do not keep others from talking", async () => {
+    const { listener, accepted } = await rig.listening();
+    const sockets = Array.from({ length: 200 }, () => rig.bareClient(listener.address).socket);
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    const dialed = await rig.dial(listener.address);
+    dialed.connection.send(numbered(1, 10));
+    const heard = (): Recorder | undefined => accepted.find(({ received }) => received > 0);
+    await rig.harness.poll("it is heard", () => heard() !== undefined);
+    const peer = heard() as Recorder;
+    peer.onFrame = (bytes) => peer.connection.send(bytes);
+    await echoes(dialed, "through");
   });
 }

@@ -234,17 +234,6 @@ describe("peers that break the rules", () => {
     await rig.harness.poll("both are out", () => accepted.every(({ closes }) => closes.length > 0));
     await goesOn();
   });
-
-  test("200 sockets that say nothing do not keep others from talking", async () => {
-    const { listener, accepted, goesOn } = await rig.listening();
-    const sockets = Array.from({ length: 200 }, () => rig.bareClient(listener.address).socket);
-    await Promise.all(sockets.map((socket) => once(socket, "connect")));
-    const client = await rig.harness.node();
-    const pair = await rig.harness.connect(client, listener.address, accepted);
-    pair.accepted.onFrame = (bytes) => pair.accepted.connection.send(bytes);
-    await echoes(pair.dialed, "through");
-    await goesOn();
-  });
 });
 
 test("options out of range are INVALID_OPTIONS, all at once", () => {

@@ -67,7 +67,7 @@ describe("peers in other processes, beside libzmq's queues", () => {
 
 describe("peers that break the rules", () => {
   test("another protocol on the port is closed, counted, and the listener goes on", async () => {
-    rig.options = { handshakeTimeoutMs: 200 };
+    rig.options = { handshakeTimeoutMs: 1_000 };
     const { listener, count, goesOn } = await rig.listening();
     const handshake = "\xff\0\0\0\0\0\0\0\x01\x7f\x03\0CURVE".padEnd(64, "\0");
     for (const bytes of [
@@ -106,7 +106,7 @@ describe("peers that break the rules", () => {
   });
 
   test("a client that says nothing is closed after handshakeTimeoutMs", async () => {
-    rig.options = { handshakeTimeoutMs: 200 };
+    rig.options = { handshakeTimeoutMs: 1_000 };
     const { listener, accepted, count, goesOn } = await rig.listening();
     await rig.bareClient(listener.address).closed;
     await rig.harness.poll("counted", () => count("transport.malformed") === 1);
