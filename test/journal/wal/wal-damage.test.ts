@@ -126,7 +126,7 @@ describe("a last record that rotted", () => {
   test("is JOURNAL_DAMAGED after a kill, once the mark was written", async () => {
     const store = await open();
     await commitTo(store, 3);
-    await vi.waitUntil(() => marked() === 3, { timeout: 10_000 });
+    await vi.waitUntil(() => marked() === 3, { timeout: 60_000 });
     const killed = asKilled();
     await store.close();
     const { path, at } = records(killed).at(-1) as Place;
