@@ -190,15 +190,22 @@ export class HeartbeatSocket {
     to: { readonly address: string; readonly port: number },
   ): void {
     const bytes = writeDatagram({ ...what, from: this.#nodeId, to: peer.nodeId });
-    this.#socket?.send(seal(bytes, peer.keyOut), to.port, to.address, (error) => {
-      if (error !== null) this.#board.count("heartbeat.sendFailed");
-    });
+    this.#socket?.send(seal(bytes, peer.keyOut), to.port, to.address, this.#sent);
   }
+
+  readonly #sent = (error: Error | null): void => {
+    if (error !== null) this.#board.count("heartbeat.sendFailed");
+  };
 }
 
 const bind = (host: string, port: number): Promise<Socket> =>
   new Promise((resolve, reject) => {
-    const socket = createSocket(isIP(host) === 6 ? "udp6" : "udp4");
+    const family = isIP(host) === 6 ? 6 : 4;
+    // Where datagrams go is a number by then: each would pass through the resolver, and wait a tick for it.
+    const socket = createSocket({
+      type: `udp${family}`,
+      lookup: (number, _options, done) => done(null, number, family),
+    });
     const failed = (error: Error): void => {
       socket.close();
       reject(error);
