@@ -219,8 +219,8 @@ export const CONSUMER_MUTANTS: readonly Mutant[] = [
     promise: "G6",
     does: "grants each link as if it had the whole budget, again and again",
     file: "src/core/credit-grant.ts",
-    anchor: "return Math.max(0, Math.min(window - mine, budget + this.#live * share - pledged));",
-    replacement: "return budget;",
+    anchor: "return Math.max(0, Math.min(window - mine, most));",
+    replacement: "return free;",
     caughtBy: { by: "simulation", checks: ["C6"], ground: "flood" },
   },
   {
