@@ -11,3 +11,6 @@ export function storeErrorOf(error: unknown, what: string): StoreError {
   const { code, message } = error as { code?: unknown; message?: string };
   return new StoreError(FULL_NAMES.has(code) ? "full" : "sync", `${what}: ${message}`, error);
 }
+
+/** Nothing was written, for want of room. */
+export const isFull = (error: unknown): boolean => storeErrorOf(error, "").failure === "full";

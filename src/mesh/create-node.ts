@@ -9,8 +9,9 @@ import { memoryEngine } from "../journal/memory/memory-engine.ts";
 import { walEngine } from "../journal/wal/wal-engine.ts";
 import type { NodeOptions, ResolvedOptions } from "../options/node-options.ts";
 import { resolveOptions } from "../options.ts";
-import type { JournalStore } from "../ports/journal-store.ts";
+import type { JournalEngine, JournalStore } from "../ports/journal-store.ts";
 import type { Security } from "../ports/security.ts";
+import { rowsRefusedByOlder } from "../runtime/journal/recovery.ts";
 import { stream } from "../transport/stream/stream-transport.ts";
 import { zeromq } from "../transport/zeromq/zeromq-transport.ts";
 import { assembleNode } from "./assemble-node.ts";
@@ -72,6 +73,9 @@ const securityOf = async ({
   throw new MeshError("INVALID_KEYS", `${message}: issue one for it`);
 };
 
+const diskEngine = (): JournalEngine =>
+  walEngine(lmdbEngine(), { refusedAlone: (below) => rowsRefusedByOlder(below, crc32) });
+
 const openStore = async (
   options: ResolvedOptions,
 ): Promise<{ store: JournalStore; dataDir: string }> => {
@@ -80,13 +84,13 @@ const openStore = async (
   const limits = { bytesMax: bytesMax * 2 };
   if (options.dataDir !== undefined) {
     const { dataDir } = options;
-    const engine = dataDir === ":memory:" ? memoryEngine() : walEngine(lmdbEngine());
+    const engine = dataDir === ":memory:" ? memoryEngine() : diskEngine();
     return { store: await engine.open({ dataDir, ...limits }), dataDir };
   }
   for (let n = 1; n <= DIRECTORIES_MAX; n++) {
     const dataDir = join(".meshbus", options.service, String(n));
     try {
-      return { store: await walEngine(lmdbEngine()).open({ dataDir, ...limits }), dataDir };
+      return { store: await diskEngine().open({ dataDir, ...limits }), dataDir };
     } catch (error) {
       if (!MeshError.is(error, "JOURNAL_LOCKED")) throw error;
     }

@@ -145,4 +145,17 @@ export const JOURNAL_MUTANTS: readonly Mutant[] = [
       test: "is missed for what lmdb has, which the mark does not excuse",
     },
   },
+  {
+    name: "lets-older-versions-in",
+    promise: "G1",
+    does: "leaves a folder that has a log to versions that do not see what is in it",
+    file: "src/runtime/journal/meta-rows.ts",
+    anchor: "const EPOCH_VERSION = 2;",
+    replacement: "const EPOCH_VERSION = 1;",
+    caughtBy: {
+      by: "test",
+      file: "test/journal/wal/wal-takeover.test.ts",
+      test: "refuses a folder from the first start on, before lmdb has anything else of the node",
+    },
+  },
 ];

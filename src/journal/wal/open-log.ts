@@ -2,6 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { MeshError } from "../../errors.ts";
+import type { JournalStore, StoreWrite } from "../../ports/journal-store.ts";
+import { isFull } from "../full-disk.ts";
 import { LogMark } from "./log-mark.ts";
 import { LogRoom, type StoreBelow, type WalLimits } from "./log-room.ts";
 import { Overlay } from "./overlay.ts";
@@ -21,11 +23,21 @@ export type LogLimits = WalLimits &
     readonly tailFirstBytes: number;
   };
 
-/** Takes the files over, and closes them when it fails. @throws MeshError JOURNAL_DAMAGED; what the store throws */
+export type FirstRows = (below: JournalStore) => readonly StoreWrite[];
+
+/** A log has been begun in front of this store. */
+export const hasLog = (below: JournalStore): boolean => below.get("meta", WAL_KEY) !== undefined;
+
+/**
+ * Takes the files over, and closes them when it fails; one that cannot be begun for want of room leaves nothing.
+ * `firstRows`: what the store below gets together with the first word of the log.
+ * @throws MeshError JOURNAL_DAMAGED; what the store throws
+ */
 export async function openLog(
   below: StoreBelow,
   files: SegmentFiles,
   limits: LogLimits,
+  firstRows: FirstRows = () => [],
 ): Promise<WalStore> {
   const found = files.open();
   let mark: LogMark | undefined;
@@ -47,13 +59,15 @@ export async function openLog(
     if (known === undefined) {
       // There are files before it is known that there is a log, and it is known before there is something in them.
       await ring.add(0);
-      await below.commit([{ table: "meta", key: WAL_KEY, value: encodeWalRow(row) }]);
+      const word: StoreWrite = { table: "meta", key: WAL_KEY, value: encodeWalRow(row) };
+      await below.commit([word, ...firstRows(below)]);
     }
     const room = new LogRoom({ below, ring, overlay, salt, moved, limits });
     return new WalStore({ below, overlay, room, mark, salt, next, torn, tailFirstBytes });
   } catch (error) {
     for (const file of found) file.close();
-    ring?.close();
+    if (isFull(error) && !hasLog(below)) ring?.remove();
+    else ring?.close();
     await mark?.close();
     throw error;
   }

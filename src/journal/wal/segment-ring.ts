@@ -121,6 +121,11 @@ export class SegmentRing {
     for (const { file } of [...this.#live, ...this.#free]) file.close();
   }
 
+  /** Before anything was written. */
+  remove(): void {
+    for (const { file } of this.#free.splice(0)) this.#files.remove(file);
+  }
+
   #mayAdd(bytes: number): boolean {
     return this.#bytes + this.#sizeFor(bytes) <= this.#limits.bytesMax;
   }

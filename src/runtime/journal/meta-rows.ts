@@ -18,6 +18,11 @@ export const META = {
 
 export const NONCE_BYTES = 16;
 const VERSION = 1;
+/**
+ * Of the epoch's row. Those who know version 1 only would open a folder without the log in front of lmdb, and see
+ * an older state of it: they refuse 2.
+ */
+const EPOCH_VERSION = 2;
 const HEAD_BYTES = 5;
 /** A peer cannot push the epoch further than this above the clock: about 8 years of it. */
 const EPOCH_AHEAD_MAX = 2 ** 28;
@@ -50,12 +55,12 @@ export const encodeEpochRow = (row: EpochRow, crc32: Crc32): Uint8Array => {
   body.writeUInt32BE(row.epoch, 0);
   body.set(row.nonce, 4);
   body.writeUInt32BE(row.jumped, 4 + NONCE_BYTES);
-  return seal(body, crc32);
+  return seal(body, crc32, EPOCH_VERSION);
 };
 
 /** @throws MeshError JOURNAL_DAMAGED */
 export const decodeEpochRow = (row: Uint8Array, crc32: Crc32): EpochRow => {
-  const body = bodyOf(row, crc32, "epoch");
+  const body = bodyOf(row, crc32, "epoch", EPOCH_VERSION);
   // Rows of the first version end with the nonce.
   const isShort = body.length === 4 + NONCE_BYTES;
   if (body.length !== EPOCH_ROW_BYTES && !isShort) throw damaged("epoch");
@@ -124,21 +129,22 @@ export const nextEpoch = (known: number, wallMs: number): number => {
 export const epochLimit = (present: number, wallMs: number): number =>
   Math.min(EPOCH_MAX - 1, Math.max(Math.floor(wallMs / 1000), present) + EPOCH_AHEAD_MAX);
 
-const seal = (body: Uint8Array, crc32: Crc32): Uint8Array => {
+const seal = (body: Uint8Array, crc32: Crc32, version = VERSION): Uint8Array => {
   const row = Buffer.alloc(HEAD_BYTES + body.length);
-  row[4] = VERSION;
+  row[4] = version;
   row.set(body, HEAD_BYTES);
   row.writeUInt32BE(crc32(row.subarray(4)), 0);
   return row;
 };
 
-const bodyOf = (row: Uint8Array, crc32: Crc32, what: string): Buffer => {
+const bodyOf = (row: Uint8Array, crc32: Crc32, what: string, known = VERSION): Buffer => {
   const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength);
   if (bytes.length < HEAD_BYTES || bytes.readUInt32BE(0) !== crc32(bytes.subarray(4))) {
     throw damaged(what);
   }
-  if (bytes[4] !== VERSION) {
-    const message = `the stored ${what} has format version ${bytes[4]}; known is ${VERSION}`;
+  const version = bytes[4] as number;
+  if (version < VERSION || version > known) {
+    const message = `the stored ${what} has format version ${version}; known is ${known}`;
     throw new MeshError("JOURNAL_DAMAGED", message);
   }
   return bytes.subarray(HEAD_BYTES);

@@ -19,6 +19,7 @@ import {
   decodeLivesRow,
   decodeLogRow,
   decodeNodeRow,
+  type EpochRow,
   encodeEpochRow,
   encodeLivesRow,
   encodeLogRow,
@@ -44,6 +45,19 @@ const SCAN_MAX = 16;
 /** Starts remembered: a peer that was away for more of them cannot tell a copy's from one of the node's own. */
 const LIVES_MAX = 256;
 
+/** Of a store in which no node has begun yet. */
+const NO_EPOCH: EpochRow = { epoch: 0, nonce: new Uint8Array(NONCE_BYTES), jumped: 0 };
+
+/**
+ * What a store below a log has to hold so that versions that know of no log refuse it: they would miss what is in
+ * the log. @throws MeshError JOURNAL_DAMAGED
+ */
+export const rowsRefusedByOlder = (below: JournalStore, crc32: Crc32): StoreWrite[] => {
+  const row = below.get("meta", META.epoch);
+  const epoch = row === undefined ? NO_EPOCH : decodeEpochRow(row, crc32);
+  return [{ table: "meta", key: META.epoch, value: encodeEpochRow(epoch, crc32) }];
+};
+
 /** @throws MeshError JOURNAL_DAMAGED, DISK_FULL, OUTCOME_UNKNOWN */
 export const recover = async (
   options: Pick<JournalOptions, "store" | "clock" | "random" | "nodeId" | "logger" | "crc32">,
@@ -56,7 +70,8 @@ export const recover = async (
     throw otherNode(known, options.nodeId);
   }
   const nodeId = known ?? options.nodeId ?? nodeIdFrom(random.bytes(NODE_ID_RANDOM_BYTES));
-  const before = epochRow === undefined ? undefined : decodeEpochRow(epochRow, crc32);
+  const stored = epochRow === undefined ? NO_EPOCH : decodeEpochRow(epochRow, crc32);
+  const before = stored.epoch === NO_EPOCH.epoch ? undefined : stored;
   const jumped = before?.jumped ?? 0;
   const livesRow = store.get("meta", META.lives);
   const earlier =
