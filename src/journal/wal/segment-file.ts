@@ -3,7 +3,7 @@
  *
  * Why zeroed: a write to blocks that a file already has changes no metadata, so that one flush makes it durable
  * (0.1 ms here where an append takes two to three times that); and a full disk is met here, when a file is made,
- * not by a commit. A file for one large commit is not: that would write each byte twice. Where the system has `O_DSYNC` a write returns when it is on the disk; elsewhere
+ * not by a commit. What a large commit fills at once is not: that would write each byte twice. Where the system has `O_DSYNC` a write returns when it is on the disk; elsewhere
  * `fdatasync` follows it (macOS: `F_FULLFSYNC`, by libuv).
  */
 
@@ -49,10 +49,11 @@ export interface SegmentFiles {
   /** Those that are there, opened, in no order that means anything. */
   open(): SegmentFile[];
   /**
-   * A new one that begins so, zeros behind, on the disk with its name; `isSparse`: its blocks come with what is written.
+   * A new one that begins so, zeros behind, on the disk with its name; before `zerosFrom` its blocks come with what
+   * is written there.
    * @throws the errno error, with nothing left behind
    */
-  create(bytes: number, head: Uint8Array, isSparse: boolean): Promise<SegmentFile>;
+  create(bytes: number, head: Uint8Array, zerosFrom: number): Promise<SegmentFile>;
   remove(file: SegmentFile): void;
   /** The file that says how far the log was synced, if it is there (log-mark.ts). */
   openMark(): SegmentFile | undefined;
@@ -81,16 +82,17 @@ export class FolderSegments implements SegmentFiles {
     return files;
   }
 
-  async create(bytes: number, head: Uint8Array, isSparse: boolean): Promise<SegmentFile> {
+  async create(bytes: number, head: Uint8Array, zerosFrom: number): Promise<SegmentFile> {
     const draft = join(this.#folder, DRAFT);
     try {
       const handle = await open(draft, "w", 0o600);
       try {
         await handle.writeFile(head);
-        if (isSparse) await handle.truncate(bytes);
+        await handle.truncate(bytes);
         const zeros = new Uint8Array(Math.min(bytes, ZEROS_BYTES));
-        for (let at = head.length; at < bytes && !isSparse; at += zeros.length) {
-          await handle.writeFile(zeros.subarray(0, Math.min(zeros.length, bytes - at)));
+        for (let at = zerosFrom; at < bytes; ) {
+          const length = Math.min(zeros.length, bytes - at);
+          at += (await handle.write(zeros, 0, length, at)).bytesWritten;
         }
         await handle.datasync();
       } finally {

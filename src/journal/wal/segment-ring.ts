@@ -3,7 +3,9 @@
  *
  * Approach: a log begins with small files; each new one is twice as large as the last, up to `segmentBytesMax`, so
  * that a node that says little takes little. A file of which little is needed is given back (what is needed goes to
- * the store below) before a new one is made; all together take at most `bytesMax`, or what one commit needs.
+ * the store below) before a new one is made; all together take at most `bytesMax`, or what one commit needs. A file for
+ * a commit that is larger than the others is made somewhat larger still, so that it serves the next one; files that
+ * are free and too small for it go, before anything that is needed is moved for it.
  * One free file is kept in reserve; only small commits, those that free room, may begin it when there is no other.
  */
 
@@ -22,6 +24,8 @@ export type RingLimits = {
 /** A full segment whose rows take less than this part of it below is cheaper to give back than to add to. */
 const CHEAP_PART = 8;
 const RESERVE = 1;
+/** Files for large commits are made in steps of this part of the usual size. */
+const STEP_PART = 4;
 
 export class SegmentRing {
   readonly #files: SegmentFiles;
@@ -91,14 +95,16 @@ export class SegmentRing {
   shouldFree(bytes: number): boolean {
     const { oldest } = this;
     if (oldest === undefined || !this.hasFull) return false;
+    this.#dropUnfit(bytes);
     return oldest.liveBytes * CHEAP_PART <= oldest.capacity || !this.#mayAdd(bytes);
   }
 
   /** Makes a file that holds so much. @throws the errno error */
   async add(bytes: number): Promise<void> {
     const capacity = this.#sizeFor(bytes);
-    const isSparse = capacity > this.#limits.segmentBytesMax;
-    const file = await this.#files.create(capacity, segmentHead(capacity, this.#salt), isSparse);
+    const head = segmentHead(capacity, this.#salt);
+    const isLarge = capacity > this.#limits.segmentBytesMax;
+    const file = await this.#files.create(capacity, head, head.length + (isLarge ? bytes : 0));
     this.#largest = Math.max(this.#largest, Math.min(file.capacity, this.#limits.segmentBytesMax));
     this.#bytes += file.capacity;
     this.#free.push(new Segment(file));
@@ -126,14 +132,32 @@ export class SegmentRing {
     for (const { file } of this.#free.splice(0)) this.#files.remove(file);
   }
 
-  #mayAdd(bytes: number): boolean {
-    return this.#bytes + this.#sizeFor(bytes) <= this.#limits.bytesMax;
+  /** Makes way for a file that holds so much, where that is enough. */
+  #dropUnfit(bytes: number): void {
+    const unfit = this.#free.filter((segment) => !segment.hasRoom(bytes)).slice(RESERVE);
+    const unfitBytes = unfit.reduce((sum, { capacity }) => sum + capacity, 0);
+    if (!this.#mayAdd(bytes, unfitBytes)) return;
+    for (const segment of unfit) {
+      if (this.#mayAdd(bytes)) return;
+      this.#free.splice(this.#free.indexOf(segment), 1);
+      this.#bytes -= segment.capacity;
+      this.#files.remove(segment.file);
+    }
   }
 
-  #sizeFor(bytes: number): number {
-    const { segmentBytesMin, segmentBytesMax } = this.#limits;
+  #mayAdd(bytes: number, goneBytes = 0): boolean {
+    const used = this.#bytes - goneBytes;
+    return used + this.#sizeFor(bytes, used) <= this.#limits.bytesMax;
+  }
+
+  #sizeFor(bytes: number, used = this.#bytes): number {
+    const { bytesMax, segmentBytesMin, segmentBytesMax } = this.#limits;
     const grown = this.hasFull ? this.#largest * 2 : segmentBytesMin;
     const usual = Math.min(Math.max(grown, segmentBytesMin), segmentBytesMax);
-    return Math.max(usual, SEGMENT_HEAD_BYTES + aligned(bytes));
+    const needed = SEGMENT_HEAD_BYTES + aligned(bytes);
+    if (needed <= usual) return usual;
+    const step = Math.min(usual, segmentBytesMax / STEP_PART);
+    const roomy = Math.ceil(needed / step) * step;
+    return used + roomy <= bytesMax ? roomy : needed;
   }
 }

@@ -28,7 +28,7 @@ const LOG_BYTES_MIN = 4 * 1024 * 1024;
 /** Part of `bytesMax` that the log may take at most, beside what lmdb holds. */
 const LOG_PART = 4;
 /** bytesMax is kept here; lmdb needs more than its rows while they are moved to it. */
-const HEADROOM_BYTES = 8 * 1024 * 1024;
+const HEADROOM_BYTES = 16 * 1024 * 1024;
 
 export type WalOptions = {
   /** Rows with which the store below is refused by those who would open it without the log. */

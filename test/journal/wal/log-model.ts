@@ -30,6 +30,8 @@ export class Below {
   /** Its process is gone. */
   cut = false;
   commits = 0;
+  /** Rows other than its own that the log brought here. */
+  values = 0;
 
   private constructor(store: JournalStore) {
     this.#store = store;
@@ -46,6 +48,7 @@ export class Below {
         await Promise.resolve();
         if (this.cut) await new Promise(() => {});
         this.commits += 1;
+        this.values += writes.filter(({ table, value }) => table !== "meta" && value).length;
         await store.commit(writes);
       },
       get: (table, key) => store.get(table, key),
