@@ -34,7 +34,7 @@ const MEASURES = 4;
 const SAY_EVERY_MS = 10;
 const TIMES = 10;
 /** Granted before the first word to wait could arrive: the credit of a subscription for at-most-once messages. */
-const GRANTED = 32_768;
+const GRANTED = 65_536;
 const RSS_GROWTH_MAX = 128 * 2 ** 20;
 
 /** How it is refused, and how much of what counts it may send a second. */
