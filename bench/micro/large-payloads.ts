@@ -28,6 +28,7 @@ import { RawRig, serveRaw } from "./raw-sockets.ts";
 
 const CREATE = { tcp: stream, zmq: zeromq, grpc, unix } as const;
 type Scheme = keyof typeof CREATE;
+type Contender = Scheme | "raw";
 const KINDS = ["alone", "emit", "request", "publish"] as const;
 type Kind = (typeof KINDS)[number];
 /** What a raw socket has of them. */
@@ -193,12 +194,14 @@ const median = (values: readonly number[]): number =>
     0.5,
   );
 
-const run = async (scheme: Scheme | "raw"): Promise<Row[]> => {
+const openRaw = (): Promise<Asker> => {
+  const args = ["--serve", "raw", "--mib", flags.mib];
+  return RawRig.open(fileURLToPath(import.meta.url), args, PAYLOAD_BYTES);
+};
+
+const run = async (scheme: Contender): Promise<Row[]> => {
   const isRaw = scheme === "raw";
-  const raw = ["--serve", "raw", "--mib", flags.mib];
-  const rig: Asker = isRaw
-    ? await RawRig.open(fileURLToPath(import.meta.url), raw, PAYLOAD_BYTES)
-    : await MeshRig.open(scheme);
+  const rig = isRaw ? await openRaw() : await MeshRig.open(scheme);
   for (let count = 0; count < 2_000; count++) await rig.ask();
   const wanted = flags.kinds.split(",");
   const kinds = (isRaw ? RAW_KINDS : KINDS).filter((kind) => wanted.includes(kind));
@@ -224,8 +227,7 @@ const run = async (scheme: Scheme | "raw"): Promise<Row[]> => {
 
 const main = async (): Promise<void> => {
   const rows: Row[] = [];
-  for (const scheme of flags.only.split(",") as (Scheme | "raw")[])
-    rows.push(...(await run(scheme)));
+  for (const scheme of flags.only.split(",") as Contender[]) rows.push(...(await run(scheme)));
   const text = (value: number): string => value.toFixed(0).padStart(8);
   console.log("transport  meanwhile   p50 us   p99 us   max us  due p99    MiB/s");
   for (const row of rows) {

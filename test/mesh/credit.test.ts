@@ -10,6 +10,8 @@ beforeEach(() => {
 afterEach(() => mesh.stop());
 
 const IDLE = 20;
+const MIB = 1024 * 1024;
+const TEXT = "x".repeat(28_000);
 const heardOf = event("x.y", { schema: json<number>() });
 
 const crowd = async () => {
@@ -48,4 +50,32 @@ it("has room for a burst at most once, however many peers are idle", async () =>
   await burst(3_000); // it is busy
   await burst(20_000);
   expect(said).toBe(23_000);
+});
+
+/** MiB that one member takes at most once while its handlers do not end. */
+const takenAtMostOnce = async (prefetchBytes: number): Promise<number> => {
+  const says = await mesh.node("says");
+  const hears = await mesh.node("hears");
+  await mesh.linked();
+  const text = event("x.text", { schema: json<string>() });
+  const handler = (): Promise<void> => new Promise(() => {});
+  await mesh.clock.run(hears.subscribe(text, handler, { durable: false, prefetchBytes }));
+  await mesh.clock.run(says.waitFor(text));
+  let said = 0;
+  for (let turn = 0; turn < 120; turn++) {
+    // Less than what a link may have untaken.
+    for (let n = 0; n < 10; n++) if (says.emit(text, TEXT)) said++;
+    await mesh.clock.advance(1);
+  }
+  return (said * TEXT.length) / MIB;
+};
+
+it("is three quarters of 16 MiB at most once", async () => {
+  const taken = await takenAtMostOnce(8 * MIB);
+  expect(taken).toBeGreaterThan(11);
+  expect(taken).toBeLessThan(13);
+});
+
+it("is more at most once where prefetchBytes is", async () => {
+  expect(await takenAtMostOnce(64 * MIB)).toBeGreaterThan(30); // all of it
 });
