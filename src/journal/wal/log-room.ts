@@ -20,8 +20,8 @@ import type { Segment } from "./segment.ts";
 import type { SegmentRing } from "./segment-ring.ts";
 import { encodeWalRow, WAL_KEY } from "./wal-row.ts";
 
-/** One commit to the store below while a segment is given back: two flushes each, which few large values do not share. */
-const MOVE_BYTES = 4 * 1024 * 1024;
+/** One commit to the store below while a segment is given back; pages that a larger one replaces count as used meanwhile. */
+const MOVE_BYTES = 512 * 1024;
 const MOVE_ROWS = 512;
 /** Commits up to this size may use the reserve: marks, cursors, removals. */
 const SMALL_BYTES_MAX = 48 * 1024;
